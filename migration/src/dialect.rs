@@ -1,0 +1,61 @@
+//! The few words in which the two databases' DDL differs.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
+
+/// Runs DDL `template`s in order, each with these words replaced:
+///
+/// | word | PostgreSQL | SQLite |
+/// |---|---|---|
+/// | `{id}` | `uuid` | `BLOB` (16 bytes) |
+/// | `{int}` | `bigint` | `INTEGER` |
+/// | `{small}` | `smallint` | `INTEGER` |
+/// | `{float}` | `double precision` | `REAL` |
+/// | `{text}` | `text` | `TEXT` |
+/// | `{clustered}` | nothing | `WITHOUT ROWID`: 52 bytes a behaviour row instead of 98 |
+/// | `{hot}` | `WITH (fillfactor = 70)`: room for HOT updates | nothing |
+///
+/// # Errors
+/// The database's own, with the statement that it refused.
+pub async fn ddl(manager: &SchemaManager<'_>, templates: &[&str]) -> Result<(), DbErr> {
+    let postgres = manager.get_database_backend() == DbBackend::Postgres;
+    let words = [
+        ("{id}", "uuid", "BLOB"),
+        ("{int}", "bigint", "INTEGER"),
+        ("{small}", "smallint", "INTEGER"),
+        ("{float}", "double precision", "REAL"),
+        ("{text}", "text", "TEXT"),
+        ("{clustered}", "", "WITHOUT ROWID"),
+        ("{hot}", "WITH (fillfactor = 70)", ""),
+    ];
+    for template in templates {
+        let mut sql = (*template).to_owned();
+        for (word, on_postgres, on_sqlite) in words {
+            sql = sql.replace(word, if postgres { on_postgres } else { on_sqlite });
+        }
+        manager.get_connection().execute_unprepared(&sql).await?;
+    }
+    Ok(())
+}
+
+/// Declares a forward-only migration: its struct's name is what the migration table records, so it never changes.
+macro_rules! migration {
+    ($(#[$doc:meta])* $name:ident, [$($ddl:expr),+ $(,)?]) => {
+        $(#[$doc])*
+        pub struct $name;
+
+        impl sea_orm_migration::MigrationName for $name {
+            fn name(&self) -> &str {
+                stringify!($name)
+            }
+        }
+
+        #[async_trait::async_trait]
+        impl sea_orm_migration::MigrationTrait for $name {
+            async fn up(&self, manager: &sea_orm_migration::SchemaManager) -> Result<(), sea_orm_migration::DbErr> {
+                $crate::dialect::ddl(manager, &[$($ddl),+]).await
+            }
+        }
+    };
+}
+pub(crate) use migration;

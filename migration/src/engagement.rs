@@ -1,0 +1,122 @@
+//! Tables of the `engagement` module. Times are milliseconds since 1970 UTC, weights and quality are thousandths.
+
+use crate::dialect::migration;
+
+migration!(
+    /// What changes slowly: contents and what only artworks or only videos have.
+    M0001Contents,
+    [
+        "CREATE TABLE contents (
+            lane {small} NOT NULL,
+            id {id} NOT NULL,
+            external_id {text} UNIQUE,
+            client_key {text},
+            kind {small} NOT NULL,
+            author_id {id} NOT NULL,
+            title {text} NOT NULL,
+            cover_url {text},
+            status {small} NOT NULL,
+            published_at {int} NOT NULL,
+            quality {int} NOT NULL,
+            base_weight {int} NOT NULL,
+            source {text},
+            PRIMARY KEY (lane, id),
+            UNIQUE (author_id, client_key)
+        ) {clustered}",
+        // The lists: newest first by kind, and an author's own. Status is last: it filters few rows out.
+        "CREATE INDEX contents_by_time ON contents (kind, published_at, id, status)",
+        "CREATE INDEX contents_by_author ON contents (author_id, kind, published_at, id)",
+        "CREATE TABLE artworks (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            prompt {text},
+            model {text},
+            width {int},
+            height {int},
+            image_url {text},
+            PRIMARY KEY (lane, content_id)
+        ) {clustered}",
+        "CREATE TABLE videos (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            item_id {text},
+            duration_ms {int},
+            video_url {text},
+            PRIMARY KEY (lane, content_id)
+        ) {clustered}",
+    ]
+);
+
+migration!(
+    /// What is written often: narrow rows, one index.
+    M0002Figures,
+    [
+        "CREATE TABLE content_figures (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            version {int} NOT NULL,
+            like_count {int} NOT NULL,
+            favorite_count {int} NOT NULL,
+            comment_count {int} NOT NULL,
+            share_count {int} NOT NULL,
+            view_count {int} NOT NULL,
+            heat {int},
+            wake_at {int},
+            hot_level {small} NOT NULL,
+            hot_score {float} NOT NULL,
+            last_hot_update {int} NOT NULL,
+            last_history_at {int} NOT NULL,
+            PRIMARY KEY (lane, content_id)
+        ) {hot}",
+        // No heat is last in every ranking, on both databases: hence the stand-in below every heat there can be.
+        "CREATE INDEX content_figures_by_heat ON content_figures (coalesce(heat, -4611686018427387904), content_id)",
+        "CREATE TABLE content_heat (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            epoch {int} NOT NULL,
+            mass {int} NOT NULL,
+            PRIMARY KEY (lane, content_id, epoch)
+        ) {clustered}",
+        "CREATE TABLE behaviors (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            user_id {id} NOT NULL,
+            kind {small} NOT NULL,
+            acted_at {int} NOT NULL,
+            removed_at {int},
+            PRIMARY KEY (lane, content_id, user_id, kind)
+        ) {clustered}",
+        "CREATE TABLE hot_history (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            id {id} NOT NULL,
+            hot_score {float} NOT NULL,
+            hot_level {small} NOT NULL,
+            calculated_at {int} NOT NULL,
+            calculation_method {small} NOT NULL,
+            metadata {text},
+            PRIMARY KEY (lane, content_id, id)
+        ) {clustered}",
+    ]
+);
+
+migration!(
+    /// The weights and the half-life that the stored masses were made with: two settings are never mixed.
+    M0003HeatSettings,
+    [
+        "CREATE TABLE heat_settings (
+            version {int} NOT NULL PRIMARY KEY,
+            half_life_ms {int} NOT NULL,
+            like_weight {int} NOT NULL,
+            favorite_weight {int} NOT NULL,
+            publish_weight {int} NOT NULL,
+            created_at {int} NOT NULL
+        )",
+    ]
+);
+
+/// The module's migrations, oldest first.
+#[must_use]
+pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
+    vec![Box::new(M0001Contents), Box::new(M0002Figures), Box::new(M0003HeatSettings)]
+}

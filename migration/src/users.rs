@@ -1,0 +1,23 @@
+//! Tables of the `users` module.
+
+use crate::dialect::migration;
+
+migration!(
+    /// `users`: one row a subject, made at its first sight.
+    M0001Users,
+    [
+        "CREATE TABLE users (
+            id {id} NOT NULL PRIMARY KEY,
+            subject {text} NOT NULL UNIQUE,
+            external_id {text} UNIQUE,
+            name {text} NOT NULL,
+            created_at {int} NOT NULL
+        )",
+    ]
+);
+
+/// The module's migrations, oldest first.
+#[must_use]
+pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
+    vec![Box::new(M0001Users)]
+}

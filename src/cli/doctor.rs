@@ -1,0 +1,73 @@
+//! `tally doctor`
+
+use super::{FOUND, OK, open, say, settings};
+use crate::app::App;
+use crate::kernel::error::Result;
+
+/// What one look found.
+enum Finding {
+    Good(String),
+    Bad(String),
+}
+
+pub(super) async fn run<A: App>() -> Result<u8> {
+    let mut findings = Vec::new();
+    match settings::<A>(&[]) {
+        Ok(settings) => {
+            findings.push(Finding::Good("settings are of their forms".into()));
+            findings.push(match settings.optional("auth.secret") {
+                Some(_) => Finding::Good("a secret for tokens is set".into()),
+                None => Finding::Bad(
+                    "no secret for tokens: set TALLY_AUTH_SECRET to 32 characters or more, else `tally serve` refuses"
+                        .into(),
+                ),
+            });
+            let address = settings.text("server.listen");
+            findings.push(match tokio::net::TcpListener::bind(address).await {
+                Ok(_) => Finding::Good(format!("{address} is free to listen on")),
+                Err(error) => Finding::Bad(format!("cannot listen on {address}: {error}")),
+            });
+            database::<A>(&mut findings).await;
+        }
+        Err(error) => findings.push(Finding::Bad(error.client().to_owned())),
+    }
+    let mut status = OK;
+    for finding in findings {
+        match finding {
+            Finding::Good(what) => say(format_args!("ok    {what}")),
+            Finding::Bad(what) => {
+                status = FOUND;
+                say(format_args!("FAIL  {what}"));
+            }
+        }
+    }
+    Ok(status)
+}
+
+async fn database<A: App>(findings: &mut Vec<Finding>) {
+    let (kernel, modules) = match open::<A>().await {
+        Ok(opened) => opened,
+        Err(error) => return findings.push(Finding::Bad(error.for_operator())),
+    };
+    findings.push(Finding::Good(format!("the database opens ({:?})", kernel.backend())));
+    findings.push(match kernel.db.durability().await {
+        Ok(durability) if durability.holds => {
+            Finding::Good(format!("acknowledged writes survive: {}", durability.text))
+        }
+        Ok(durability) => Finding::Bad(format!("acknowledged writes may be lost: {}", durability.text)),
+        Err(error) => Finding::Bad(error.for_operator()),
+    });
+    findings.push(match kernel.db.migration_states(&modules.migrations()).await {
+        Ok(states) => match states.iter().filter(|state| !state.applied).count() {
+            0 => Finding::Good("the schema is up to date".into()),
+            // `tally serve` applies them by itself: nothing is wrong.
+            pending => {
+                Finding::Good(format!("{pending} migration(s) pending; `tally serve` or `tally migrate` applies them"))
+            }
+        },
+        Err(error) => Finding::Bad(error.for_operator()),
+    });
+    if let Err(error) = kernel.db.close().await {
+        findings.push(Finding::Bad(error.for_operator()));
+    }
+}

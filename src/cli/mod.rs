@@ -1,0 +1,181 @@
+//! The command line. A crate with its own list of modules hands it to [`main`] and has every command.
+
+mod check;
+mod demo;
+mod doctor;
+mod serve;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::app::App;
+use crate::kernel::auth::{Role, Tokens};
+use crate::kernel::clock::{Clock, SystemClock};
+use crate::kernel::config::Settings;
+use crate::kernel::context::Kernel;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::id::Ids;
+use crate::kernel::module::Modules;
+
+/// All is well.
+const OK: u8 = 0;
+/// The command ran and found something wrong.
+const FOUND: u8 = 1;
+/// The command could not be run.
+const FAILED: u8 = 2;
+
+/// An engagement backend whose every number tallies with the facts behind it.
+#[derive(Parser)]
+#[command(name = "tally", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve GraphQL and the pages.
+    Serve {
+        /// Address and port; port 0 takes a free one.
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
+    },
+    /// Look around: a server with demo content and simulated visitors, on SQLite.
+    Demo(demo::Options),
+    /// Bring the database's schema up.
+    Migrate {
+        /// Only show what is applied and what is pending.
+        #[arg(long)]
+        status: bool,
+    },
+    /// Recompute every figure from its facts. Status 0: all tallies, 1: drift found, 2: could not be run.
+    Check(check::Options),
+    /// Print a token for development, alone.
+    Token {
+        /// The token's subject: the user's external id.
+        #[arg(long, value_name = "SUBJECT")]
+        user: String,
+        /// A role; may be given several times.
+        #[arg(long, value_enum, ignore_case = true, default_value = "USER")]
+        role: Vec<Role>,
+        /// How long it holds.
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(i64).range(1..=8760))]
+        hours: i64,
+    },
+    /// Print the GraphQL schema.
+    Schema,
+    /// Look for what would keep a server from running well.
+    Doctor,
+}
+
+/// Runs the command line of an app.
+#[must_use]
+pub fn main<A: App>() -> ExitCode {
+    ExitCode::from(run::<A>(std::env::args_os()))
+}
+
+fn run<A: App>(arguments: impl Iterator<Item = OsString>) -> u8 {
+    let cli = match Cli::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { FAILED } else { OK };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Error::internal(error)),
+    };
+    match runtime.block_on(dispatch::<A>(cli.command)) {
+        Ok(status) => status,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn dispatch<A: App>(command: Command) -> Result<u8> {
+    match command {
+        Command::Serve { listen } => serve::run::<A>(listen).await,
+        Command::Demo(options) => demo::run::<A>(options).await,
+        Command::Migrate { status } => migrate::<A>(status).await,
+        Command::Check(options) => check::run::<A>(&options).await,
+        Command::Token { user, role, hours } => token::<A>(&user, &role, hours),
+        Command::Schema => {
+            Modules::new(A::modules())?;
+            say(crate::server::sdl::<A>().trim_end());
+            Ok(OK)
+        }
+        Command::Doctor => doctor::run::<A>().await,
+    }
+}
+
+async fn migrate<A: App>(status: bool) -> Result<u8> {
+    let (kernel, modules) = open::<A>().await?;
+    let migrations = modules.migrations();
+    if !status {
+        let applied = kernel.db.migrate(&migrations).await?;
+        say(format_args!("{applied} migration(s) applied"));
+    }
+    for state in kernel.db.migration_states(&migrations).await? {
+        let word = if state.applied { "applied" } else { "pending" };
+        say(format_args!("{word}  {}  {}", state.module, state.name));
+    }
+    kernel.db.close().await?;
+    Ok(OK)
+}
+
+fn token<A: App>(user: &str, roles: &[Role], hours: i64) -> Result<u8> {
+    let settings = settings::<A>(&[])?;
+    let secret = settings
+        .optional("auth.secret")
+        .ok_or_else(|| Error::invalid("no secret to sign with: set TALLY_AUTH_SECRET to what the server has"))?;
+    let tokens = Tokens::new(secret, Arc::new(SystemClock));
+    say(tokens.mint(user, roles, hours * 3600)?);
+    Ok(OK)
+}
+
+/// Reads the settings of an app and starts logging.
+fn settings<A: App>(flags: &[(&str, String)]) -> Result<Settings> {
+    let settings = Settings::load(&Modules::new(A::modules())?.settings(), flags)?;
+    crate::kernel::telemetry::start(&settings)?;
+    Ok(settings)
+}
+
+/// Opens the database without starting modules.
+async fn open<A: App>() -> Result<(Kernel, Modules)> {
+    let settings = settings::<A>(&[])?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids = Arc::new(Ids::new(Arc::clone(&clock)));
+    Ok((Kernel::open(settings, clock, ids).await?, Modules::new(A::modules())?))
+}
+
+/// Prints a line. A reader that went away (`tally schema | head`) is no error.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn fail(error: &Error) -> u8 {
+    let cause = error.cause().map(|cause| format!("\n  cause: {cause}")).unwrap_or_default();
+    let _ = writeln!(std::io::stderr(), "tally: {}{cause}", error.client());
+    FAILED
+}
+
+/// Ends when the process is told to: Ctrl-C, or SIGTERM.
+async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM is not heard");
+            let _ = interrupt.await;
+            return;
+        }
+    };
+    tokio::select! {
+        _ = interrupt => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,32 @@
+//! `tally serve`
+
+use std::sync::Arc;
+
+use super::{OK, say, settings, stop_signal};
+use crate::app::App;
+use crate::kernel::clock::{Clock, SystemClock};
+use crate::kernel::error::Result;
+use crate::kernel::id::Ids;
+use crate::server::Server;
+
+pub(super) async fn run<A: App>(listen: Option<String>) -> Result<u8> {
+    let flags: Vec<_> = listen.map(|address| ("server.listen", address)).into_iter().collect();
+    let settings = settings::<A>(&flags)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids = Arc::new(Ids::new(Arc::clone(&clock)));
+    let server = Server::start::<A>(settings, clock, ids).await?;
+    say(format_args!("listening on http://{}", server.listening.address));
+    stop_on_signal(&server);
+    server.serve(None).await?;
+    Ok(OK)
+}
+
+/// Begins the shutdown when the process is told to stop.
+pub(super) fn stop_on_signal(server: &Server) {
+    let shutdown = server.kernel.shutdown.clone();
+    tokio::spawn(async move {
+        stop_signal().await;
+        tracing::info!("stopping");
+        shutdown.cancel();
+    });
+}

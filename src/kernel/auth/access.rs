@@ -1,0 +1,50 @@
+//! Who may use a root field: declared in one list a module, enforced in one place.
+
+use std::collections::HashMap;
+
+use super::{Role, Session};
+use crate::kernel::error::{Code, Error, Result};
+
+/// Who may use a root field. What a field does with another user's data is its command's to check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, without a token too.
+    Anyone,
+    /// Every valid token.
+    SignedIn,
+    /// Holders of one of these roles, and administrators.
+    Roles(&'static [Role]),
+}
+
+/// The operation's root that a field belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Root {
+    /// `Query`
+    Query,
+    /// `Mutation`
+    Mutation,
+    /// `Subscription`
+    Subscription,
+}
+
+/// The rules of all root fields.
+#[derive(Clone, Debug, Default)]
+pub struct AccessTable(pub HashMap<(Root, String), Access>);
+
+impl AccessTable {
+    /// Checks a field against a session.
+    ///
+    /// # Errors
+    /// [`Code::UNAUTHENTICATED`] or [`Code::FORBIDDEN`]; a field without a rule is forbidden to all.
+    pub fn authorize(&self, root: Root, field: &str, session: &Session) -> Result<()> {
+        match self.0.get(&(root, field.to_owned())) {
+            Some(Access::Anyone) => Ok(()),
+            Some(Access::SignedIn) => session.required().map(|_| ()),
+            Some(Access::Roles(roles)) => match session.required()?.has_any(roles) {
+                true => Ok(()),
+                false => Err(Error::new(Code::FORBIDDEN, format!("{field} is not for your role"))),
+            },
+            None => Err(Error::new(Code::FORBIDDEN, format!("{field} is for nobody"))),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Time is injected: nothing outside this file asks the operating system what time it is (`clippy.toml` bans it).
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, Utc};
+
+/// Milliseconds since 1970-01-01T00:00:00Z; may be negative.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, sea_orm::DeriveValueType,
+)]
+pub struct Millis(pub i64);
+
+impl Millis {
+    /// One hour.
+    pub const HOUR: i64 = 3_600_000;
+    /// One day of 24 hours.
+    pub const DAY: i64 = 24 * Self::HOUR;
+
+    /// This moment and `millis` more.
+    #[must_use]
+    pub fn plus(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
+    /// RFC 3339 at the edge; moments that no calendar holds become its ends.
+    #[must_use]
+    pub fn to_utc(self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.0).unwrap_or(if self.0 < 0 {
+            DateTime::<Utc>::MIN_UTC
+        } else {
+            DateTime::<Utc>::MAX_UTC
+        })
+    }
+}
+
+/// Where the time comes from.
+pub trait Clock: Send + Sync + 'static {
+    /// The present moment. May step backwards: what needs order must not rely on it.
+    fn now(&self) -> Millis;
+}
+
+/// The operating system's clock.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the operating system")]
+    fn now(&self) -> Millis {
+        Millis(Utc::now().timestamp_millis())
+    }
+}
+
+/// A clock that stands still until it is set; for tests and simulations.
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    /// A clock that shows `at`.
+    #[must_use]
+    pub fn new(at: Millis) -> Self {
+        Self(AtomicI64::new(at.0))
+    }
+
+    /// Sets it, backwards too.
+    pub fn set(&self, at: Millis) {
+        self.0.store(at.0, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Millis {
+        Millis(self.0.load(Ordering::SeqCst))
+    }
+}

@@ -1,0 +1,106 @@
+//! What every part of the server is handed.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::Context;
+use sea_orm::DbBackend;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::batch::{BatchLimits, BatchWriter, Batcher};
+use super::clock::Clock;
+use super::config::Settings;
+use super::db::Db;
+use super::error::{Error, Result};
+use super::id::Ids;
+
+/// The kernel's services. Cheap to clone.
+#[derive(Clone)]
+pub struct Kernel {
+    /// The database.
+    pub db: Db,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids and randomness.
+    pub ids: Arc<Ids>,
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// Background tasks; the shutdown waits for them.
+    pub tasks: TaskTracker,
+    /// Told when the server is to stop.
+    pub shutdown: CancellationToken,
+}
+
+impl Kernel {
+    /// Opens the database and gathers the rest.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub async fn open(settings: Settings, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Result<Self> {
+        Ok(Self {
+            db: Db::open(&settings).await?,
+            clock,
+            ids,
+            settings: Arc::new(settings),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        })
+    }
+
+    /// Starts a module's write batcher with the settings' limits.
+    pub fn batcher<W: BatchWriter>(&self, writer: Arc<W>) -> Batcher<W> {
+        let limits = BatchLimits {
+            commands: self.settings.count("batch.commands") as usize,
+            queue: self.settings.count("batch.queue") as usize,
+            groups: self.settings.count("batch.groups") as usize,
+            single_lane: self.settings.switch("batch.single_lane"),
+        };
+        Batcher::start(writer, &self.db, &self.clock, &self.ids, limits, &self.tasks)
+    }
+
+    /// Which dialect the database speaks.
+    #[must_use]
+    pub fn backend(&self) -> DbBackend {
+        self.db.backend()
+    }
+}
+
+/// The facades that the started modules provide, by type.
+#[derive(Default)]
+pub struct Facades(HashMap<TypeId, (&'static str, Box<dyn Any + Send + Sync>)>);
+
+impl Facades {
+    /// Adds a module's facade.
+    pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, module: &'static str, facade: T) {
+        self.0.insert(TypeId::of::<T>(), (module, Box::new(facade)));
+    }
+
+    /// A facade and the module that provides it.
+    ///
+    /// # Errors
+    /// When no started module provides it.
+    pub fn get<T: Send + Sync + 'static>(&self) -> Result<(&'static str, &T)> {
+        self.0
+            .get(&TypeId::of::<T>())
+            .and_then(|(module, facade)| Some((*module, facade.downcast_ref::<T>()?)))
+            .ok_or_else(|| Error::internal(format!("no module provides {}", std::any::type_name::<T>())))
+    }
+}
+
+/// How resolvers reach facades.
+pub trait FacadeExt<'a> {
+    /// The facade of type `T`.
+    ///
+    /// # Errors
+    /// When no started module provides it.
+    fn facade<T: Send + Sync + 'static>(&self) -> Result<&'a T>;
+}
+
+impl<'a> FacadeExt<'a> for Context<'a> {
+    fn facade<T: Send + Sync + 'static>(&self) -> Result<&'a T> {
+        let facades = self.data_opt::<Arc<Facades>>().ok_or_else(|| Error::internal("no facades in the schema"))?;
+        Ok(facades.get::<T>()?.1)
+    }
+}

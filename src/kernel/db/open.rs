@@ -1,0 +1,107 @@
+//! Opens the pools with what durability and order need.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sea_orm::{DatabaseConnection, DbBackend, SqlxPostgresConnector, SqlxSqliteConnector};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Pool};
+use tracing::log::LevelFilter;
+
+use super::Db;
+use crate::kernel::config::Settings;
+use crate::kernel::error::{Code, Error, Result};
+
+/// How long a caller waits for a connection before the work counts as failed.
+const ACQUIRE: Duration = Duration::from_secs(10);
+/// SQLite: how long the writer waits for another process (a check, a backup) to leave the lock.
+const BUSY: Duration = Duration::from_secs(10);
+
+impl Db {
+    /// Opens `database.url`: `sqlite:PATH` (made with its folder when missing) or `postgres://…`.
+    ///
+    /// # Errors
+    /// [`Code::INVALID_INPUT`] for a URL of another kind, [`Code::UNAVAILABLE`] when it cannot be opened.
+    pub async fn open(settings: &Settings) -> Result<Self> {
+        let url = settings.text("database.url");
+        let (backend, mut writer, mut reader) = if url.starts_with("sqlite:") {
+            let (writer, reader) = open_sqlite(url, settings.count("database.readers")).await?;
+            (DbBackend::Sqlite, writer, reader)
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let (writer, reader) =
+                open_postgres(url, settings.count("database.writers"), settings.count("database.readers")).await?;
+            (DbBackend::Postgres, writer, reader)
+        } else {
+            return Err(Error::invalid("DATABASE_URL must begin with sqlite: or postgres://"));
+        };
+        let statements = Arc::new(AtomicU64::new(0));
+        for connection in [&mut writer, &mut reader] {
+            let statements = Arc::clone(&statements);
+            connection.set_metric_callback(move |_| {
+                statements.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        Ok(Self { backend, writer, reader, statements })
+    }
+}
+
+fn unavailable(error: &sqlx::Error) -> Error {
+    Error::new(Code::UNAVAILABLE, "the database cannot be opened").caused_by(error)
+}
+
+async fn open_sqlite(url: &str, readers: u32) -> Result<(DatabaseConnection, DatabaseConnection)> {
+    let options = SqliteConnectOptions::from_str(url).map_err(|error| unavailable(&error))?;
+    if options.get_filename() == Path::new(":memory:") || url.contains("mode=memory") {
+        return Err(Error::invalid(
+            "DATABASE_URL must name a file: two pools share it, and facts are to outlive a restart",
+        ));
+    }
+    if let Some(folder) = options.get_filename().parent() {
+        tokio::fs::create_dir_all(folder).await.map_err(|error| unavailable(&sqlx::Error::Io(error)))?;
+    }
+    let options = options
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY)
+        .pragma("mmap_size", "268435456")
+        .log_statements(LevelFilter::Trace);
+    let writer: Pool<sqlx::Sqlite> = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_with(options.clone())
+        .await
+        .map_err(|error| unavailable(&error))?;
+    let reader: Pool<sqlx::Sqlite> = SqlitePoolOptions::new()
+        .max_connections(readers)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_with(options.pragma("query_only", "ON"))
+        .await
+        .map_err(|error| unavailable(&error))?;
+    Ok((SqlxSqliteConnector::from_sqlx_sqlite_pool(writer), SqlxSqliteConnector::from_sqlx_sqlite_pool(reader)))
+}
+
+async fn open_postgres(url: &str, writers: u32, readers: u32) -> Result<(DatabaseConnection, DatabaseConnection)> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|_| Error::invalid("DATABASE_URL is not a PostgreSQL URL"))?
+        .application_name("tally")
+        .log_statements(LevelFilter::Trace);
+    let pool =
+        |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE).test_before_acquire(false);
+    let writer = pool(writers).connect_with(options.clone()).await.map_err(|error| unavailable(&error))?;
+    let reader = pool(readers)
+        .connect_with(options.options([("default_transaction_read_only", "on")]))
+        .await
+        .map_err(|error| unavailable(&error))?;
+    Ok((SqlxPostgresConnector::from_sqlx_postgres_pool(writer), SqlxPostgresConnector::from_sqlx_postgres_pool(reader)))
+}

@@ -1,0 +1,199 @@
+//! Constant SQL text for any number of rows: `unnest` on PostgreSQL, `json_each` on SQLite.
+//!
+//! `IN (…)` lists and multi-row `VALUES` make a new text for each size, and with it a new plan. Here a set of rows is
+//! one parameter a column (PostgreSQL) or one in all (SQLite), so that every statement is prepared once.
+
+use std::fmt::Write as _;
+
+use sea_orm::sea_query::ArrayType;
+use sea_orm::{DbBackend, Statement, Value};
+use uuid::Uuid;
+
+/// The type of a column of [`Rows`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Col {
+    /// `smallint`
+    Small,
+    /// `bigint`, nullable
+    Int,
+    /// `uuid`, nullable
+    Id,
+    /// `double precision`. Text between here and SQLite's parser: for values that need not come back bit by bit.
+    Float,
+    /// `text`, nullable
+    Text,
+}
+
+/// A statement in both dialects, made once from a template.
+///
+/// | in the template | PostgreSQL | SQLite |
+/// |---|---|---|
+/// | `{rows}` | `unnest($1::…, …) AS r(a, b)` | `(SELECT … FROM json_each($1)) AS r` |
+/// | `{1}`, `{2}`, … | the scalar parameters after the rows | the same |
+/// | `{lock f}` | `FOR NO KEY UPDATE OF f`: leaves foreign keys and readers alone | nothing: there is one writer |
+/// | `{cross}` | `JOIN` … `ON` | `CROSS JOIN`: rows outside, table inside, whatever the statistics say |
+pub struct Sql {
+    columns: &'static [(&'static str, Col)],
+    postgres: String,
+    sqlite: String,
+}
+
+impl Sql {
+    /// Makes both texts. `columns` are those of `r`; empty for a statement without rows.
+    #[must_use]
+    pub fn new(template: &str, columns: &'static [(&'static str, Col)]) -> Self {
+        Self {
+            columns,
+            postgres: expand(template, &postgres_rows(columns), columns.len(), true),
+            sqlite: expand(template, &sqlite_rows(columns), usize::from(!columns.is_empty()), false),
+        }
+    }
+
+    /// An empty set of rows for this statement.
+    #[must_use]
+    pub fn rows(&self) -> Rows {
+        Rows { columns: self.columns, cells: self.columns.iter().map(|_| Vec::new()).collect() }
+    }
+
+    /// The statement with its rows and the scalar parameters that follow them.
+    #[must_use]
+    pub fn bind(&self, backend: DbBackend, rows: Rows, scalars: impl IntoIterator<Item = Value>) -> Statement {
+        let mut values = match backend {
+            DbBackend::Postgres => rows.into_arrays(),
+            _ if self.columns.is_empty() => Vec::new(),
+            _ => vec![Value::from(rows.into_json())],
+        };
+        values.extend(scalars);
+        Statement::from_sql_and_values(backend, self.text(backend), values)
+    }
+
+    /// The text for a database.
+    #[must_use]
+    pub fn text(&self, backend: DbBackend) -> &str {
+        if backend == DbBackend::Postgres { &self.postgres } else { &self.sqlite }
+    }
+}
+
+fn expand(template: &str, rows: &str, row_params: usize, postgres: bool) -> String {
+    let mut sql = template.replace("{rows}", rows).replace("{cross}", if postgres { "JOIN" } else { "CROSS JOIN" });
+    while let Some(at) = sql.find("{lock ") {
+        let end = at + sql[at..].find('}').unwrap_or(0);
+        let table = sql[at + "{lock ".len()..end].to_owned();
+        let lock = if postgres { format!("FOR NO KEY UPDATE OF {table}") } else { String::new() };
+        sql.replace_range(at..=end, &lock);
+    }
+    for scalar in 1..=9 {
+        sql = sql.replace(&format!("{{{scalar}}}"), &format!("${}", row_params + scalar));
+    }
+    sql
+}
+
+fn postgres_rows(columns: &[(&str, Col)]) -> String {
+    let arrays: Vec<_> = columns
+        .iter()
+        .zip(1..)
+        .map(|((_, col), n)| match col {
+            Col::Small => format!("${n}::smallint[]"),
+            Col::Int => format!("${n}::bigint[]"),
+            Col::Id => format!("${n}::uuid[]"),
+            Col::Float => format!("${n}::double precision[]"),
+            Col::Text => format!("${n}::text[]"),
+        })
+        .collect();
+    let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
+    format!("unnest({}) AS r({})", arrays.join(", "), names.join(", "))
+}
+
+fn sqlite_rows(columns: &[(&str, Col)]) -> String {
+    let cells: Vec<_> = columns
+        .iter()
+        .enumerate()
+        .map(|(n, (name, col))| match col {
+            Col::Id => format!("unhex(value->>{n}) AS {name}"),
+            _ => format!("value->>{n} AS {name}"),
+        })
+        .collect();
+    format!("(SELECT {} FROM json_each($1)) AS r", cells.join(", "))
+}
+
+/// Rows for one [`Sql`]; every `push` gives one value a column, in the columns' order.
+pub struct Rows {
+    columns: &'static [(&'static str, Col)],
+    cells: Vec<Vec<Value>>,
+}
+
+impl Rows {
+    /// Adds a row.
+    pub fn push<const N: usize>(&mut self, row: [Value; N]) {
+        debug_assert_eq!(N, self.columns.len());
+        for (column, value) in self.cells.iter_mut().zip(row) {
+            column.push(value);
+        }
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.cells.first().map_or(0, Vec::len)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn into_arrays(self) -> Vec<Value> {
+        self.columns
+            .iter()
+            .zip(self.cells)
+            .map(|((_, col), cells)| {
+                let kind = match col {
+                    Col::Small => ArrayType::SmallInt,
+                    Col::Int => ArrayType::BigInt,
+                    Col::Id => ArrayType::Uuid,
+                    Col::Float => ArrayType::Double,
+                    Col::Text => ArrayType::String,
+                };
+                Value::Array(kind, Some(Box::new(cells)))
+            })
+            .collect()
+    }
+
+    fn into_json(self) -> String {
+        let mut json = String::with_capacity(2 + self.len() * self.columns.len() * 24);
+        json.push('[');
+        for row in 0..self.len() {
+            json.push_str(if row == 0 { "[" } else { ",[" });
+            for (n, column) in self.cells.iter().enumerate() {
+                if n > 0 {
+                    json.push(',');
+                }
+                push_cell(&mut json, &column[row]);
+            }
+            json.push(']');
+        }
+        json.push(']');
+        json
+    }
+}
+
+fn push_cell(json: &mut String, value: &Value) {
+    // Writing to a String cannot fail.
+    let _ = match value {
+        Value::SmallInt(Some(n)) => write!(json, "{n}"),
+        Value::BigInt(Some(n)) => write!(json, "{n}"),
+        Value::Double(Some(n)) => write!(json, "{n:?}"),
+        Value::Uuid(Some(id)) => push_id(json, *id),
+        Value::String(Some(text)) => {
+            json.push_str(&serde_json::Value::from(text.as_str()).to_string());
+            Ok(())
+        }
+        _ => write!(json, "null"),
+    };
+}
+
+fn push_id(json: &mut String, id: Uuid) -> std::fmt::Result {
+    let mut buffer = Uuid::encode_buffer();
+    write!(json, "\"{}\"", id.simple().encode_lower(&mut buffer))
+}

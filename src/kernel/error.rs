@@ -1,0 +1,175 @@
+//! One error type. The client's message and the operator's cause are two strings: the second is logged, never sent.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use sea_orm::{DbErr, RuntimeErr};
+
+/// What a fallible call of tally returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A stable code, sent as `extensions.code`. Modules may add their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code(pub &'static str);
+
+impl Code {
+    /// What the act needs does not exist.
+    pub const NOT_FOUND: Self = Self("NOT_FOUND");
+    /// An argument, a cursor, an id or a document is not of its form.
+    pub const INVALID_INPUT: Self = Self("INVALID_INPUT");
+    /// No token, or one that does not hold.
+    pub const UNAUTHENTICATED: Self = Self("UNAUTHENTICATED");
+    /// The token's roles do not allow this.
+    pub const FORBIDDEN: Self = Self("FORBIDDEN");
+    /// The state of things refuses this: a duplicate key, an unpublished content.
+    pub const CONFLICT: Self = Self("CONFLICT");
+    /// A queue is full; try again.
+    pub const OVERLOADED: Self = Self("OVERLOADED");
+    /// The database cannot take it now; nothing was written; try again.
+    pub const UNAVAILABLE: Self = Self("UNAVAILABLE");
+    /// A fault of the server.
+    pub const INTERNAL: Self = Self("INTERNAL");
+}
+
+/// An error with what the client may read and what the operator should. `Display` is the client's message: async-graphql
+/// makes its errors of that, and [`super::graphql::with_codes`] adds the code.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{client}")]
+pub struct Error {
+    code: Code,
+    client: Cow<'static, str>,
+    cause: Option<Arc<str>>,
+    retry: Retry,
+}
+
+/// What a repetition of the failed database work would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// The same work may pass: a lock, a lost connection, a unique key that another writer took first.
+    Soon,
+    /// The database takes no writes at all: a full disk.
+    Down,
+    /// It would fail again.
+    Never,
+}
+
+impl Error {
+    /// An error with a code and a message for the client.
+    pub fn new(code: Code, client: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, client: client.into(), cause: None, retry: Retry::Never }
+    }
+
+    /// [`Code::INVALID_INPUT`].
+    pub fn invalid(client: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::INVALID_INPUT, client)
+    }
+
+    /// [`Code::NOT_FOUND`].
+    pub fn not_found(client: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::NOT_FOUND, client)
+    }
+
+    /// [`Code::CONFLICT`].
+    pub fn conflict(client: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::CONFLICT, client)
+    }
+
+    /// [`Code::INTERNAL`]: the client learns nothing, `cause` is for the log.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        Self::new(Code::INTERNAL, "internal error").caused_by(cause)
+    }
+
+    /// Adds the operator's cause.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl std::fmt::Display) -> Self {
+        self.cause = Some(cause.to_string().into());
+        self
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What the client reads.
+    #[must_use]
+    pub fn client(&self) -> &str {
+        &self.client
+    }
+
+    /// What only the operator reads.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// Code, message and cause in one line, for logs and the command line.
+    #[must_use]
+    pub fn for_operator(&self) -> String {
+        match self.cause() {
+            Some(cause) => format!("{}: {} ({cause})", self.code.0, self.client),
+            None => format!("{}: {}", self.code.0, self.client),
+        }
+    }
+
+    /// Whether to try the same work again.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        self.retry
+    }
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        let retry = classify(&error);
+        let error = match retry {
+            Retry::Never => Self::internal(&error),
+            Retry::Soon | Retry::Down => {
+                Self::new(Code::UNAVAILABLE, "the database is not available, try again").caused_by(&error)
+            }
+        };
+        Self { retry, ..error }
+    }
+}
+
+/// SQLSTATE classes (PostgreSQL, appendix A of its manual) and SQLite result codes that pass by themselves.
+fn classify(error: &DbErr) -> Retry {
+    let runtime = match error {
+        DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime) => runtime,
+        DbErr::ConnectionAcquire(_) => return Retry::Soon,
+        _ => return Retry::Never,
+    };
+    let RuntimeErr::SqlxError(error) = runtime else {
+        return Retry::Never;
+    };
+    match &**error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => {
+            Retry::Soon
+        }
+        sqlx::Error::Database(error) => {
+            let code = error.code().unwrap_or_default();
+            if error.is_unique_violation() {
+                // Another process took the key between our read and our write: the next read sees it.
+                return Retry::Soon;
+            }
+            match code.as_ref() {
+                // serialization failure, deadlock, lock not available
+                "40001" | "40P01" | "55P03" => Retry::Soon,
+                // SQLITE_FULL, SQLITE_READONLY, SQLITE_IOERR and disk full, out of memory, read-only on PostgreSQL
+                "13" | "8" | "53100" | "53200" | "25006" => Retry::Down,
+                postgres if postgres.len() == 5 && (postgres.starts_with("08") || postgres.starts_with("57P")) => {
+                    Retry::Soon
+                }
+                postgres if postgres.len() == 5 => Retry::Never,
+                // SQLite puts the primary code in the low byte: 5 busy, 6 locked, 10 input/output.
+                sqlite => match sqlite.parse::<u32>().map(|code| code & 0xff) {
+                    Ok(5 | 6) => Retry::Soon,
+                    Ok(8 | 10 | 13) => Retry::Down,
+                    _ => Retry::Never,
+                },
+            }
+        }
+        _ => Retry::Never,
+    }
+}

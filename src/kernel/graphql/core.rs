@@ -1,0 +1,45 @@
+//! The two root fields that belong to no module: they are composed from all of them.
+
+use std::marker::PhantomData;
+
+use async_graphql::{Context, ID, Object};
+
+use super::Node;
+use crate::app::App;
+use crate::kernel::auth::{Access, Session};
+use crate::kernel::error::{Error, Result};
+use crate::kernel::id::parse_any;
+
+/// Who may use them.
+pub const CORE_ACCESS: &[(&str, Access)] = &[("me", Access::Anyone), ("node", Access::Anyone)];
+
+/// `me` and `node`.
+pub struct CoreQuery<A>(PhantomData<fn() -> A>);
+
+impl<A> Default for CoreQuery<A> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+#[Object]
+impl<A: App> CoreQuery<A> {
+    /// Whoever the token speaks for; null without one.
+    async fn me(&self, ctx: &Context<'_>) -> Option<A::Viewer> {
+        Session::of(ctx).0.as_ref().map(|_| A::Viewer::default())
+    }
+
+    /// Anything by its id; null where there is none.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A TypeID of any kind.")] id: ID,
+    ) -> Result<Option<Node<A>>> {
+        let (prefix, uuid) = parse_any(&id)?;
+        let kinds = A::modules().into_iter().flat_map(|module| (module.nodes)());
+        let Some(kind) = kinds.into_iter().find(|kind| kind.prefix == prefix) else {
+            return Err(Error::invalid(format!("nothing has ids that begin with {prefix}_")));
+        };
+        Ok((kind.load)(ctx, uuid).await?.map(Node::new))
+    }
+}

@@ -1,0 +1,27 @@
+//! Every error has a code.
+
+use async_graphql::{ErrorExtensionValues, Response};
+
+use crate::kernel::error::{Code, Error};
+
+/// Gives every error its code: tally's own, or [`Code::INVALID_INPUT`] for what async-graphql raised by itself (syntax,
+/// validation, coercion). Logs the operator's cause, which the client does not get.
+#[must_use]
+pub fn with_codes(mut response: Response) -> Response {
+    for error in &mut response.errors {
+        let code = match error.source::<Error>() {
+            Some(own) => {
+                if own.cause().is_some() {
+                    tracing::error!(path = ?error.path, error = own.for_operator(), "request failed");
+                }
+                own.code()
+            }
+            None => Code::INVALID_INPUT,
+        };
+        let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
+        if extensions.get("code").is_none() {
+            extensions.set("code", code.0);
+        }
+    }
+    response
+}

@@ -1,0 +1,122 @@
+//! `node(id:)` over an open set of types: each module says which of its types it finds.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use async_graphql::parser::types::Field;
+use async_graphql::registry::{MetaField, MetaType, MetaTypeId, Registry};
+use async_graphql::{Context, ContextSelectionSet, ID, ObjectType, OutputType, Positioned, ServerResult, Value};
+use futures_util::future::BoxFuture;
+use indexmap::{IndexMap, IndexSet};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::kernel::error::Result;
+
+/// Finds one item for `node(id:)`.
+pub type NodeLoad = for<'a> fn(&'a Context<'a>, Uuid) -> BoxFuture<'a, Result<Option<BoxNode>>>;
+
+/// A type that `node(id:)` finds.
+pub struct NodeKind {
+    /// The prefix of its TypeIDs.
+    pub prefix: &'static str,
+    /// Registers the type; returns its name.
+    pub register: fn(&mut Registry) -> String,
+    /// Finds an item.
+    pub load: NodeLoad,
+}
+
+/// Any object that is a node.
+pub struct BoxNode(Box<dyn AnyObject>);
+
+impl BoxNode {
+    /// Wraps a GraphQL object.
+    pub fn new<T: ObjectType + 'static>(object: T) -> Self {
+        Self(Box::new(object))
+    }
+}
+
+/// [`OutputType`] with what dynamic dispatch needs.
+trait AnyObject: Send + Sync {
+    fn type_name(&self) -> Cow<'static, str>;
+    fn resolve<'a>(
+        &'a self,
+        ctx: &'a ContextSelectionSet<'a>,
+        field: &'a Positioned<Field>,
+    ) -> BoxFuture<'a, ServerResult<Value>>;
+}
+
+impl<T: ObjectType> AnyObject for T {
+    fn type_name(&self) -> Cow<'static, str> {
+        self.introspection_type_name()
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        ctx: &'a ContextSelectionSet<'a>,
+        field: &'a Positioned<Field>,
+    ) -> BoxFuture<'a, ServerResult<Value>> {
+        Box::pin(OutputType::resolve(self, ctx, field))
+    }
+}
+
+/// The interface `Node` of an app.
+pub struct Node<A>(BoxNode, PhantomData<fn() -> A>);
+
+impl<A> Node<A> {
+    /// Wraps what a module found.
+    pub(crate) fn new(node: BoxNode) -> Self {
+        Self(node, PhantomData)
+    }
+}
+
+impl<A: App> OutputType for Node<A> {
+    fn type_name() -> Cow<'static, str> {
+        Cow::Borrowed("Node")
+    }
+
+    fn introspection_type_name(&self) -> Cow<'static, str> {
+        self.0.0.type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        registry.create_output_type::<Self, _>(MetaTypeId::Interface, |registry| {
+            let id_type = <ID as OutputType>::create_type_info(registry);
+            let mut possible_types = IndexSet::new();
+            for kind in A::modules().iter().flat_map(|module| (module.nodes)()) {
+                let name = MetaTypeNameExt::concrete((kind.register)(registry));
+                registry.add_implements(&name, "Node");
+                possible_types.insert(name);
+            }
+            let mut id = MetaField::new("id", id_type);
+            id.description = Some("A TypeID: what it is, and which one.".to_owned());
+            MetaType::Interface {
+                name: "Node".to_owned(),
+                description: Some("Whatever has an id.".to_owned()),
+                fields: IndexMap::from([("id".to_owned(), id)]),
+                possible_types,
+                extends: false,
+                visible: None,
+                inaccessible: false,
+                tags: Vec::new(),
+                keys: None,
+                rust_typename: Some(std::any::type_name::<Self>()),
+                directive_invocations: Vec::new(),
+                requires_scopes: Vec::new(),
+            }
+        })
+    }
+
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+        self.0.0.resolve(ctx, field).await
+    }
+}
+
+/// `create_type_info` answers `Artwork!`; the registry knows `Artwork`.
+struct MetaTypeNameExt;
+
+impl MetaTypeNameExt {
+    fn concrete(qualified: String) -> String {
+        async_graphql::registry::MetaTypeName::concrete_typename(&qualified).to_owned()
+    }
+}

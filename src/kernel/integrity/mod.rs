@@ -1,0 +1,93 @@
+//! Checks: every figure is recomputed from its facts, while the server runs.
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::context::Kernel;
+use super::error::Result;
+
+/// Items read at once.
+const CHUNK: usize = 500;
+/// Drifts of a check that a report shows.
+const EXAMPLES: usize = 20;
+
+/// A figure, and how to recompute it.
+#[async_trait]
+pub trait Check: Send + Sync {
+    /// The module whose figure it is.
+    fn module(&self) -> &'static str;
+    /// Its name: `like-count`.
+    fn name(&self) -> &'static str;
+    /// Compares a chunk of items that follow `after` in key order, in short reads.
+    async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk>;
+    /// Compares one item again, under the lock that every write of it takes.
+    async fn confirm(&self, kernel: &Kernel, key: Key) -> Result<Vec<Drift>>;
+}
+
+/// Where an item stands in key order.
+pub type Key = (i16, uuid::Uuid);
+
+/// What a scan of a chunk found.
+pub struct Chunk {
+    /// How many items were compared.
+    pub checked: u64,
+    /// The items that seem to differ: a write may have come between two reads.
+    pub suspects: Vec<Key>,
+    /// Where the next chunk begins; `None` at the end.
+    pub next: Option<Key>,
+}
+
+/// A figure that is not what its facts add up to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// The item, as a TypeID.
+    pub id: String,
+    /// Which of its figures.
+    pub field: String,
+    /// What is stored.
+    pub stored: String,
+    /// What the facts say.
+    pub actual: String,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckReport {
+    /// The check's module.
+    pub module: &'static str,
+    /// The check's name.
+    pub name: &'static str,
+    /// How many items were compared.
+    pub checked: u64,
+    /// How many figures differ, confirmed under the lock.
+    pub drifted: u64,
+    /// The first of them.
+    pub examples: Vec<Drift>,
+}
+
+/// Runs a check over everything. `progress` hears how many items were compared so far.
+///
+/// # Errors
+/// The database's own.
+pub async fn run(check: &dyn Check, kernel: &Kernel, progress: &(dyn Fn(u64) + Sync)) -> Result<CheckReport> {
+    let mut report =
+        CheckReport { module: check.module(), name: check.name(), checked: 0, drifted: 0, examples: Vec::new() };
+    let mut after = None;
+    loop {
+        let chunk = check.scan(kernel, after, CHUNK).await?;
+        report.checked += chunk.checked;
+        for suspect in chunk.suspects {
+            for drift in check.confirm(kernel, suspect).await? {
+                report.drifted += 1;
+                if report.examples.len() < EXAMPLES {
+                    report.examples.push(drift);
+                }
+            }
+        }
+        progress(report.checked);
+        match chunk.next {
+            Some(next) => after = Some(next),
+            None => return Ok(report),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What listeners hear: the newest state of a thing within an interval, at once when nothing happened for a while.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How many ticks a slow listener may be behind before it is cut off: with ten a second, six seconds.
+const BEHIND: usize = 64;
+
+/// A change that a newer one of the same thing replaces.
+pub trait Conflate: Send + Sync + 'static {
+    /// The thing.
+    type Key: Eq + Hash + Send;
+    /// Which thing changed.
+    fn key(&self) -> Self::Key;
+    /// Takes in a newer change of the same thing: keeps what was before, takes what is now.
+    fn absorb(&mut self, newer: Self);
+}
+
+/// What happened within one interval.
+pub type Tick<T> = Arc<[T]>;
+
+/// Takes changes from writers and hands them to any number of listeners, at most one [`Tick`] an interval.
+pub struct Live<T: Conflate> {
+    pending: Mutex<HashMap<T::Key, T>>,
+    wake: Notify,
+    ticks: broadcast::Sender<Tick<T>>,
+}
+
+impl<T: Conflate> Live<T> {
+    /// Starts the task that hands out ticks, until `shutdown`; listeners' streams end with it.
+    pub fn start(interval: Duration, tasks: &TaskTracker, shutdown: CancellationToken) -> Arc<Self> {
+        let live = Arc::new(Self {
+            pending: Mutex::new(HashMap::new()),
+            wake: Notify::new(),
+            ticks: broadcast::Sender::new(BEHIND),
+        });
+        let ticking = Arc::clone(&live);
+        tasks.spawn(async move {
+            shutdown
+                .run_until_cancelled(async {
+                    loop {
+                        ticking.wake.notified().await;
+                        ticking.tick();
+                        tokio::time::sleep(interval).await;
+                    }
+                })
+                .await;
+        });
+        live
+    }
+
+    /// Adds changes, in the order in which they were committed.
+    pub fn publish(&self, changes: impl IntoIterator<Item = T>) {
+        if self.ticks.receiver_count() == 0 {
+            return;
+        }
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            match pending.entry(change.key()) {
+                std::collections::hash_map::Entry::Occupied(mut older) => older.get_mut().absorb(change),
+                std::collections::hash_map::Entry::Vacant(none) => {
+                    none.insert(change);
+                }
+            }
+        }
+        drop(pending);
+        self.wake.notify_one();
+    }
+
+    /// Listens from now on. A listener that falls [`BEHIND`] gets `Lagged`.
+    #[must_use]
+    pub fn listen(&self) -> broadcast::Receiver<Tick<T>> {
+        self.ticks.subscribe()
+    }
+
+    fn tick(&self) {
+        let changes = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        if !changes.is_empty() {
+            // An error here: nobody listens any more.
+            let _ = self.ticks.send(changes.into_values().collect());
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What every module stands on. Names no module.
+
+pub mod auth;
+pub mod batch;
+pub mod clock;
+pub mod config;
+pub mod context;
+pub mod db;
+pub mod error;
+pub mod graphql;
+pub mod http;
+pub mod id;
+pub mod integrity;
+pub mod live;
+pub mod module;
+pub mod page;
+pub mod ranking;
+pub mod telemetry;
+pub mod text;

@@ -1,0 +1,311 @@
+//! What a module is: a declaration that is validated before anything starts.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future::Future;
+use std::sync::Arc;
+
+use async_graphql::registry::{MetaType, Registry};
+use async_graphql::{ObjectType, OutputType, SubscriptionType};
+use futures_util::future::BoxFuture;
+use sea_orm_migration::MigrationTrait;
+
+use super::auth::{Access, AccessTable, Root};
+use super::config::Setting;
+use super::context::{Facades, Kernel};
+use super::db::Migrations;
+use super::error::{Error, Result};
+use super::graphql::NodeKind;
+use super::integrity::Check;
+
+/// A module: its part of the schema, its tables, its settings, its checks, and how it starts.
+///
+/// Types for what a module does not have: [`super::graphql::NoFields`].
+pub trait Module: Send + Sync + 'static {
+    /// Its root query fields.
+    type Query: ObjectType + Default + 'static;
+    /// Its root mutation fields.
+    type Mutation: ObjectType + Default + 'static;
+    /// Its root subscription fields.
+    type Subscription: SubscriptionType + Default + 'static;
+    /// Its fields of `Viewer`, which `me` returns.
+    type Viewer: ObjectType + Default + 'static;
+
+    /// Its name: a folder, a migration table, a word in reports.
+    const NAME: &'static str;
+    /// The modules whose facades it may use.
+    const DEPENDS_ON: &'static [&'static str] = &[];
+    /// Its settings; every key begins with `NAME.`.
+    const SETTINGS: &'static [Setting] = &[];
+    /// Who may use each of its root fields; a field without a line keeps the server from starting.
+    const ACCESS: &'static [(Root, &'static str, Access)];
+
+    /// Its migrations, oldest first.
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        Vec::new()
+    }
+
+    /// Its types that `node(id:)` finds.
+    fn nodes() -> Vec<NodeKind> {
+        Vec::new()
+    }
+
+    /// Its checks.
+    fn checks() -> Vec<Arc<dyn Check>> {
+        Vec::new()
+    }
+
+    /// Starts it: fills caches, starts writers, provides its facade. The modules it depends on have started.
+    fn start(start: &mut Start<'_>) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// What a starting module uses and provides.
+pub struct Start<'a> {
+    /// The kernel's services.
+    pub kernel: &'a Kernel,
+    module: &'static str,
+    depends_on: &'static [&'static str],
+    facades: &'a mut Facades,
+    checks: &'a mut Vec<Arc<dyn Check>>,
+}
+
+impl Start<'_> {
+    /// Provides the module's facade to resolvers and to the modules that depend on it.
+    pub fn provide<T: Send + Sync + 'static>(&mut self, facade: T) {
+        self.facades.insert(self.module, facade);
+    }
+
+    /// The facade of a module that this one declares to depend on.
+    ///
+    /// # Errors
+    /// When it is not declared, or does not exist.
+    pub fn facade<T: Send + Sync + 'static>(&self) -> Result<&T> {
+        let (module, facade) = self.facades.get::<T>()?;
+        if self.depends_on.contains(&module) {
+            return Ok(facade);
+        }
+        Err(Error::internal(format!("{} uses {module} and does not declare it in DEPENDS_ON", self.module)))
+    }
+
+    /// Adds a check that needs the running server: of an index or a cache against the database.
+    pub fn check(&mut self, check: Arc<dyn Check>) {
+        self.checks.push(check);
+    }
+}
+
+type StartFn = for<'a, 'b> fn(&'a mut Start<'b>) -> BoxFuture<'a, Result<()>>;
+
+/// A module without its types: one line of the list.
+pub struct ModuleDecl {
+    /// [`Module::NAME`]
+    pub name: &'static str,
+    /// [`Module::DEPENDS_ON`]
+    pub depends_on: &'static [&'static str],
+    /// [`Module::SETTINGS`]
+    pub settings: &'static [Setting],
+    /// [`Module::ACCESS`]
+    pub access: &'static [(Root, &'static str, Access)],
+    /// [`Module::migrations`]
+    pub migrations: fn() -> Vec<Box<dyn MigrationTrait>>,
+    /// [`Module::nodes`]
+    pub nodes: fn() -> Vec<NodeKind>,
+    /// [`Module::checks`]
+    pub checks: fn() -> Vec<Arc<dyn Check>>,
+    roots: fn() -> Vec<(Root, String)>,
+    types: fn() -> BTreeMap<String, &'static str>,
+    start: StartFn,
+}
+
+impl ModuleDecl {
+    /// The declaration of `M`.
+    #[must_use]
+    pub fn of<M: Module>() -> Self {
+        Self {
+            name: M::NAME,
+            depends_on: M::DEPENDS_ON,
+            settings: M::SETTINGS,
+            access: M::ACCESS,
+            migrations: M::migrations,
+            nodes: M::nodes,
+            checks: M::checks,
+            roots: root_fields::<M>,
+            types: type_names::<M>,
+            start: |start| Box::pin(M::start(start)),
+        }
+    }
+}
+
+fn registry_of<M: Module>() -> Registry {
+    let mut registry = Registry::default();
+    <M::Query as OutputType>::create_type_info(&mut registry);
+    <M::Mutation as OutputType>::create_type_info(&mut registry);
+    <M::Subscription as SubscriptionType>::create_type_info(&mut registry);
+    <M::Viewer as OutputType>::create_type_info(&mut registry);
+    registry
+}
+
+fn root_fields<M: Module>() -> Vec<(Root, String)> {
+    let registry = registry_of::<M>();
+    let fields = |root, name: &str| {
+        let fields = registry.types.get(name).and_then(MetaType::fields);
+        fields.into_iter().flatten().map(move |(field, _)| (root, field.clone())).collect::<Vec<_>>()
+    };
+    [
+        fields(Root::Query, &<M::Query as OutputType>::type_name()),
+        fields(Root::Mutation, &<M::Mutation as OutputType>::type_name()),
+        fields(Root::Subscription, &<M::Subscription as SubscriptionType>::type_name()),
+    ]
+    .concat()
+}
+
+/// GraphQL names and the Rust types behind them, the four roots left out: they are merged away.
+fn type_names<M: Module>() -> BTreeMap<String, &'static str> {
+    let roots = [
+        <M::Query as OutputType>::type_name(),
+        <M::Mutation as OutputType>::type_name(),
+        <M::Subscription as SubscriptionType>::type_name(),
+        <M::Viewer as OutputType>::type_name(),
+    ];
+    let registry = registry_of::<M>();
+    let named = registry.types.iter().filter(|(name, _)| !roots.iter().any(|root| root == name.as_str()));
+    named.filter_map(|(name, meta)| Some((name.clone(), meta.rust_typename()?))).collect()
+}
+
+/// The validated list of modules, in an order in which they can start.
+pub struct Modules {
+    /// Dependencies first.
+    pub list: Vec<ModuleDecl>,
+    /// The rules of all root fields.
+    pub access: AccessTable,
+}
+
+impl Modules {
+    /// Validates a list.
+    ///
+    /// # Errors
+    /// Every problem at once, one a line: names that two modules share (modules, root fields, types, id prefixes),
+    /// root fields without a rule and rules without a field, settings outside the module's section, dependencies that
+    /// are missing or go in a circle.
+    pub fn new(list: Vec<ModuleDecl>) -> Result<Self> {
+        let mut problems = Vec::new();
+        let mut access = AccessTable::default();
+        for (field, rule) in super::graphql::CORE_ACCESS {
+            access.0.insert((Root::Query, (*field).to_owned()), *rule);
+        }
+        check_names(&list, &mut problems);
+        for module in &list {
+            check_access(module, &mut access, &mut problems);
+            for setting in module.settings {
+                if !setting.key.starts_with(&format!("{}.", module.name)) {
+                    problems.push(format!("{}: setting {} is outside its section", module.name, setting.key));
+                }
+            }
+        }
+        let list = in_order(list, &mut problems);
+        if problems.is_empty() {
+            return Ok(Self { list, access });
+        }
+        Err(Error::internal(format!("{} wrong module(s):\n  {}", problems.len(), problems.join("\n  "))))
+    }
+
+    /// All settings: the kernel's and every module's.
+    #[must_use]
+    pub fn settings(&self) -> Vec<Setting> {
+        let own = super::config::SETTINGS.iter();
+        own.chain(self.list.iter().flat_map(|module| module.settings)).copied().collect()
+    }
+
+    /// All migrations, the kernel's first.
+    #[must_use]
+    pub fn migrations(&self) -> Vec<Migrations> {
+        let kernel = Migrations { module: "kernel", list: tally_migration::kernel::migrations };
+        let modules = self.list.iter().map(|module| Migrations { module: module.name, list: module.migrations });
+        std::iter::once(kernel).chain(modules).collect()
+    }
+
+    /// All checks that need no running server.
+    #[must_use]
+    pub fn checks(&self) -> Vec<Arc<dyn Check>> {
+        self.list.iter().flat_map(|module| (module.checks)()).collect()
+    }
+
+    /// Starts all modules. Returns their facades, and the checks that need them.
+    ///
+    /// # Errors
+    /// The first module's that cannot start.
+    pub async fn start(&self, kernel: &Kernel) -> Result<(Facades, Vec<Arc<dyn Check>>)> {
+        let mut facades = Facades::default();
+        let mut checks = Vec::new();
+        for module in &self.list {
+            let mut start = Start {
+                kernel,
+                module: module.name,
+                depends_on: module.depends_on,
+                facades: &mut facades,
+                checks: &mut checks,
+            };
+            (module.start)(&mut start).await?;
+        }
+        Ok((facades, checks))
+    }
+}
+
+fn check_names(list: &[ModuleDecl], problems: &mut Vec<String>) {
+    let mut owners: HashMap<String, &str> = HashMap::new();
+    let mut types: HashMap<String, (&str, &str)> = HashMap::new();
+    for module in list {
+        let mut names = vec![format!("module {}", module.name)];
+        names.extend((module.roots)().into_iter().map(|(root, field)| format!("{root:?}.{field}")));
+        names.extend((module.nodes)().iter().map(|node| format!("id prefix {}", node.prefix)));
+        names.extend((module.checks)().iter().map(|check| format!("check {}", check.name())));
+        for name in names {
+            if let Some(owner) = owners.insert(name.clone(), module.name) {
+                problems.push(format!("{name} is declared by {owner} and by {}", module.name));
+            }
+        }
+        for (name, rust) in (module.types)() {
+            match types.get(&name) {
+                Some((owner, other)) if *other != rust => {
+                    problems
+                        .push(format!("type {name} is declared by {owner} ({other}) and by {} ({rust})", module.name));
+                }
+                _ => {
+                    types.insert(name, (module.name, rust));
+                }
+            }
+        }
+    }
+}
+
+fn check_access(module: &ModuleDecl, access: &mut AccessTable, problems: &mut Vec<String>) {
+    let roots: HashSet<(Root, String)> = (module.roots)().into_iter().collect();
+    for (root, field, rule) in module.access {
+        let name = (*root, (*field).to_owned());
+        if !roots.contains(&name) {
+            problems.push(format!("{}: a rule for {root:?}.{field}, which does not exist", module.name));
+        }
+        access.0.insert(name, *rule);
+    }
+    for (root, field) in roots {
+        if !module.access.iter().any(|(r, f, _)| *r == root && *f == field) {
+            problems.push(format!("{}: {root:?}.{field} does not say who may use it", module.name));
+        }
+    }
+}
+
+fn in_order(mut left: Vec<ModuleDecl>, problems: &mut Vec<String>) -> Vec<ModuleDecl> {
+    let mut ordered: Vec<ModuleDecl> = Vec::new();
+    while !left.is_empty() {
+        let ready = left
+            .iter()
+            .position(|module| module.depends_on.iter().all(|name| ordered.iter().any(|done| done.name == *name)));
+        match ready {
+            Some(at) => ordered.push(left.remove(at)),
+            None => {
+                let stuck: Vec<_> = left.iter().map(|module| module.name).collect();
+                problems.push(format!("dependencies are missing or go in a circle among: {}", stuck.join(", ")));
+                break;
+            }
+        }
+    }
+    ordered
+}

@@ -1,0 +1,47 @@
+//! Checks of text on its way in.
+
+use super::error::{Error, Result};
+
+/// Checks a text that must be there: not blank, no NUL, at most `most` characters.
+///
+/// # Errors
+/// [`super::error::Code::INVALID_INPUT`], naming the field.
+pub fn required(field: &str, text: &str, most: usize) -> Result<String> {
+    if text.trim().is_empty() {
+        return Err(Error::invalid(format!("{field} must not be blank")));
+    }
+    bounded(field, text, most)
+}
+
+/// Checks a text that may be left out; an empty one counts as left out.
+///
+/// # Errors
+/// As [`required`], but for blankness.
+pub fn optional(field: &str, text: Option<&str>, most: usize) -> Result<Option<String>> {
+    text.filter(|text| !text.is_empty()).map(|text| bounded(field, text, most)).transpose()
+}
+
+/// Checks a link that may be left out: `https:`, `http:`, or a path of the same site. Nothing else, because front
+/// ends put it into pages.
+///
+/// # Errors
+/// As [`optional`], and for another scheme.
+pub fn optional_url(field: &str, text: Option<&str>) -> Result<Option<String>> {
+    let url = optional(field, text, 2_000)?;
+    match &url {
+        Some(url) if !(url.starts_with("https://") || url.starts_with("http://") || url.starts_with('/')) => {
+            Err(Error::invalid(format!("{field} must begin with https://, http:// or /")))
+        }
+        _ => Ok(url),
+    }
+}
+
+fn bounded(field: &str, text: &str, most: usize) -> Result<String> {
+    if text.contains('\0') {
+        return Err(Error::invalid(format!("{field} must not contain NUL")));
+    }
+    if text.chars().count() > most {
+        return Err(Error::invalid(format!("{field} has more than {most} characters")));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,190 @@
+//! Every figure of the module, recomputed from its facts.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::{ConnectionTrait, DbBackend};
+use uuid::Uuid;
+
+use super::content::{BehaviorKind, key};
+use super::hotness::HeatSettings;
+use super::settings;
+use super::store::read;
+use super::store::recount::{self, Stored};
+use crate::kernel::context::Kernel;
+use crate::kernel::error::Result;
+use crate::kernel::integrity::{Check, Chunk, Drift, Key};
+use crate::kernel::ranking::RankIndex;
+
+/// The checks that need no running server.
+pub(super) fn all() -> Vec<Arc<dyn Check>> {
+    [Figure::LikeCount, Figure::FavoriteCount, Figure::HeatMass, Figure::Heat]
+        .into_iter()
+        .map(|figure| Arc::new(figure) as Arc<dyn Check>)
+        .collect()
+}
+
+/// A figure of a content.
+#[derive(Clone, Copy)]
+enum Figure {
+    /// The likes that hold.
+    LikeCount,
+    /// The favorites that hold.
+    FavoriteCount,
+    /// The sum of each epoch: equal to the last bit.
+    HeatMass,
+    /// What follows from masses and quality.
+    Heat,
+}
+
+impl Figure {
+    /// The drifts of one content.
+    fn drifts(self, heat: &HeatSettings, id: Uuid, stored: &Stored) -> Vec<Drift> {
+        let count = |kind: BehaviorKind| stored.behaviors.iter().filter(|(k, _)| *k == kind.number()).count();
+        let mut drifts = Vec::new();
+        let mut compare = |field: String, held: &dyn Display, actual: &dyn Display| {
+            let (held, actual) = (held.to_string(), actual.to_string());
+            if held != actual {
+                let id = super::graphql::content_id_text(stored.kind, id);
+                drifts.push(Drift { id, field, stored: held, actual });
+            }
+        };
+        match self {
+            Self::LikeCount => compare("likeCount".into(), &stored.like_count, &count(BehaviorKind::Like)),
+            Self::FavoriteCount => {
+                compare("favoriteCount".into(), &stored.favorite_count, &count(BehaviorKind::Favorite));
+            }
+            Self::HeatMass => {
+                let actual = masses(heat, stored);
+                let epochs: std::collections::BTreeSet<_> = stored.masses.keys().chain(actual.keys()).collect();
+                for epoch in epochs {
+                    let held = stored.masses.get(epoch).copied().unwrap_or(0);
+                    compare(format!("mass of epoch {epoch}"), &held, &actual.get(epoch).copied().unwrap_or(0));
+                }
+            }
+            Self::Heat => {
+                let text = |heat: Option<i64>| heat.map_or("none".to_owned(), |heat| heat.to_string());
+                compare("heat".into(), &text(stored.heat), &text(heat.heat(stored.quality, &masses(heat, stored))));
+            }
+        }
+        drifts
+    }
+
+    async fn examine(
+        self,
+        heat: &HeatSettings,
+        connection: &impl ConnectionTrait,
+        backend: DbBackend,
+        keys: &[Key],
+    ) -> Result<BTreeMap<Uuid, Vec<Drift>>> {
+        let contents = recount::content_recount(connection, backend, keys).await?;
+        Ok(contents.iter().map(|(id, stored)| (*id, self.drifts(heat, *id, stored))).collect())
+    }
+}
+
+/// The masses that the facts add up to.
+fn masses(heat: &HeatSettings, stored: &Stored) -> BTreeMap<i64, i64> {
+    let publication = (heat.publish_weight + stored.base_weight, stored.published_at);
+    let behaviors = stored.behaviors.iter().map(|(kind, at)| {
+        let like = *kind == BehaviorKind::Like.number();
+        (if like { heat.like_weight } else { heat.favorite_weight }, *at)
+    });
+    let mut masses = BTreeMap::new();
+    for (weight, at) in std::iter::once(publication).chain(behaviors) {
+        // A fact that does not fit was refused when it came; here it would show as a drift.
+        *masses.entry(heat.epoch(at)).or_insert(0_i64) += heat.contribution(weight, at).unwrap_or(0);
+    }
+    masses
+}
+
+#[async_trait]
+impl Check for Figure {
+    fn module(&self) -> &'static str {
+        "engagement"
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::LikeCount => "like-count",
+            Self::FavoriteCount => "favorite-count",
+            Self::HeatMass => "heat-mass",
+            Self::Heat => "heat",
+        }
+    }
+
+    async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
+        let (connection, backend) = (kernel.db.reader(), kernel.backend());
+        let heat = settings::in_force(kernel).await?.heat;
+        let after = after.unwrap_or((i16::MIN, Uuid::nil()));
+        let keys = recount::content_keys(connection, backend, after, size).await?;
+        let found = self.examine(&heat, connection, backend, &keys).await?;
+        let suspects = found.iter().filter(|(_, drifts)| !drifts.is_empty()).map(|(id, _)| key(*id)).collect();
+        let next = keys.last().copied().filter(|_| keys.len() == size);
+        Ok(Chunk { checked: keys.len() as u64, suspects, next })
+    }
+
+    async fn confirm(&self, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
+        confirm(*self, kernel, content).await
+    }
+}
+
+async fn confirm(figure: Figure, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
+    let heat = settings::in_force(kernel).await?.heat;
+    kernel
+        .db
+        .write(move |tx| {
+            Box::pin(async move {
+                recount::content_lock(tx, content).await?;
+                let found = figure.examine(&heat, tx.connection(), tx.backend(), &[content]).await?;
+                Ok(found.into_values().flatten().collect())
+            })
+        })
+        .await
+}
+
+/// The rank index of this process against the database.
+pub(super) struct Ranking(pub(super) Arc<RankIndex>);
+
+/// A write shows in the index after its commit: a difference counts once it has lasted.
+const LASTS: Duration = Duration::from_millis(200);
+
+#[async_trait]
+impl Check for Ranking {
+    fn module(&self) -> &'static str {
+        "engagement"
+    }
+
+    fn name(&self) -> &'static str {
+        "ranking"
+    }
+
+    async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
+        let chunk = read::standing_chunk(&kernel.db, after.unwrap_or((i16::MIN, Uuid::nil())), size).await?;
+        let suspects = chunk.iter().filter(|standing| self.0.standing(standing.id) != Some(**standing));
+        Ok(Chunk {
+            checked: chunk.len() as u64,
+            suspects: suspects.map(|standing| key(standing.id)).collect(),
+            next: chunk.last().map(|standing| key(standing.id)).filter(|_| chunk.len() == size),
+        })
+    }
+
+    async fn confirm(&self, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
+        tokio::time::sleep(LASTS).await;
+        let records = read::content_by_ids(&kernel.db, &[content.1]).await?;
+        let drift = records.first().and_then(|record| {
+            let (actual, stored) = (record.standing(), self.0.standing(content.1));
+            // Newer than what was read: a write came in between, and the index has it.
+            let newer = stored.is_some_and(|stored| stored.version > actual.version);
+            (stored != Some(actual) && !newer).then(|| Drift {
+                id: super::graphql::content_id_text(i16::from(actual.board), content.1),
+                field: "rank index".into(),
+                stored: format!("{stored:?}"),
+                actual: format!("{actual:?}"),
+            })
+        });
+        Ok(drift.into_iter().collect())
+    }
+}

@@ -1,0 +1,28 @@
+//! The table `heat_settings`. The hot tables have their rows in `content.rs` and `store/`: constant SQL text, see
+//! `docs/adr/0004-hot-paths-in-sql.md`.
+
+use sea_orm::entity::prelude::*;
+
+use crate::kernel::clock::Millis;
+
+/// What the stored masses were made with.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "heat_settings")]
+pub struct Model {
+    /// Raised by each change.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub version: i64,
+    /// In milliseconds.
+    pub half_life_ms: i64,
+    /// Thousandths of a point.
+    pub like_weight: i64,
+    /// Thousandths of a point.
+    pub favorite_weight: i64,
+    /// Thousandths of a point.
+    pub publish_weight: i64,
+    /// When they came into force.
+    pub created_at: Millis,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,52 @@
+//! Engagement in the schema.
+
+mod ids;
+mod input;
+mod mutation;
+mod query;
+mod subscription;
+mod types;
+
+pub(super) use ids::content_id_text;
+pub use ids::{ArtworkKind, ContentId, VideoKind};
+pub use mutation::EngagementMutation;
+pub use query::EngagementQuery;
+pub use subscription::EngagementSubscription;
+pub use types::{Artwork, Content, Video};
+
+use async_graphql::Context;
+use uuid::Uuid;
+
+use super::EngagementFacade;
+use super::content::{ContentRecord, Kind};
+use crate::kernel::context::FacadeExt as _;
+use crate::kernel::error::Result;
+use crate::kernel::graphql::{BoxNode, NodeKind};
+
+/// A content of a kind; none if the id is another kind's.
+pub(super) async fn find(ctx: &Context<'_>, kind: Kind, id: Uuid) -> Result<Option<ContentRecord>> {
+    let found = ctx.facade::<EngagementFacade>()?.content(id).await?;
+    Ok(found.filter(|content| content.info.kind == kind))
+}
+
+/// `node(id: "artwork_…")` and `node(id: "video_…")`.
+pub(super) fn nodes() -> Vec<NodeKind> {
+    vec![
+        NodeKind {
+            prefix: "artwork",
+            register: <Artwork as async_graphql::OutputType>::create_type_info,
+            load: |ctx, id| {
+                Box::pin(
+                    async move { Ok(find(ctx, Kind::Artwork, id).await?.map(|found| BoxNode::new(Artwork(found)))) },
+                )
+            },
+        },
+        NodeKind {
+            prefix: "video",
+            register: <Video as async_graphql::OutputType>::create_type_info,
+            load: |ctx, id| {
+                Box::pin(async move { Ok(find(ctx, Kind::Video, id).await?.map(|found| BoxNode::new(Video(found)))) })
+            },
+        },
+    ]
+}

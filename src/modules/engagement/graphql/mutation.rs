@@ -1,0 +1,176 @@
+//! Root mutations.
+
+use async_graphql::{Context, Object};
+use uuid::Uuid;
+
+use super::ids::ContentId;
+use super::input::{
+    BehaviorPayload, ContentPayload, PublishArtworkInput, PublishArtworkPayload, PublishVideoInput, PublishVideoPayload,
+};
+use super::types::{Artwork, Video};
+use crate::kernel::auth::{Role, Session};
+use crate::kernel::context::FacadeExt as _;
+use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::id::Id;
+use crate::modules::engagement::content::{BehaviorKind, Detail, Status};
+use crate::modules::engagement::{Act, EngagementFacade, NewContent, SetStatus};
+use crate::modules::users::{UserKind, UsersFacade};
+
+/// Those who may act for others and weigh by hand.
+const PRIVILEGED: &[Role] = &[Role::Service, Role::Operator];
+
+async fn author(ctx: &Context<'_>, author: Option<Id<UserKind>>, base_weight: Option<f64>) -> Result<Uuid> {
+    let session = Session::of(ctx);
+    if base_weight.is_some() && !session.has_any(PRIVILEGED) {
+        return Err(Error::new(Code::FORBIDDEN, "baseWeight is for services and operators"));
+    }
+    ctx.facade::<UsersFacade>()?.acting_for(session, author).await
+}
+
+async fn act(
+    ctx: &Context<'_>,
+    content: ContentId,
+    user: Option<Id<UserKind>>,
+    kind: BehaviorKind,
+    on: bool,
+) -> Result<BehaviorPayload> {
+    let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user).await?;
+    let act = Act { content: content.uuid, content_kind: content.kind, user, kind, on, at: None };
+    let outcome = ctx.facade::<EngagementFacade>()?.act(act).await?;
+    Ok(BehaviorPayload { content: outcome.content.into(), changed: outcome.changed })
+}
+
+async fn set_status(ctx: &Context<'_>, content: ContentId, status: Status) -> Result<ContentPayload> {
+    let session = Session::of(ctx);
+    let actor = ctx.facade::<UsersFacade>()?.viewer_id(session).await?;
+    let privileged = session.has_any(PRIVILEGED);
+    let set = SetStatus { content: content.uuid, content_kind: content.kind, actor, privileged, status };
+    let outcome = ctx.facade::<EngagementFacade>()?.set_status(set).await?;
+    Ok(ContentPayload { content: outcome.content.into(), changed: outcome.changed })
+}
+
+/// Root mutations.
+#[derive(Default)]
+pub struct EngagementMutation;
+
+#[Object]
+impl EngagementMutation {
+    /// Publishes an artwork. `CONFLICT` when its externalId is taken.
+    async fn publish_artwork(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The artwork.")] input: PublishArtworkInput,
+    ) -> Result<PublishArtworkPayload> {
+        let content = NewContent {
+            author_id: author(ctx, input.author_id, input.base_weight).await?,
+            title: input.title,
+            cover_url: input.cover_url,
+            external_id: input.external_id,
+            client_key: input.client_key,
+            source: input.source,
+            base_weight: input.base_weight,
+            published_at: None,
+            detail: Detail::Artwork {
+                prompt: input.prompt,
+                model: input.model,
+                width: input.width,
+                height: input.height,
+                image_url: input.image_url,
+            },
+        };
+        let outcome = ctx.facade::<EngagementFacade>()?.publish(content).await?;
+        Ok(PublishArtworkPayload { artwork: Artwork(outcome.content), created: outcome.created })
+    }
+
+    /// Publishes a video. `CONFLICT` when its externalId is taken.
+    async fn publish_video(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The video.")] input: PublishVideoInput,
+    ) -> Result<PublishVideoPayload> {
+        let content = NewContent {
+            author_id: author(ctx, input.author_id, input.base_weight).await?,
+            title: input.title,
+            cover_url: input.cover_url,
+            external_id: input.external_id,
+            client_key: input.client_key,
+            source: input.source,
+            base_weight: input.base_weight,
+            published_at: None,
+            detail: Detail::Video {
+                item_id: input.item_id,
+                duration_ms: input.duration_ms,
+                video_url: input.video_url,
+            },
+        };
+        let outcome = ctx.facade::<EngagementFacade>()?.publish(content).await?;
+        Ok(PublishVideoPayload { video: Video(outcome.content), created: outcome.created })
+    }
+
+    /// Hides a content from lists and rankings; it takes no likes then. Facts and figures stay. For its author,
+    /// services and operators.
+    async fn unpublish_content(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "An artwork's or video's id.")] id: ContentId,
+    ) -> Result<ContentPayload> {
+        set_status(ctx, id, Status::Unpublished).await
+    }
+
+    /// Shows an unpublished content again, with the figures that it had. For its author, services and operators.
+    async fn republish_content(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "An artwork's or video's id.")] id: ContentId,
+    ) -> Result<ContentPayload> {
+        set_status(ctx, id, Status::Published).await
+    }
+
+    /// Likes a content. A repeat changes nothing, and says so. `CONFLICT` when it is not published.
+    async fn like(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "An artwork's or video's id.")] content_id: ContentId,
+        #[graphql(desc = "For whom, the token's user when left out; for services and operators.")] user_id: Option<
+            Id<UserKind>,
+        >,
+    ) -> Result<BehaviorPayload> {
+        act(ctx, content_id, user_id, BehaviorKind::Like, true).await
+    }
+
+    /// Takes a like back. A repeat changes nothing, and says so.
+    async fn unlike(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "An artwork's or video's id.")] content_id: ContentId,
+        #[graphql(desc = "For whom, the token's user when left out; for services and operators.")] user_id: Option<
+            Id<UserKind>,
+        >,
+    ) -> Result<BehaviorPayload> {
+        act(ctx, content_id, user_id, BehaviorKind::Like, false).await
+    }
+
+    /// Makes a content a favorite. A repeat changes nothing, and says so. `CONFLICT` when it is not published.
+    async fn favorite(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "An artwork's or video's id.")] content_id: ContentId,
+        #[graphql(desc = "For whom, the token's user when left out; for services and operators.")] user_id: Option<
+            Id<UserKind>,
+        >,
+    ) -> Result<BehaviorPayload> {
+        act(ctx, content_id, user_id, BehaviorKind::Favorite, true).await
+    }
+
+    /// Takes a favorite back. A repeat changes nothing, and says so.
+    async fn unfavorite(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "An artwork's or video's id.")] content_id: ContentId,
+        #[graphql(desc = "For whom, the token's user when left out; for services and operators.")] user_id: Option<
+            Id<UserKind>,
+        >,
+    ) -> Result<BehaviorPayload> {
+        act(ctx, content_id, user_id, BehaviorKind::Favorite, false).await
+    }
+}

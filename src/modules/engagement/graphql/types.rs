@@ -1,0 +1,367 @@
+//! Types.
+
+use async_graphql::{Context, Enum, Interface, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+
+use super::ids::{ArtworkKind, VideoKind};
+use crate::kernel::auth::Session;
+use crate::kernel::context::FacadeExt as _;
+use crate::kernel::error::Result;
+use crate::kernel::id::Id;
+use crate::kernel::page::checked_size;
+use crate::modules::engagement::EngagementFacade;
+use crate::modules::engagement::content::{ContentRecord, Detail, Kind, Status};
+use crate::modules::engagement::hotness::Level;
+use crate::modules::engagement::loaders::ViewerState;
+use crate::modules::users::UsersFacade;
+use crate::modules::users::graphql::User;
+
+/// A picture.
+pub struct Artwork(pub(crate) ContentRecord);
+
+/// A video.
+pub struct Video(pub(crate) ContentRecord);
+
+/// What users like: an artwork or a video.
+#[derive(Interface)]
+#[graphql(
+    field(name = "id", ty = "Result<async_graphql::ID>", method = "id_text", desc = "`artwork_…` or `video_…`"),
+    field(name = "external_id", ty = "Option<&str>", desc = "The platform's own id, if it gave one."),
+    field(name = "title", ty = "&str", desc = "What it is called."),
+    field(name = "author", ty = "Result<Option<User>>", desc = "Whose it is; null once that user is gone."),
+    field(name = "cover_url", ty = "Option<&str>", desc = "A picture of it."),
+    field(name = "status", ty = "Status", desc = "Whether lists and rankings show it."),
+    field(name = "published_at", ty = "DateTime<Utc>", desc = "When it was published first."),
+    field(name = "like_count", ty = "i64", desc = "Likes that hold."),
+    field(name = "favorite_count", ty = "i64", desc = "Favorites that hold."),
+    field(name = "comment_count", ty = "i64", desc = "Comments that hold."),
+    field(name = "share_count", ty = "i64", desc = "Shares."),
+    field(name = "view_count", ty = "i64", desc = "Views."),
+    field(name = "hotness", ty = "Hotness", desc = "How hot it is now."),
+    field(name = "viewer_has_liked", ty = "Result<bool>", desc = "Whether the token's user likes it."),
+    field(name = "viewer_has_favorited", ty = "Result<bool>", desc = "Whether the token's user has it as a favorite.")
+)]
+pub enum Content {
+    /// A picture.
+    Artwork(Artwork),
+    /// A video.
+    Video(Video),
+}
+
+impl From<ContentRecord> for Content {
+    fn from(record: ContentRecord) -> Self {
+        match record.info.kind {
+            Kind::Artwork => Self::Artwork(Artwork(record)),
+            Kind::Video => Self::Video(Video(record)),
+        }
+    }
+}
+
+/// A content type: the fields of all contents, and those of its own kind.
+macro_rules! content_object {
+    ($type:ident, $id:ty, { $($own:tt)* }) => {
+        impl $type {
+            /// For the interface, whose members have ids of different Rust types.
+            async fn id_text(&self, _: &Context<'_>) -> Result<async_graphql::ID> {
+                Ok(async_graphql::ID(Id::<$id>::new(self.0.info.id).to_string()))
+            }
+        }
+
+        #[Object]
+        impl $type {
+            /// Its id.
+            async fn id(&self) -> Id<$id> {
+                Id::new(self.0.info.id)
+            }
+
+            /// The platform's own id, if it gave one.
+            async fn external_id(&self) -> Option<&str> {
+                self.0.info.external_id.as_deref()
+            }
+
+            /// What it is called.
+            async fn title(&self) -> &str {
+                &self.0.info.title
+            }
+
+            /// Whose it is; null once that user is gone.
+            async fn author(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+                Ok(ctx.facade::<UsersFacade>()?.find(self.0.info.author_id).await?.map(User))
+            }
+
+            /// A picture of it.
+            async fn cover_url(&self) -> Option<&str> {
+                self.0.info.cover_url.as_deref()
+            }
+
+            /// Whether lists and rankings show it.
+            async fn status(&self) -> Status {
+                self.0.info.status
+            }
+
+            /// When it was published first.
+            async fn published_at(&self) -> DateTime<Utc> {
+                self.0.info.published_at.to_utc()
+            }
+
+            /// Likes that hold.
+            async fn like_count(&self) -> i64 {
+                self.0.figures.like_count
+            }
+
+            /// Favorites that hold.
+            async fn favorite_count(&self) -> i64 {
+                self.0.figures.favorite_count
+            }
+
+            /// Comments that hold.
+            async fn comment_count(&self) -> i64 {
+                self.0.figures.comment_count
+            }
+
+            /// Shares.
+            async fn share_count(&self) -> i64 {
+                self.0.figures.share_count
+            }
+
+            /// Views.
+            async fn view_count(&self) -> i64 {
+                self.0.figures.view_count
+            }
+
+            /// How hot it is now.
+            async fn hotness(&self) -> Hotness {
+                Hotness(self.0.clone())
+            }
+
+            /// Whether the token's user likes it; false without a token.
+            async fn viewer_has_liked(&self, ctx: &Context<'_>) -> Result<bool> {
+                Ok(viewer_state(ctx, &self.0).await?.has_liked)
+            }
+
+            /// Whether the token's user has it as a favorite; false without a token.
+            async fn viewer_has_favorited(&self, ctx: &Context<'_>) -> Result<bool> {
+                Ok(viewer_state(ctx, &self.0).await?.has_favorited)
+            }
+
+            $($own)*
+        }
+    };
+}
+
+content_object!(Artwork, ArtworkKind, {
+    /// What it was made from.
+    async fn prompt(&self) -> Option<&str> {
+        match &self.0.info.detail {
+            Detail::Artwork { prompt, .. } => prompt.as_deref(),
+            Detail::Video { .. } => None,
+        }
+    }
+
+    /// What made it.
+    async fn model(&self) -> Option<&str> {
+        match &self.0.info.detail {
+            Detail::Artwork { model, .. } => model.as_deref(),
+            Detail::Video { .. } => None,
+        }
+    }
+
+    /// In pixels.
+    async fn width(&self) -> Option<i64> {
+        match &self.0.info.detail {
+            Detail::Artwork { width, .. } => *width,
+            Detail::Video { .. } => None,
+        }
+    }
+
+    /// In pixels.
+    async fn height(&self) -> Option<i64> {
+        match &self.0.info.detail {
+            Detail::Artwork { height, .. } => *height,
+            Detail::Video { .. } => None,
+        }
+    }
+
+    /// The picture.
+    async fn image_url(&self) -> Option<&str> {
+        match &self.0.info.detail {
+            Detail::Artwork { image_url, .. } => image_url.as_deref(),
+            Detail::Video { .. } => None,
+        }
+    }
+
+    /// What it was made of: a generation's id, or what else the publisher said.
+    async fn source(&self) -> Option<&str> {
+        self.0.info.source.as_deref()
+    }
+});
+
+content_object!(Video, VideoKind, {
+    /// The video platform's item id.
+    async fn item_id(&self) -> Option<&str> {
+        match &self.0.info.detail {
+            Detail::Video { item_id, .. } => item_id.as_deref(),
+            Detail::Artwork { .. } => None,
+        }
+    }
+
+    /// How long it is, in milliseconds.
+    async fn duration_ms(&self) -> Option<i64> {
+        match &self.0.info.detail {
+            Detail::Video { duration_ms, .. } => *duration_ms,
+            Detail::Artwork { .. } => None,
+        }
+    }
+
+    /// The video.
+    async fn video_url(&self) -> Option<&str> {
+        match &self.0.info.detail {
+            Detail::Video { video_url, .. } => video_url.as_deref(),
+            Detail::Artwork { .. } => None,
+        }
+    }
+});
+
+async fn viewer_state(ctx: &Context<'_>, content: &ContentRecord) -> Result<ViewerState> {
+    let session = Session::of(ctx);
+    if session.0.is_none() {
+        return Ok(ViewerState::default());
+    }
+    let viewer = ctx.facade::<UsersFacade>()?.viewer_id(session).await?;
+    let loaders = ctx.facade::<EngagementFacade>()?.loaders();
+    Ok(loaders.viewers.one((content.info.id, viewer)).await?.unwrap_or_default())
+}
+
+/// How hot a content is. Score and level are derived when they are read: they are right at any moment.
+pub struct Hotness(ContentRecord);
+
+/// How hot a content is. Score and level are derived when they are read: they are right at any moment.
+#[Object]
+impl Hotness {
+    /// The points of all interactions, each halved once a half-life, times the quality of the content.
+    async fn score(&self, ctx: &Context<'_>) -> Result<f64> {
+        let engagement = ctx.facade::<EngagementFacade>()?;
+        Ok(engagement.hotness().heat.score(self.0.figures.heat, engagement.now()))
+    }
+
+    /// The level of the score; see `hotnessSettings`.
+    async fn level(&self, ctx: &Context<'_>) -> Result<Level> {
+        let engagement = ctx.facade::<EngagementFacade>()?;
+        let (heat, published_at) = (self.0.figures.heat, self.0.info.published_at);
+        Ok(engagement.hotness().level(heat, published_at, engagement.now()))
+    }
+
+    /// The rank among all published contents, from 1; null when it is not published.
+    async fn rank(&self, ctx: &Context<'_>) -> Result<Option<i64>> {
+        let rank = ctx.facade::<EngagementFacade>()?.rank(self.0.info.id);
+        Ok(rank.and_then(|rank| i64::try_from(rank).ok()))
+    }
+
+    /// When an interaction last changed it.
+    async fn updated_at(&self) -> DateTime<Utc> {
+        self.0.figures.last_hot_update.to_utc()
+    }
+
+    /// When the level changes next if nobody interacts; null when it does not.
+    async fn level_changes_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        let engagement = ctx.facade::<EngagementFacade>()?;
+        let (heat, published_at) = (self.0.figures.heat, self.0.info.published_at);
+        let next = engagement.hotness().next_change(heat, published_at, engagement.now());
+        Ok(next.map(|at| at.to_utc()))
+    }
+
+    /// The newest recorded scores, oldest first: one a change of level, and one an interval.
+    async fn history(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = 20, desc = "How many, from 0 to 100.")] first: i32,
+    ) -> Result<Vec<HotHistoryEntry>> {
+        let size = checked_size("first", first)?;
+        if size == 0 {
+            return Ok(Vec::new());
+        }
+        let loaders = ctx.facade::<EngagementFacade>()?.loaders();
+        let rows = loaders.history.one((self.0.info.id, size)).await?;
+        let entries = rows.iter().flat_map(|rows| rows.iter()).map(|row| HotHistoryEntry {
+            score: row.hot_score,
+            level: Level::from_number(row.hot_level).unwrap_or(Level::Cold),
+            calculated_at: row.calculated_at.to_utc(),
+            calculation_method: CalculationMethod::from_number(row.calculation_method),
+        });
+        Ok(entries.collect())
+    }
+}
+
+/// How a row of history came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum CalculationMethod {
+    /// By an interaction.
+    Realtime,
+    /// By the passing of time.
+    Scheduled,
+    /// By `tally recalculate`.
+    Recalculation,
+    /// By a repair.
+    Repair,
+    /// By an import.
+    Import,
+}
+
+impl CalculationMethod {
+    fn from_number(number: i16) -> Self {
+        match number {
+            1 => Self::Scheduled,
+            2 => Self::Recalculation,
+            3 => Self::Repair,
+            4 => Self::Import,
+            _ => Self::Realtime,
+        }
+    }
+}
+
+/// A recorded score.
+#[derive(SimpleObject)]
+pub struct HotHistoryEntry {
+    /// The score at that moment.
+    score: f64,
+    /// The level at that moment.
+    level: Level,
+    /// The moment.
+    calculated_at: DateTime<Utc>,
+    /// How the record came to be.
+    calculation_method: CalculationMethod,
+}
+
+/// A place in a ranking.
+#[derive(SimpleObject)]
+pub struct RankingEntry {
+    /// From 1.
+    pub(super) rank: i32,
+    /// Who is there.
+    pub(super) content: Content,
+    /// Its score now.
+    pub(super) score: f64,
+    /// Its level now.
+    pub(super) level: Level,
+}
+
+/// What makes contents hot.
+#[derive(SimpleObject)]
+pub struct HotnessSettings {
+    /// Raised by each change of weights or half-life.
+    pub(super) version: i64,
+    /// Hours in which a score halves.
+    pub(super) half_life_hours: f64,
+    /// Points of a like.
+    pub(super) like_weight: f64,
+    /// Points of a favorite.
+    pub(super) favorite_weight: f64,
+    /// Points of being published.
+    pub(super) publish_weight: f64,
+    /// Score from which a content is `WARM`.
+    pub(super) warm_from: f64,
+    /// Score from which a content is `HOT`.
+    pub(super) hot_from: f64,
+    /// Score from which a content is `BLAZING`.
+    pub(super) blazing_from: f64,
+}

@@ -1,0 +1,84 @@
+//! Contents, what users do to them, and how hot that makes them. One consistency boundary: a like moves behavior,
+//! counter, mass, heat, level and history in one transaction.
+
+mod checks;
+pub mod commands;
+pub mod content;
+mod entity;
+pub mod events;
+mod facade;
+pub mod graphql;
+pub mod hotness;
+mod loaders;
+mod settings;
+mod store;
+mod work;
+mod writer;
+
+use std::sync::Arc;
+
+use sea_orm_migration::MigrationTrait;
+
+pub use commands::act::{Act, ActOutcome};
+pub use commands::publish::{NewContent, PublishOutcome};
+pub use commands::set_status::SetStatus;
+pub use facade::EngagementFacade;
+
+use crate::kernel::auth::{Access, Root};
+use crate::kernel::config::Setting;
+use crate::kernel::error::Result;
+use crate::kernel::graphql::{NoFields, NodeKind};
+use crate::kernel::integrity::Check;
+use crate::kernel::module::{Module, Start};
+
+/// The module.
+pub struct Engagement;
+
+impl Module for Engagement {
+    type Query = graphql::EngagementQuery;
+    type Mutation = graphql::EngagementMutation;
+    type Subscription = graphql::EngagementSubscription;
+    type Viewer = NoFields;
+
+    const NAME: &'static str = "engagement";
+    const DEPENDS_ON: &'static [&'static str] = &["users"];
+    const SETTINGS: &'static [Setting] = settings::SETTINGS;
+    const ACCESS: &'static [(Root, &'static str, Access)] = &[
+        (Root::Query, "artwork", Access::Anyone),
+        (Root::Query, "video", Access::Anyone),
+        (Root::Query, "contents", Access::Anyone),
+        (Root::Query, "artworks", Access::Anyone),
+        (Root::Query, "videos", Access::Anyone),
+        (Root::Query, "hotRanking", Access::Anyone),
+        (Root::Query, "hotnessSettings", Access::Anyone),
+        (Root::Mutation, "publishArtwork", Access::SignedIn),
+        (Root::Mutation, "publishVideo", Access::SignedIn),
+        (Root::Mutation, "unpublishContent", Access::SignedIn),
+        (Root::Mutation, "republishContent", Access::SignedIn),
+        (Root::Mutation, "like", Access::SignedIn),
+        (Root::Mutation, "unlike", Access::SignedIn),
+        (Root::Mutation, "favorite", Access::SignedIn),
+        (Root::Mutation, "unfavorite", Access::SignedIn),
+        (Root::Subscription, "hotnessChanged", Access::Anyone),
+        (Root::Subscription, "hotRankingChanged", Access::Anyone),
+    ];
+
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        tally_migration::engagement::migrations()
+    }
+
+    fn nodes() -> Vec<NodeKind> {
+        graphql::nodes()
+    }
+
+    fn checks() -> Vec<Arc<dyn Check>> {
+        checks::all()
+    }
+
+    async fn start(start: &mut Start<'_>) -> Result<()> {
+        let facade = EngagementFacade::start(start.kernel).await?;
+        start.check(Arc::new(checks::Ranking(Arc::clone(facade.rank_index()))));
+        start.provide(facade);
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! The module's settings, and those that the stored masses were made with.
+
+use sea_orm::{ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryOrder as _};
+
+use super::entity::{Column, Entity, Model};
+use super::hotness::{HeatSettings, Hotness, Thresholds};
+use crate::kernel::clock::Millis;
+use crate::kernel::config::{Form, Setting, Settings};
+use crate::kernel::context::Kernel;
+use crate::kernel::error::Result;
+
+const fn number(key: &'static str, default: &'static str, least: f64, most: f64, doc: &'static str) -> Setting {
+    Setting { key, alias: None, default: Some(default), form: Form::Number(least, most), doc }
+}
+
+/// The module's settings.
+pub(super) const SETTINGS: &[Setting] = &[
+    number("engagement.half_life_hours", "72", 1.0, 8_760.0, "hours in which a score halves"),
+    number("engagement.like_weight", "2", 0.0, 1_000.0, "points of a like"),
+    number("engagement.favorite_weight", "5", 0.0, 1_000.0, "points of a favorite"),
+    number("engagement.publish_weight", "10", 0.0, 1_000.0, "points of being published"),
+    number("engagement.warm_from", "20", 0.001, 1e9, "score from which a content is WARM"),
+    number("engagement.hot_from", "50", 0.001, 1e9, "score from which a content is HOT"),
+    number("engagement.blazing_from", "100", 0.001, 1e9, "score from which a content is BLAZING"),
+    number(
+        "engagement.history_interval_secs",
+        "300",
+        0.0,
+        31_536_000.0,
+        "a row of hot history at most this often; 0 keeps every update",
+    ),
+    number("engagement.live_interval_ms", "100", 10.0, 60_000.0, "listeners hear of a content at most this often"),
+];
+
+#[expect(clippy::cast_possible_truncation, reason = "bounded by the settings' forms")]
+fn thousandths(settings: &Settings, key: &str) -> i64 {
+    libm::round(settings.number(key) * 1000.0) as i64
+}
+
+/// A setting in seconds or hours, as milliseconds.
+#[expect(clippy::cast_possible_truncation, reason = "bounded by the settings' forms")]
+pub(super) fn millis(settings: &Settings, key: &str, unit_ms: f64) -> i64 {
+    libm::round(settings.number(key) * unit_ms) as i64
+}
+
+/// The settings that are in force: thresholds as set, weights and half-life as stored. Others are stored at the first
+/// start; a later change needs every mass to be made anew, so the server goes on with the old ones and says so.
+pub(super) async fn in_force(kernel: &Kernel) -> Result<Hotness> {
+    let settings = &kernel.settings;
+    let wanted = HeatSettings {
+        version: 1,
+        half_life_ms: millis(settings, "engagement.half_life_hours", Millis::HOUR as f64),
+        like_weight: thousandths(settings, "engagement.like_weight"),
+        favorite_weight: thousandths(settings, "engagement.favorite_weight"),
+        publish_weight: thousandths(settings, "engagement.publish_weight"),
+    };
+    let heat = match stored(kernel.db.reader()).await? {
+        Some(heat) => heat,
+        None => {
+            let now = kernel.clock.now();
+            kernel.db.write(move |tx| Box::pin(store(tx, wanted, now))).await?
+        }
+    };
+    if (HeatSettings { version: heat.version, ..wanted }) != heat {
+        tracing::warn!(
+            ?wanted,
+            in_force = ?heat,
+            "weights or half-life were changed; the old ones stay in force, because the stored heat was made with them"
+        );
+    }
+    let thresholds = Thresholds {
+        warm: settings.number("engagement.warm_from"),
+        hot: settings.number("engagement.hot_from"),
+        blazing: settings.number("engagement.blazing_from"),
+    };
+    Ok(Hotness { heat, thresholds })
+}
+
+async fn stored(connection: &impl ConnectionTrait) -> Result<Option<HeatSettings>> {
+    let newest = Entity::find().order_by_desc(Column::Version).one(connection).await?;
+    Ok(newest.map(|model| HeatSettings {
+        version: model.version,
+        half_life_ms: model.half_life_ms,
+        like_weight: model.like_weight,
+        favorite_weight: model.favorite_weight,
+        publish_weight: model.publish_weight,
+    }))
+}
+
+async fn store(tx: &crate::kernel::db::Tx, wanted: HeatSettings, now: Millis) -> Result<HeatSettings> {
+    if let Some(first) = stored(tx.connection()).await? {
+        return Ok(first);
+    }
+    let model = Model {
+        version: wanted.version,
+        half_life_ms: wanted.half_life_ms,
+        like_weight: wanted.like_weight,
+        favorite_weight: wanted.favorite_weight,
+        publish_weight: wanted.publish_weight,
+        created_at: now,
+    };
+    model.into_active_model().insert(tx.connection()).await?;
+    Ok(wanted)
+}

@@ -1,0 +1,237 @@
+//! What resolvers read.
+
+use std::sync::LazyLock;
+
+use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement, Value};
+use uuid::Uuid;
+
+use super::{DETAILS, FIGURES, INFO, NO_HEAT, ORDER_HEAT};
+use crate::kernel::clock::Millis;
+use crate::kernel::db::{Col, Db, Sql};
+use crate::kernel::error::Result;
+use crate::kernel::page::Page;
+use crate::kernel::ranking::Standing;
+use crate::modules::engagement::content::{ContentRecord, Kind, Status, key};
+
+fn records(found: &[sea_orm::QueryResult]) -> Result<Vec<ContentRecord>> {
+    Ok(found.iter().map(|row| ContentRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+/// Contents by their ids, in no order; unknown ones are left out.
+pub(in super::super) async fn content_by_ids(db: &Db, ids: &[Uuid]) -> Result<Vec<ContentRecord>> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            &format!(
+                "SELECT {INFO}, {FIGURES} FROM {{rows}} {{cross}} contents c ON c.lane = r.lane AND c.id = r.id
+                 JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id {DETAILS}"
+            ),
+            &[("lane", Col::Small), ("id", Col::Id)],
+        )
+    });
+    let mut rows = SQL.rows();
+    for id in ids {
+        let (lane, id) = key(*id);
+        rows.push([lane.into(), id.into()]);
+    }
+    records(&db.reader().query_all_raw(SQL.bind(db.backend(), rows, [])).await?)
+}
+
+/// Contents by the platform's own ids, in no order; unknown ones are left out.
+pub(in super::super) async fn content_by_external_ids(db: &Db, external_ids: &[String]) -> Result<Vec<ContentRecord>> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            &format!(
+                "SELECT {INFO}, {FIGURES} FROM {{rows}} {{cross}} contents c ON c.external_id = r.external_id
+                 JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id {DETAILS}"
+            ),
+            &[("external_id", Col::Text)],
+        )
+    });
+    let mut rows = SQL.rows();
+    for external_id in external_ids {
+        rows.push([external_id.clone().into()]);
+    }
+    records(&db.reader().query_all_raw(SQL.bind(db.backend(), rows, [])).await?)
+}
+
+/// What a list of contents is ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[graphql(name = "ContentOrder")]
+pub enum Order {
+    /// Hottest first. A content that moves between two pages can be met twice or not at all; `hotRanking` is one
+    /// consistent list.
+    Hottest,
+    /// Published last first.
+    Newest,
+    /// Published first first.
+    Oldest,
+}
+
+/// Which contents of a kind a list shows.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Filter {
+    /// Of this kind.
+    pub(in super::super) kind: Kind,
+    /// Of this author.
+    pub(in super::super) author_id: Option<Uuid>,
+    /// Published at this moment or later.
+    pub(in super::super) published_since: Option<Millis>,
+    /// Published before this moment.
+    pub(in super::super) published_before: Option<Millis>,
+    /// Of this heat or hotter.
+    pub(in super::super) heat_from: Option<i64>,
+    /// Less hot than this.
+    pub(in super::super) heat_below: Option<i64>,
+}
+
+impl Filter {
+    /// The conditions and their values. One text for each set of conditions, not for each set of values.
+    fn conditions(&self) -> (String, Vec<Value>) {
+        let mut text = format!("c.kind = $1 AND c.status = {}", Status::Published.number());
+        let mut values: Vec<Value> = vec![i16::from(self.kind.number()).into()];
+        let mut and = |condition: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                values.push(value);
+                text.push_str(&format!(" AND {condition} ${}", values.len()));
+            }
+        };
+        and("c.author_id =", self.author_id.map(Value::from));
+        and("c.published_at >=", self.published_since.map(|at| at.0.into()));
+        and("c.published_at <", self.published_before.map(|at| at.0.into()));
+        and(&format!("{ORDER_HEAT} >="), self.heat_from.map(Value::from));
+        and(&format!("{ORDER_HEAT} <"), self.heat_below.map(Value::from));
+        (text, values)
+    }
+}
+
+/// One content more than the page holds, in the direction of reading.
+pub(in super::super) async fn content_page(
+    db: &Db,
+    filter: &Filter,
+    order: Order,
+    page: &Page,
+) -> Result<Vec<ContentRecord>> {
+    let (mut text, mut values) = filter.conditions();
+    let (by, descending) = match order {
+        Order::Hottest => (ORDER_HEAT, true),
+        Order::Newest => ("c.published_at", true),
+        Order::Oldest => ("c.published_at", false),
+    };
+    // Lists by heat walk the index of the narrow table, lists by time that of contents.
+    let (tie, from) = match order {
+        Order::Hottest => {
+            ("f.content_id", "content_figures f JOIN contents c ON c.lane = f.lane AND c.id = f.content_id")
+        }
+        _ => ("c.id", "contents c JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id"),
+    };
+    let reads_down = descending != page.backward;
+    let (further, back) = if reads_down { ("<", ">") } else { (">", "<") };
+    for (cursor, side) in [(page.from, further), (page.until, back)] {
+        if let Some(cursor) = cursor {
+            values.push(cursor.value.unwrap_or(NO_HEAT).into());
+            values.push(cursor.id.into());
+            text.push_str(&format!(" AND ({by}, {tie}) {side} (${}, ${})", values.len() - 1, values.len()));
+        }
+    }
+    let direction = if reads_down { "DESC" } else { "ASC" };
+    values.push(i64::try_from(page.size + 1).unwrap_or(i64::MAX).into());
+    let text = format!(
+        "SELECT {INFO}, {FIGURES} FROM {from} {DETAILS} WHERE {text}
+         ORDER BY {by} {direction}, {tie} {direction} LIMIT ${}",
+        values.len()
+    );
+    records(&db.reader().query_all_raw(Statement::from_sql_and_values(db.backend(), text, values)).await?)
+}
+
+/// How many contents a list has.
+pub(in super::super) async fn content_count(db: &Db, filter: &Filter) -> Result<i64> {
+    let (text, values) = filter.conditions();
+    let text = format!(
+        "SELECT count(*) AS n FROM contents c
+         JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id WHERE {text}"
+    );
+    let statement = Statement::from_sql_and_values(db.backend(), text, values);
+    let row = db.reader().query_one_raw(statement).await?;
+    Ok(row.map(|row| row.try_get("", "n")).transpose()?.unwrap_or(0))
+}
+
+/// A user's standing towards a content.
+#[derive(FromQueryResult)]
+pub(in super::super) struct ViewerRow {
+    pub(in super::super) content_id: Uuid,
+    pub(in super::super) user_id: Uuid,
+    pub(in super::super) kind: i16,
+}
+
+/// The likes and favorites that hold, of pairs of content and user.
+pub(in super::super) async fn behavior_by_pairs(db: &Db, pairs: &[(Uuid, Uuid)]) -> Result<Vec<ViewerRow>> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            "SELECT b.content_id, b.user_id, b.kind FROM {rows} {cross} behaviors b
+             ON b.lane = r.lane AND b.content_id = r.id AND b.user_id = r.user_id WHERE b.removed_at IS NULL",
+            &[("lane", Col::Small), ("id", Col::Id), ("user_id", Col::Id)],
+        )
+    });
+    let mut rows = SQL.rows();
+    for (content, user) in pairs {
+        let (lane, id) = key(*content);
+        rows.push([lane.into(), id.into(), (*user).into()]);
+    }
+    let found = db.reader().query_all_raw(SQL.bind(db.backend(), rows, [])).await?;
+    Ok(found.iter().map(|row| ViewerRow::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+/// A row of history.
+#[derive(Clone, Debug, FromQueryResult)]
+pub(in super::super) struct HistoryRecord {
+    pub(in super::super) content_id: Uuid,
+    pub(in super::super) hot_score: f64,
+    pub(in super::super) hot_level: i16,
+    pub(in super::super) calculated_at: Millis,
+    pub(in super::super) calculation_method: i16,
+}
+
+/// The newest `size` rows of history of each content, oldest first.
+pub(in super::super) async fn history_by_ids(db: &Db, ids: &[Uuid], size: usize) -> Result<Vec<HistoryRecord>> {
+    // The first row that still belongs to the newest ones is found in the key; from there it is a range.
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            "SELECT h.content_id, h.hot_score, h.hot_level, h.calculated_at, h.calculation_method
+             FROM {rows} {cross} hot_history h ON h.lane = r.lane AND h.content_id = r.id AND h.id >= coalesce(
+                 (SELECT n.id FROM hot_history n WHERE n.lane = r.lane AND n.content_id = r.id
+                  ORDER BY n.id DESC LIMIT 1 OFFSET {1}), {2})
+             ORDER BY h.content_id, h.calculated_at, h.id",
+            &[("lane", Col::Small), ("id", Col::Id)],
+        )
+    });
+    let mut rows = SQL.rows();
+    for id in ids {
+        let (lane, id) = key(*id);
+        rows.push([lane.into(), id.into()]);
+    }
+    let offset = i64::try_from(size).unwrap_or(i64::MAX) - 1;
+    let statement = SQL.bind(db.backend(), rows, [offset.into(), Uuid::nil().into()]);
+    let found = db.reader().query_all_raw(statement).await?;
+    Ok(found.iter().map(|row| HistoryRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+/// A chunk of what the rank index holds, in key order after `after`.
+pub(in super::super) async fn standing_chunk(db: &Db, after: (i16, Uuid), size: usize) -> Result<Vec<Standing>> {
+    let text = "SELECT f.content_id, f.version, f.heat, c.kind, c.status, c.published_at
+         FROM content_figures f JOIN contents c ON c.lane = f.lane AND c.id = f.content_id
+         WHERE (f.lane, f.content_id) > ($1, $2) ORDER BY f.lane, f.content_id LIMIT $3";
+    let size = i64::try_from(size).unwrap_or(i64::MAX);
+    let values: [Value; 3] = [after.0.into(), after.1.into(), size.into()];
+    let found = db.reader().query_all_raw(Statement::from_sql_and_values(db.backend(), text, values)).await?;
+    let standing = |row: &sea_orm::QueryResult| {
+        Ok(Standing {
+            id: row.try_get("", "content_id")?,
+            version: row.try_get("", "version")?,
+            board: u8::try_from(row.try_get::<i16>("", "kind")?).unwrap_or(u8::MAX),
+            heat: row.try_get("", "heat")?,
+            since: row.try_get("", "published_at")?,
+            listed: row.try_get::<i16>("", "status")? == Status::Published.number(),
+        })
+    };
+    Ok(found.iter().map(standing).collect::<Result<_, sea_orm::DbErr>>()?)
+}

@@ -1,0 +1,179 @@
+//! The write side of engagement: one batch locks, reads, folds, writes.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use super::commands::act::{self, Act, ActOutcome};
+use super::commands::publish::{self, Publish, PublishOutcome};
+use super::commands::set_status::{self, SetStatus};
+use super::content::{ContentRecord, key};
+use super::events::HotnessEvent;
+use super::hotness::Hotness;
+use super::store;
+use super::work::{Item, Work};
+use crate::kernel::batch::{Applied, BatchWriter};
+use crate::kernel::clock::Clock;
+use crate::kernel::db::Tx;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::id::{Ids, Lane};
+use crate::kernel::live::Live;
+use crate::kernel::ranking::RankIndex;
+
+/// What moves a content's figures.
+pub(super) enum Command {
+    /// See [`act`].
+    Act(Act),
+    /// See [`publish`].
+    Publish(Box<Publish>),
+    /// See [`set_status`].
+    SetStatus(SetStatus),
+}
+
+impl Command {
+    fn content(&self) -> Uuid {
+        match self {
+            Self::Act(act) => act.content,
+            Self::Publish(publish) => publish.info.id,
+            Self::SetStatus(set) => set.content,
+        }
+    }
+}
+
+/// What came of a [`Command`].
+pub(super) enum Outcome {
+    /// Of an act or a change of status.
+    Acted(ActOutcome),
+    /// Of a publication.
+    Published(PublishOutcome),
+}
+
+/// Writes the facts and figures of contents.
+pub(super) struct EngagementWriter {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<Ids>,
+    pub(super) hotness: Hotness,
+    pub(super) history_interval_ms: i64,
+    pub(super) ranking: Arc<RankIndex>,
+    pub(super) live: Arc<Live<HotnessEvent>>,
+}
+
+impl BatchWriter for EngagementWriter {
+    type Command = Command;
+    type Outcome = Outcome;
+    type Effects = Vec<HotnessEvent>;
+
+    const NAME: &'static str = "engagement";
+
+    fn lane(&self, command: &Command) -> Lane {
+        Lane::of(command.content())
+    }
+
+    fn apply<'a>(&'a self, tx: &'a Tx, commands: &'a [Command]) -> BoxFuture<'a, Result<Applied<Self>>> {
+        Box::pin(async move {
+            let mut work = self.read(tx, commands).await?;
+            let outcomes = commands.iter().map(|command| fold(&mut work, command)).collect();
+            self.write(tx, &mut work).await?;
+            Ok(Applied { outcomes, effects: self.events(&work) })
+        })
+    }
+
+    fn committed(&self, events: Vec<HotnessEvent>) {
+        self.ranking.apply(events.iter().map(|event| event.content.standing()));
+        self.live.publish(events);
+    }
+}
+
+fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
+    match command {
+        Command::Act(act) => act::fold(work, act).map(Outcome::Acted),
+        Command::Publish(publish) => publish::fold(work, publish).map(Outcome::Published),
+        Command::SetStatus(set) => set_status::fold(work, set).map(Outcome::Acted),
+    }
+}
+
+impl EngagementWriter {
+    /// Locks the figures in key order, then reads the facts in later statements.
+    async fn read(&self, tx: &Tx, commands: &[Command]) -> Result<Work<'_>> {
+        let mut work = Work::new(&self.hotness, self.clock.now());
+        // By (lane, id): the one order in which every writer locks.
+        let mut wanted: BTreeSet<(i16, Uuid)> = BTreeSet::new();
+        let mut behaviors = HashSet::new();
+        let mut publications = Vec::new();
+        for command in commands {
+            match command {
+                Command::Act(act) => {
+                    wanted.insert(key(act.content));
+                    behaviors.insert((act.content, act.user, act.kind.number()));
+                }
+                Command::Publish(publish) => {
+                    let client_key = publish.client_key.as_deref();
+                    if publish.info.external_id.is_some() || client_key.is_some() {
+                        publications.push((publish.info.external_id.as_deref(), publish.info.author_id, client_key));
+                    }
+                }
+                Command::SetStatus(set) => {
+                    wanted.insert(key(set.content));
+                }
+            }
+        }
+        if !publications.is_empty() {
+            for taken in store::batch::content_taken(tx, &publications).await? {
+                wanted.insert(key(taken.id));
+                if let Some(external_id) = taken.external_id {
+                    work.external_ids.insert(external_id, taken.id);
+                }
+                if let Some(client_key) = taken.client_key {
+                    work.client_keys.insert((taken.author_id, client_key), taken.id);
+                }
+            }
+        }
+        let wanted: Vec<Uuid> = wanted.into_iter().map(|(_, id)| id).collect();
+        if !wanted.is_empty() {
+            let locked = store::batch::figures_lock(tx, &wanted).await?;
+            let mut figures: HashMap<_, _> = locked.into_iter().map(|row| (row.content_id, row.figures)).collect();
+            for info in store::batch::info_by_ids(tx, &wanted).await? {
+                let figures = figures
+                    .remove(&info.id)
+                    .ok_or_else(|| Error::internal(format!("content {} has no figures", info.id)))?;
+                work.items.insert(info.id, Item::stored(info, figures));
+            }
+            work.take_masses(store::batch::mass_by_ids(tx, &wanted).await?);
+        }
+        if !behaviors.is_empty() {
+            let behaviors: Vec<_> = behaviors.into_iter().collect();
+            work.take_behaviors(store::batch::behavior_by_keys(tx, &behaviors).await?);
+        }
+        Ok(work)
+    }
+
+    /// Writes the net results, tables in one order everywhere.
+    async fn write(&self, tx: &Tx, work: &mut Work<'_>) -> Result<()> {
+        let history = work.settle(&self.ids, self.history_interval_ms);
+        let (new, old): (Vec<&Item>, Vec<&Item>) = work.touched().partition(|item| item.before.is_none());
+        let contents: Vec<_> = new.iter().map(|item| (&*item.info, item.client_key.as_deref())).collect();
+        store::publish::content_insert(tx, &contents).await?;
+        store::batch::status_update(tx, work.changed_statuses()).await?;
+        store::batch::behavior_put(tx, work.dirty_behaviors()).await?;
+        store::batch::figures_insert(tx, new.iter().map(|item| (item.info.id, item.figures))).await?;
+        store::batch::figures_update(tx, old.iter().map(|item| (item.info.id, item.figures))).await?;
+        store::batch::mass_put(tx, work.dirty_masses()).await?;
+        store::batch::history_insert(tx, &history).await
+    }
+
+    fn events(&self, work: &Work<'_>) -> Vec<HotnessEvent> {
+        let events = work.touched().filter_map(|item| {
+            let at = item.figures.last_hot_update;
+            let (heat, published_at) = (item.before.and_then(|before| before.heat), item.info.published_at);
+            Some(HotnessEvent {
+                content: ContentRecord { info: Arc::clone(&item.info), figures: item.figures },
+                previous_score: self.hotness.heat.score(heat, at),
+                previous_level: self.hotness.level(heat, published_at, at),
+                cause: item.cause?,
+            })
+        });
+        events.collect()
+    }
+}

@@ -1,0 +1,4 @@
+//! The built-in modules. Each has the same rooms: `facade`, `entity`, `store`, `commands/`, `graphql/`, `checks`.
+
+pub mod engagement;
+pub mod users;

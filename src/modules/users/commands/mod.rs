@@ -1,0 +1,3 @@
+//! What can be done to users, one file each.
+
+pub(super) mod ensure_user;

@@ -1,0 +1,37 @@
+//! Types.
+
+use std::sync::Arc;
+
+use async_graphql::Object;
+use chrono::{DateTime, Utc};
+
+use crate::kernel::id::Id;
+use crate::modules::users::UserKind;
+use crate::modules::users::facade::UserRecord;
+
+/// A user.
+pub struct User(pub(crate) Arc<UserRecord>);
+
+/// Somebody who acts: an author, a viewer.
+#[Object]
+impl User {
+    /// `user_…`
+    async fn id(&self) -> Id<UserKind> {
+        Id::new(self.0.id)
+    }
+
+    /// What others see.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The platform's own id, if it gave one.
+    async fn external_id(&self) -> Option<&str> {
+        self.0.external_id.as_deref()
+    }
+
+    /// When the user was first seen.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at.to_utc()
+    }
+}

@@ -1,0 +1,46 @@
+//! All SQL of the module.
+
+use std::sync::LazyLock;
+
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+};
+use uuid::Uuid;
+
+use super::entity::{Column, Entity, Model};
+use crate::kernel::db::{Col, Db, Sql, Tx};
+use crate::kernel::error::Result;
+
+static USER_BY_IDS: LazyLock<Sql> =
+    LazyLock::new(|| Sql::new("SELECT u.* FROM {rows} {cross} users u ON u.id = r.id", &[("id", Col::Id)]));
+
+/// Users by their ids, in no order; unknown ones are left out.
+pub(super) async fn user_by_ids(db: &Db, ids: &[Uuid]) -> Result<Vec<Model>> {
+    let mut rows = USER_BY_IDS.rows();
+    for id in ids {
+        rows.push([(*id).into()]);
+    }
+    Ok(Entity::find().from_raw_sql(USER_BY_IDS.bind(db.backend(), rows, [])).all(db.reader()).await?)
+}
+
+/// The user of a subject.
+pub(super) async fn user_by_subject(connection: &impl ConnectionTrait, subject: &str) -> Result<Option<Model>> {
+    Ok(Entity::find().filter(Column::Subject.eq(subject)).one(connection).await?)
+}
+
+/// The user with a platform's own id.
+pub(super) async fn user_by_external_id(connection: &impl ConnectionTrait, external_id: &str) -> Result<Option<Model>> {
+    Ok(Entity::find().filter(Column::ExternalId.eq(external_id)).one(connection).await?)
+}
+
+/// Adds a user.
+pub(super) async fn user_insert(tx: &Tx, user: Model) -> Result<()> {
+    user.into_active_model().insert(tx.connection()).await?;
+    Ok(())
+}
+
+/// Changes what others see of a user.
+pub(super) async fn user_update(tx: &Tx, user: Model) -> Result<()> {
+    user.into_active_model().reset_all().update(tx.connection()).await?;
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! A server from a list of modules: open, migrate, start, serve, stop.
+
+use std::sync::Arc;
+
+use async_graphql::Schema;
+
+use crate::app::App;
+use crate::kernel::auth::Tokens;
+use crate::kernel::clock::Clock;
+use crate::kernel::config::Settings;
+use crate::kernel::context::{Facades, Kernel};
+use crate::kernel::error::{Error, Result};
+use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription};
+use crate::kernel::http::{AnySchema, Assets, Listening, Site, listen, router};
+use crate::kernel::id::Ids;
+use crate::kernel::integrity::{self, Check, CheckReport};
+use crate::kernel::module::Modules;
+
+/// The schema of an app.
+pub type AppSchema<A> = Schema<
+    GuardedQuery<<A as App>::Query>,
+    GuardedMutation<<A as App>::Mutation>,
+    GuardedSubscription<<A as App>::Subscription>,
+>;
+
+/// The schema's SDL, as `schema.graphql` holds it. Needs no database.
+#[must_use]
+pub fn sdl<A: App>() -> String {
+    let schema = AppSchema::<A>::build(Default::default(), Default::default(), Default::default()).finish();
+    schema
+        .sdl_with_options(async_graphql::SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items())
+}
+
+/// A server that has started and has its port, and does not serve yet.
+pub struct Server {
+    /// The kernel's services.
+    pub kernel: Kernel,
+    /// The modules' facades.
+    pub facades: Arc<Facades>,
+    /// Where it listens.
+    pub listening: Listening,
+    /// Makes tokens that it takes.
+    pub tokens: Tokens,
+    schema: AnySchema,
+    checks: Vec<Arc<dyn Check>>,
+}
+
+impl Server {
+    /// Opens the database, brings its schema up, starts all modules, takes the port.
+    ///
+    /// # Errors
+    /// Settings without `auth.secret`, modules that do not fit together, a database or a port that cannot be had.
+    pub async fn start<A: App>(settings: Settings, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Result<Self> {
+        let modules = Modules::new(A::modules())?;
+        let Some(secret) = settings.optional("auth.secret").map(str::to_owned) else {
+            return Err(Error::invalid(
+                "no secret to check tokens with: set TALLY_AUTH_SECRET to 32 characters or more \
+                 (for example `openssl rand -hex 32`), or run `tally demo` to look around",
+            ));
+        };
+        let kernel = Kernel::open(settings, Arc::clone(&clock), ids).await?;
+        let applied = kernel.db.migrate(&modules.migrations()).await?;
+        if applied > 0 {
+            tracing::info!(applied, "schema brought up");
+        }
+        let (facades, live_checks) = modules.start(&kernel).await?;
+        let facades = Arc::new(facades);
+        let mut checks = modules.checks();
+        checks.extend(live_checks);
+        let schema = AppSchema::<A>::build(Default::default(), Default::default(), Default::default())
+            .data(Arc::clone(&facades))
+            .data(Arc::new(modules.access))
+            .finish();
+        let listening = listen(&kernel).await?;
+        let tokens = Tokens::new(&secret, clock);
+        Ok(Self { kernel, facades, listening, tokens, schema: AnySchema::new(schema), checks })
+    }
+
+    /// Serves until [`Kernel::shutdown`] is cancelled; every acknowledged write is durable long before.
+    ///
+    /// # Errors
+    /// The listener's own.
+    pub async fn serve(self, extra: Option<axum::Router>) -> Result<()> {
+        let Self { kernel, facades, listening, tokens, schema, .. } = self;
+        let site = Site { kernel: kernel.clone(), schema, tokens };
+        let mut router = router(site, Assets);
+        if let Some(extra) = extra {
+            router = extra.merge(router);
+        }
+        listening.serve(router, &kernel).await?;
+        // The router and its schema are gone; with the facades go the writers' queues, and the writers end.
+        drop(facades);
+        kernel.tasks.close();
+        let grace = std::time::Duration::from_secs(kernel.settings.count("server.shutdown_secs").into());
+        if tokio::time::timeout(grace, kernel.tasks.wait()).await.is_err() {
+            tracing::warn!("background tasks were still running at the end of the grace period");
+        }
+        kernel.db.close().await
+    }
+
+    /// A handle that runs every check, those of this process's indexes too.
+    #[must_use]
+    pub fn auditor(&self) -> Auditor {
+        Auditor { kernel: self.kernel.clone(), checks: self.checks.clone() }
+    }
+}
+
+/// Runs the checks of a running server.
+#[derive(Clone)]
+pub struct Auditor {
+    kernel: Kernel,
+    checks: Vec<Arc<dyn Check>>,
+}
+
+impl Auditor {
+    /// Runs all checks.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn run(&self) -> Result<Vec<CheckReport>> {
+        let mut reports = Vec::new();
+        for check in &self.checks {
+            reports.push(integrity::run(&**check, &self.kernel, &|_| ()).await?);
+        }
+        Ok(reports)
+    }
+}

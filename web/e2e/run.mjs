@@ -1,0 +1,48 @@
+/**
+ * Drives a real browser against a running tally server in demo mode (`--visitors 0`):
+ *
+ *   npm run e2e -- --base http://127.0.0.1:8080 [--screenshots DIR]
+ *
+ * CHROMIUM names the browser; the default is `chromium` on the PATH.
+ */
+import { mkdirSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+
+import { board } from './board.mjs';
+import { Browser } from './browser.mjs';
+import { graphiql } from './graphiql.mjs';
+
+const { values: options } = parseArgs({
+  options: { base: { type: 'string' }, screenshots: { type: 'string' } },
+});
+if (!options.base) {
+  console.error('usage: npm run e2e -- --base http://127.0.0.1:PORT [--screenshots DIR]');
+  process.exit(2);
+}
+if (options.screenshots) mkdirSync(options.screenshots, { recursive: true });
+
+const browser = await Browser.launch(options.base, options.screenshots);
+let passed = 0;
+let failed = 0;
+
+for (const [name, run] of Object.entries({ ...board, ...graphiql })) {
+  const started = performance.now();
+  try {
+    const note = await run(browser);
+    // Holds for every page of every test: nothing from elsewhere, nothing on the console.
+    const complaints = await browser.endTest();
+    if (complaints.length > 0) throw new Error(complaints.join('\n'));
+    passed += 1;
+    console.log(`ok   ${name} (${Math.round(performance.now() - started)} ms)${note ?? ''}`);
+  } catch (error) {
+    failed += 1;
+    const complaints = await browser.endTest();
+    console.log(
+      `FAIL ${name}\n${[error instanceof Error ? error.stack : error, ...complaints].join('\n')}`,
+    );
+  }
+}
+
+await browser.close();
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;

@@ -1,0 +1,43 @@
+import { GRAPHQL_PATH } from './endpoint';
+
+/** The server answered, and the answer is "no". A server that cannot be reached is a TypeError. */
+export class GraphQLFailure extends Error {
+  readonly code: string | null;
+
+  constructor(message: string, code: string | null) {
+    super(message);
+    this.code = code;
+  }
+
+  get unauthenticated(): boolean {
+    return this.code === 'UNAUTHENTICATED';
+  }
+}
+
+interface Answer<Data> {
+  data?: Data | null;
+  errors?: { message: string; extensions?: { code?: string } }[];
+}
+
+export function authorization(token: string | null): Record<string, string> {
+  return token === null ? {} : { Authorization: `Bearer ${token}` };
+}
+
+export async function request<Data>(
+  query: string,
+  variables: Record<string, unknown>,
+  token: string | null,
+): Promise<Data> {
+  const response = await fetch(GRAPHQL_PATH, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...authorization(token) },
+    body: JSON.stringify({ query, variables }),
+  });
+  // A 401 need not carry a GraphQL body, and a proxy's 502 carries HTML.
+  const answer = (await response.json().catch(() => ({}))) as Answer<Data>;
+  const error = answer.errors?.[0];
+  if (response.status === 401) throw new GraphQLFailure('unauthenticated', 'UNAUTHENTICATED');
+  if (error) throw new GraphQLFailure(error.message, error.extensions?.code ?? null);
+  if (!answer.data) throw new GraphQLFailure(`HTTP ${response.status}`, null);
+  return answer.data;
+}
