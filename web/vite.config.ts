@@ -17,6 +17,9 @@ export default defineConfig({
   plugins: [prettyPaths],
   build: {
     target: 'es2022',
+    // The favicon is both a link (never inlined) and an import (inlined if small), and Vite lets
+    // whichever it meets first decide for both. The build must not depend on that race.
+    assetsInlineLimit: 0,
     // GraphiQL brings the Monaco editor, which is one large chunk and loaded only by that page.
     chunkSizeWarningLimit: 4096,
     rolldownOptions: {

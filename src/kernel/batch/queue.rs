@@ -4,9 +4,11 @@
 //! at 64 callers, 170 at 256).
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::FutureExt as _;
 use sea_orm::{DbBackend, Statement};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -198,7 +200,9 @@ impl<W: BatchWriter> Group<W> {
         let mut pauses = crate::kernel::db::retry_pauses();
         let mut unknown: Option<Applied<W>> = None;
         loop {
-            let error = match self.attempt(marker, commands, &mut unknown).await {
+            // A panic must not take the writer with it: it is a batch that fails for good.
+            let attempt = AssertUnwindSafe(self.attempt(marker, commands, &mut unknown)).catch_unwind().await;
+            let error = match attempt.unwrap_or_else(|_| Err(Error::internal("a batch writer panicked"))) {
                 Ok(applied) => return Ok(applied),
                 Err(error) => error,
             };

@@ -14,21 +14,28 @@ use uuid::Uuid;
 pub enum Col {
     /// `smallint`
     Small,
-    /// `bigint`, nullable
+    /// `bigint`
     Int,
-    /// `uuid`, nullable
+    /// `bigint`, nullable
+    OptInt,
+    /// `uuid`
     Id,
     /// `double precision`. Text between here and SQLite's parser: for values that need not come back bit by bit.
     Float,
-    /// `text`, nullable
+    /// `text`
     Text,
+    /// `text`, nullable
+    OptText,
 }
+
+/// What stands for NULL in an array of integers: SeaORM binds no arrays with NULLs in them.
+const NULL_INT: i64 = i64::MIN;
 
 /// A statement in both dialects, made once from a template.
 ///
 /// | in the template | PostgreSQL | SQLite |
 /// |---|---|---|
-/// | `{rows}` | `unnest($1::…, …) AS r(a, b)` | `(SELECT … FROM json_each($1)) AS r` |
+/// | `{rows}` | `(SELECT … FROM unnest($1::…, …) AS u(a, b)) AS r` | `(SELECT … FROM json_each($1)) AS r` |
 /// | `{1}`, `{2}`, … | the scalar parameters after the rows | the same |
 /// | `{lock f}` | `FOR NO KEY UPDATE OF f`: leaves foreign keys and readers alone | nothing: there is one writer |
 /// | `{cross}` | `JOIN` … `ON` | `CROSS JOIN`: rows outside, table inside, whatever the statistics say |
@@ -94,14 +101,22 @@ fn postgres_rows(columns: &[(&str, Col)]) -> String {
         .zip(1..)
         .map(|((_, col), n)| match col {
             Col::Small => format!("${n}::smallint[]"),
-            Col::Int => format!("${n}::bigint[]"),
+            Col::Int | Col::OptInt => format!("${n}::bigint[]"),
             Col::Id => format!("${n}::uuid[]"),
             Col::Float => format!("${n}::double precision[]"),
-            Col::Text => format!("${n}::text[]"),
+            Col::Text | Col::OptText => format!("${n}::text[]"),
         })
         .collect();
     let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
-    format!("unnest({}) AS r({})", arrays.join(", "), names.join(", "))
+    let cells: Vec<_> = columns
+        .iter()
+        .map(|(name, col)| match col {
+            Col::OptInt => format!("NULLIF({name}, {NULL_INT}) AS {name}"),
+            Col::OptText => format!("CASE WHEN {name} <> '' THEN substr({name}, 2) END AS {name}"),
+            _ => (*name).to_owned(),
+        })
+        .collect();
+    format!("(SELECT {} FROM unnest({}) AS u({})) AS r", cells.join(", "), arrays.join(", "), names.join(", "))
 }
 
 fn sqlite_rows(columns: &[(&str, Col)]) -> String {
@@ -150,16 +165,17 @@ impl Rows {
             .map(|((_, col), cells)| {
                 let kind = match col {
                     Col::Small => ArrayType::SmallInt,
-                    Col::Int => ArrayType::BigInt,
+                    Col::Int | Col::OptInt => ArrayType::BigInt,
                     Col::Id => ArrayType::Uuid,
                     Col::Float => ArrayType::Double,
-                    Col::Text => ArrayType::String,
+                    Col::Text | Col::OptText => ArrayType::String,
                 };
-                Value::Array(kind, Some(Box::new(cells)))
+                Value::Array(kind, Some(Box::new(cells.into_iter().map(|cell| without_null(*col, cell)).collect())))
             })
             .collect()
     }
 
+    /// One JSON text for all rows.
     fn into_json(self) -> String {
         let mut json = String::with_capacity(2 + self.len() * self.columns.len() * 24);
         json.push('[');
@@ -175,6 +191,17 @@ impl Rows {
         }
         json.push(']');
         json
+    }
+}
+
+/// An array's element that stands for a cell: a text is marked, so that every text can be told from NULL.
+fn without_null(col: Col, cell: Value) -> Value {
+    match (col, cell) {
+        (Col::OptInt, Value::BigInt(None)) => Value::BigInt(Some(NULL_INT)),
+        (Col::OptText, Value::String(text)) => {
+            Value::String(Some(text.map_or_else(String::new, |text| format!("={text}"))))
+        }
+        (_, cell) => cell,
     }
 }
 

@@ -72,7 +72,7 @@ pub(in super::super) async fn content_taken(
              UNION
              SELECT c.id, c.author_id, c.external_id, c.client_key
              FROM {rows} {cross} contents c ON c.author_id = r.author_id AND c.client_key = r.client_key",
-            &[("external_id", Col::Text), ("author_id", Col::Id), ("client_key", Col::Text)],
+            &[("external_id", Col::OptText), ("author_id", Col::Id), ("client_key", Col::OptText)],
         )
     });
     let mut rows = SQL.rows();
@@ -151,7 +151,7 @@ pub(in super::super) async fn behavior_put(tx: &Tx, behaviors: impl Iterator<Ite
                 ("user_id", Col::Id),
                 ("kind", Col::Small),
                 ("acted_at", Col::Int),
-                ("removed_at", Col::Int),
+                ("removed_at", Col::OptInt),
             ],
         )
     });
@@ -179,8 +179,8 @@ const FIGURE_COLUMNS: &[(&str, Col)] = &[
     ("comment_count", Col::Int),
     ("share_count", Col::Int),
     ("view_count", Col::Int),
-    ("heat", Col::Int),
-    ("wake_at", Col::Int),
+    ("heat", Col::OptInt),
+    ("wake_at", Col::OptInt),
     ("hot_level", Col::Small),
     ("hot_score", Col::Float),
     ("last_hot_update", Col::Int),

@@ -16,17 +16,17 @@ pub(in super::super) async fn content_insert(tx: &Tx, contents: &[(&ContentInfo,
             &[
                 ("lane", Col::Small),
                 ("id", Col::Id),
-                ("external_id", Col::Text),
-                ("client_key", Col::Text),
+                ("external_id", Col::OptText),
+                ("client_key", Col::OptText),
                 ("kind", Col::Small),
                 ("author_id", Col::Id),
                 ("title", Col::Text),
-                ("cover_url", Col::Text),
+                ("cover_url", Col::OptText),
                 ("status", Col::Small),
                 ("published_at", Col::Int),
                 ("quality", Col::Int),
                 ("base_weight", Col::Int),
-                ("source", Col::Text),
+                ("source", Col::OptText),
             ],
         )
     });
@@ -62,11 +62,11 @@ async fn artwork_insert(tx: &Tx, contents: &[(&ContentInfo, Option<&str>)]) -> R
             &[
                 ("lane", Col::Small),
                 ("content_id", Col::Id),
-                ("prompt", Col::Text),
-                ("model", Col::Text),
-                ("width", Col::Int),
-                ("height", Col::Int),
-                ("image_url", Col::Text),
+                ("prompt", Col::OptText),
+                ("model", Col::OptText),
+                ("width", Col::OptInt),
+                ("height", Col::OptInt),
+                ("image_url", Col::OptText),
             ],
         )
     });
@@ -96,9 +96,9 @@ async fn video_insert(tx: &Tx, contents: &[(&ContentInfo, Option<&str>)]) -> Res
             &[
                 ("lane", Col::Small),
                 ("content_id", Col::Id),
-                ("item_id", Col::Text),
-                ("duration_ms", Col::Int),
-                ("video_url", Col::Text),
+                ("item_id", Col::OptText),
+                ("duration_ms", Col::OptInt),
+                ("video_url", Col::OptText),
             ],
         )
     });

@@ -1,0 +1,169 @@
+//! A GraphQL client over HTTP, and one over graphql-transport-ws.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Speaks for somebody.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: Option<String>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The data; the test fails if there is an error.
+    pub(crate) fn data(&self) -> &Value {
+        assert!(self.body.get("errors").is_none(), "unexpected errors: {:#}", self.body);
+        &self.body["data"]
+    }
+
+    /// The code of the only error; the test fails if there is none.
+    pub(crate) fn code(&self) -> &str {
+        let errors = self.body["errors"].as_array().unwrap_or_else(|| panic!("no errors in {:#}", self.body));
+        assert_eq!(errors.len(), 1, "{:#}", self.body);
+        errors[0]["extensions"]["code"].as_str().expect("a code")
+    }
+
+    /// The message of the first error.
+    pub(crate) fn message(&self) -> &str {
+        self.body["errors"][0]["message"].as_str().unwrap_or_else(|| panic!("no errors in {:#}", self.body))
+    }
+}
+
+impl Client {
+    pub(crate) fn new(url: &str, token: Option<String>) -> Self {
+        Self { http: reqwest::Client::new(), url: url.to_owned(), token }
+    }
+
+    /// Runs an operation. `Err`: the connection broke, and nobody knows whether it ran.
+    pub(crate) async fn try_run(&self, query: &str, variables: Value) -> Result<Answer, reqwest::Error> {
+        let mut request = self.http.post(format!("{}/graphql", self.url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.json(&json!({ "query": query, "variables": variables })).send().await?;
+        let status = response.status().as_u16();
+        Ok(Answer { status, body: response.json().await? })
+    }
+
+    pub(crate) async fn run(&self, query: &str, variables: Value) -> Answer {
+        self.try_run(query, variables).await.expect("an answer")
+    }
+
+    pub(crate) async fn query(&self, query: &str) -> Answer {
+        self.run(query, json!({})).await
+    }
+
+    /// Publishes an artwork and returns its id.
+    pub(crate) async fn publish(&self, title: &str) -> String {
+        let query = "mutation ($title: String!) { publishArtwork(input: { title: $title }) { artwork { id } } }";
+        let answer = self.run(query, json!({ "title": title })).await;
+        answer.data()["publishArtwork"]["artwork"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Runs like, unlike, favorite or unfavorite.
+    pub(crate) async fn act(&self, verb: &str, content: &str) -> Answer {
+        let query = format!(
+            "mutation ($id: ID!) {{ {verb}(contentId: $id) {{ changed content {{ id likeCount favoriteCount \
+             hotness {{ score level rank }} viewerHasLiked viewerHasFavorited }} }} }}"
+        );
+        self.run(&query, json!({ "id": content })).await
+    }
+
+    /// The id of the user that it speaks for.
+    pub(crate) async fn id(&self) -> String {
+        let answer = self.query("{ me { user { id } } }").await;
+        answer.data()["me"]["user"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Subscribes over a socket of its own.
+    pub(crate) async fn listen(&self, subscription: &str) -> Listener {
+        Listener::open(&self.url, self.token.as_deref(), subscription).await
+    }
+}
+
+/// One subscription on one socket.
+pub(crate) struct Listener(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Listener {
+    pub(crate) async fn connect(url: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+        let mut request = format!("{}/graphql", url.replace("http", "ws")).into_client_request().expect("a request");
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "graphql-transport-ws".parse().expect("a header"));
+        tokio_tungstenite::connect_async(request).await.expect("a socket").0
+    }
+
+    async fn open(url: &str, token: Option<&str>, subscription: &str) -> Self {
+        let mut listener = Self(Self::connect(url).await);
+        let payload = token.map(|token| json!({ "Authorization": format!("Bearer {token}") }));
+        listener.send(json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(listener.message().await["type"], "connection_ack");
+        listener.send(json!({ "type": "subscribe", "id": "1", "payload": { "query": subscription } })).await;
+        listener
+    }
+
+    async fn send(&mut self, message: Value) {
+        self.0.send(Message::text(message.to_string())).await.expect("a message is sent");
+    }
+
+    async fn message(&mut self) -> Value {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a message in time");
+            match message.expect("an open socket").expect("a message") {
+                Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
+                Message::Close(frame) => panic!("closed: {frame:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next `data`; the test fails on an error.
+    pub(crate) async fn next(&mut self) -> Value {
+        let message = self.message().await;
+        assert_eq!(message["type"], "next", "{message:#}");
+        assert!(message["payload"].get("errors").is_none(), "{message:#}");
+        message["payload"]["data"].clone()
+    }
+
+    /// The next message's payload, errors and all.
+    pub(crate) async fn next_payload(&mut self) -> Value {
+        self.message().await["payload"].clone()
+    }
+
+    /// The next `data` for which `wanted` holds.
+    pub(crate) async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let data = self.next().await;
+            if wanted(&data) {
+                return data;
+            }
+        }
+    }
+
+    /// Whether nothing comes within `span`.
+    pub(crate) async fn silent_for(&mut self, span: Duration) -> bool {
+        tokio::time::timeout(span, self.0.next()).await.is_err()
+    }
+
+    /// Waits until the server ends the socket.
+    pub(crate) async fn closed(mut self) {
+        let ended = async { while let Some(Ok(_)) = self.0.next().await {} };
+        tokio::time::timeout(PATIENCE, ended).await.expect("the socket ends in time");
+    }
+}

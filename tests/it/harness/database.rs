@@ -1,0 +1,69 @@
+//! A database a test.
+
+use sea_orm::{ConnectionTrait as _, Database};
+
+/// Where facts and figures are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// A database of the test's own.
+pub(crate) struct TestDatabase {
+    pub(crate) backend: Backend,
+    pub(crate) url: String,
+    name: String,
+    /// The SQLite file's folder.
+    folder: Option<tempfile::TempDir>,
+}
+
+/// The server that `make test` starts, or the caller's own.
+fn postgres() -> String {
+    std::env::var("TALLY_TEST_POSTGRES_URL").expect(
+        "TALLY_TEST_POSTGRES_URL is not set: run the tests with `make test`, which starts a throwaway PostgreSQL, or \
+         set it to postgres://user:password@host:port of a server whose user may create databases",
+    )
+}
+
+impl TestDatabase {
+    pub(crate) async fn create(backend: Backend) -> Self {
+        let name = format!("tally_test_{:016x}", rand::random::<u64>());
+        match backend {
+            Backend::Sqlite => {
+                let folder = tempfile::tempdir().expect("a folder");
+                let url = format!("sqlite:{}/{name}.db", folder.path().display());
+                Self { backend, url, name, folder: Some(folder) }
+            }
+            Backend::Postgres => {
+                let server = postgres();
+                execute(&server, &format!("CREATE DATABASE {name}")).await;
+                let url = format!("{}/{name}", server.trim_end_matches('/'));
+                Self { backend, url, name, folder: None }
+            }
+        }
+    }
+
+    /// Runs SQL behind the server's back: to plant a drift, or to look at what is stored.
+    pub(crate) async fn sql(&self, sql: &str) {
+        execute(&self.url, sql).await;
+    }
+
+    pub(crate) async fn remove(self) {
+        if self.folder.is_none() {
+            execute(&postgres(), &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
+        }
+    }
+}
+
+async fn execute(url: &str, sql: &str) {
+    // PostgreSQL URLs without a database's name mean the user's own.
+    let url = if url.starts_with("postgres") && !url.contains("tally_test_") {
+        format!("{}/postgres", url.trim_end_matches('/'))
+    } else {
+        url.to_owned()
+    };
+    let connection = Database::connect(url).await.expect("the database is there");
+    connection.execute_unprepared(sql).await.expect("the statement runs");
+    connection.close().await.expect("the connection closes");
+}

@@ -1,0 +1,20 @@
+//! Integration tests, through the public interfaces: GraphQL, HTTP, WebSocket, the command line, and the API for
+//! authors of modules. Each runs on every backend. `make test` starts what they need.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod harness;
+
+mod access;
+mod bad_input;
+mod batching;
+mod chaos;
+mod command_line;
+mod guestbook;
+mod hotness;
+mod likes;
+mod lists;
+mod model;
+mod publishing;
+mod registry;
+mod subscriptions;
+mod tidy;
