@@ -4,6 +4,7 @@
 mod client;
 mod database;
 mod process;
+mod proxy;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tally::server::{Auditor, Server};
 pub(crate) use client::{Answer, Client, Listener};
 pub(crate) use database::{Backend, TestDatabase};
 pub(crate) use process::{Process, run};
+pub(crate) use proxy::LossyProxy;
 
 /// Long enough to be taken.
 pub(crate) const SECRET: &str = "a secret of the tests, 32 characters or more";

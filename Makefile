@@ -1,0 +1,37 @@
+# The two commands: `make run` to look around, `make test` to know that all is well.
+.PHONY: run test lint soak bench schema pages build-release
+
+# Extra arguments: make run ARGS="--visitors 0 --listen 127.0.0.1:9000"
+run: build-release
+	exec target/release/tally demo $(ARGS)
+
+build-release:
+	@scripts/setup.sh build
+	cargo build --release --locked --bin tally
+
+test:
+	@scripts/setup.sh test
+	cargo build --locked --bin tally
+	scripts/postgres.sh cargo test --locked --workspace
+	scripts/pages.sh target/debug/tally
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+# Long random schedules; TALLY_TEST_SOAK multiplies their rounds.
+soak:
+	@scripts/setup.sh test
+	TALLY_TEST_SOAK=$${TALLY_TEST_SOAK:-20} scripts/postgres.sh cargo test --locked --test it -- chaos model hotness --nocapture
+
+bench:
+	@scripts/setup.sh test
+	scripts/postgres.sh cargo bench --locked
+
+# What is generated and committed.
+schema:
+	cargo run --locked --quiet --bin tally -- schema > schema.graphql
+
+pages:
+	npm --prefix web ci --no-audit --no-fund
+	npm --prefix web run build
