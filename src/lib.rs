@@ -9,3 +9,5 @@ pub mod demo;
 pub mod kernel;
 pub mod modules;
 pub mod server;
+
+pub use tally_migration as migration;

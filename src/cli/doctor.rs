@@ -2,6 +2,7 @@
 
 use super::{FOUND, OK, open, say, settings};
 use crate::app::App;
+use crate::kernel::db::Db;
 use crate::kernel::error::Result;
 
 /// What one look found.
@@ -27,7 +28,11 @@ pub(super) async fn run<A: App>() -> Result<u8> {
                 Ok(_) => Finding::Good(format!("{address} is free to listen on")),
                 Err(error) => Finding::Bad(format!("cannot listen on {address}: {error}")),
             });
-            database::<A>(&mut findings).await;
+            if Db::is_missing(&settings) {
+                findings.push(Finding::Good("no database yet; `tally serve` makes it".into()));
+            } else {
+                database::<A>(&mut findings).await;
+            }
         }
         Err(error) => findings.push(Finding::Bad(error.client().to_owned())),
     }

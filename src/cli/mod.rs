@@ -17,6 +17,7 @@ use crate::kernel::auth::{Role, Tokens};
 use crate::kernel::clock::{Clock, SystemClock};
 use crate::kernel::config::Settings;
 use crate::kernel::context::Kernel;
+use crate::kernel::db::Db;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::Ids;
 use crate::kernel::module::Modules;
@@ -142,6 +143,14 @@ fn settings<A: App>(flags: &[(&str, String)]) -> Result<Settings> {
     let settings = Settings::load(&Modules::new(A::modules())?.settings(), flags)?;
     crate::kernel::telemetry::start(&settings)?;
     Ok(settings)
+}
+
+/// Opens a database that is there, without starting modules.
+async fn open_existing<A: App>() -> Result<(Kernel, Modules)> {
+    if Db::is_missing(&settings::<A>(&[])?) {
+        return Err(Error::invalid("there is no database yet: `tally serve` or `tally migrate` makes it"));
+    }
+    open::<A>().await
 }
 
 /// Opens the database without starting modules.

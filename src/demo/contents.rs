@@ -1,4 +1,4 @@
-//! Demo users and contents. Idempotent: every content has a client key.
+//! Demo users and contents. Idempotent: every content has an external id.
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use rand::{Rng as _, RngExt as _};
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Demo;
 use crate::kernel::clock::Millis;
-use crate::kernel::error::Result;
+use crate::kernel::error::{Code, Result};
 use crate::modules::engagement::content::{BehaviorKind, Detail};
 use crate::modules::engagement::{Act, NewContent};
 
@@ -119,7 +119,10 @@ pub(super) async fn fill(demo: &Demo) -> Result<(Vec<Uuid>, Vec<Uuid>)> {
     let mut published = published.buffered(AT_ONCE);
     while let Some(outcome) = published.next().await {
         // A CONFLICT: an earlier run of the demo published it.
-        let Ok(outcome) = outcome else { continue };
+        let outcome = match outcome {
+            Err(error) if error.code() == Code::CONFLICT => continue,
+            outcome => outcome?,
+        };
         let info = outcome.content.info;
         contents.push(info.id);
         let early = random.random_range(0..=2 * EARLY_LIKES) * u32::from(random.next_u32() % 8 == 0) * 4

@@ -25,8 +25,10 @@ pub(super) async fn walk(demo: &Demo, people: &Ids, contents: &Ids) -> Result<()
 async fn visit(demo: &Demo, people: &Ids, contents: &Ids, mut random: StdRng) -> Result<()> {
     loop {
         tokio::time::sleep(Duration::from_millis(random.random_range(LOOKS_FOR))).await;
-        let Some(content) = look(demo, contents, &mut random).await? else {
-            continue;
+        let content = match look(demo, contents, &mut random).await {
+            Ok(Some(content)) => content,
+            Err(error) if error.code() != Code::UNAVAILABLE => return Err(error),
+            _ => continue,
         };
         let (kind, on) = match random.next_u32() % 10 {
             0..=6 => (BehaviorKind::Like, true),

@@ -208,7 +208,7 @@ impl Settings {
                 }
             }
         }
-        for name in variables.keys().filter(|name| name.starts_with("TALLY_") && !name.starts_with("TALLY_TEST_")) {
+        for name in variables.keys().filter(|name| name.starts_with("TALLY_") && !set_by_others(name)) {
             if !list.iter().any(|setting| setting.variable() == *name || setting.alias == Some(name)) {
                 problems.push(format!("{name}: no such setting"));
             }
@@ -300,6 +300,11 @@ impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_map().entries(self.0.iter().map(|(key, (_, source))| (key, source))).finish()
     }
+}
+
+/// Variables of the test harness, and those that Kubernetes sets for a service named `tally`.
+fn set_by_others(name: &str) -> bool {
+    ["TALLY_TEST_", "TALLY_PORT", "TALLY_SERVICE_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn flatten(table: &toml::Table, prefix: &str, given: &mut Vec<(String, String, Source)>) {

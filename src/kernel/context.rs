@@ -73,8 +73,14 @@ pub struct Facades(HashMap<TypeId, (&'static str, Box<dyn Any + Send + Sync>)>);
 
 impl Facades {
     /// Adds a module's facade.
-    pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, module: &'static str, facade: T) {
-        self.0.insert(TypeId::of::<T>(), (module, Box::new(facade)));
+    pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, module: &'static str, facade: T) -> Result<()> {
+        match self.0.insert(TypeId::of::<T>(), (module, Box::new(facade))) {
+            None => Ok(()),
+            Some((other, _)) => {
+                let name = std::any::type_name::<T>();
+                Err(Error::internal(format!("{name} is provided by {other} and by {module}")))
+            }
+        }
     }
 
     /// A facade and the module that provides it.

@@ -25,7 +25,8 @@ impl Code {
     pub const CONFLICT: Self = Self("CONFLICT");
     /// A queue is full; try again.
     pub const OVERLOADED: Self = Self("OVERLOADED");
-    /// The database cannot take it now; nothing was written; try again.
+    /// The database cannot take it now; try again. If the connection broke at the wrong moment the act may have passed
+    /// all the same: every act is idempotent, so a repetition does no harm.
     pub const UNAVAILABLE: Self = Self("UNAVAILABLE");
     /// A fault of the server.
     pub const INTERNAL: Self = Self("INTERNAL");
@@ -45,8 +46,11 @@ pub struct Error {
 /// What a repetition of the failed database work would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// The same work may pass: a lock, a lost connection, a unique key that another writer took first.
+    /// The same work may pass: a lock, a lost connection.
     Soon,
+    /// The same work may pass once it has read again: another writer took a unique key first. If it does not, the fault
+    /// is in one of the commands.
+    Taken,
     /// The database takes no writes at all: a full disk.
     Down,
     /// It would fail again.
@@ -124,7 +128,7 @@ impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         let retry = classify(&error);
         let error = match retry {
-            Retry::Never => Self::internal(&error),
+            Retry::Never | Retry::Taken => Self::internal(&error),
             Retry::Soon | Retry::Down => {
                 Self::new(Code::UNAVAILABLE, "the database is not available, try again").caused_by(&error)
             }
@@ -151,11 +155,11 @@ fn classify(error: &DbErr) -> Retry {
             let code = error.code().unwrap_or_default();
             if error.is_unique_violation() {
                 // Another process took the key between our read and our write: the next read sees it.
-                return Retry::Soon;
+                return Retry::Taken;
             }
             match code.as_ref() {
-                // serialization failure, deadlock, lock not available
-                "40001" | "40P01" | "55P03" => Retry::Soon,
+                // serialization failure, deadlock, lock not available, too many connections
+                "40001" | "40P01" | "55P03" | "53300" => Retry::Soon,
                 // SQLITE_FULL, SQLITE_READONLY, SQLITE_IOERR and disk full, out of memory, read-only on PostgreSQL
                 "13" | "8" | "53100" | "53200" | "25006" => Retry::Down,
                 postgres if postgres.len() == 5 && (postgres.starts_with("08") || postgres.starts_with("57P")) => {

@@ -70,8 +70,11 @@ pub struct Start<'a> {
 
 impl Start<'_> {
     /// Provides the module's facade to resolvers and to the modules that depend on it.
-    pub fn provide<T: Send + Sync + 'static>(&mut self, facade: T) {
-        self.facades.insert(self.module, facade);
+    ///
+    /// # Errors
+    /// When another module provides the same type.
+    pub fn provide<T: Send + Sync + 'static>(&mut self, facade: T) -> Result<()> {
+        self.facades.insert(self.module, facade)
     }
 
     /// The facade of a module that this one declares to depend on.
@@ -111,6 +114,7 @@ pub struct ModuleDecl {
     /// [`Module::checks`]
     pub checks: fn() -> Vec<Arc<dyn Check>>,
     roots: fn() -> Vec<(Root, String)>,
+    viewer_fields: fn() -> Vec<String>,
     types: fn() -> BTreeMap<String, &'static str>,
     start: StartFn,
 }
@@ -128,6 +132,7 @@ impl ModuleDecl {
             nodes: M::nodes,
             checks: M::checks,
             roots: root_fields::<M>,
+            viewer_fields: viewer_fields::<M>,
             types: type_names::<M>,
             start: |start| Box::pin(M::start(start)),
         }
@@ -155,6 +160,12 @@ fn root_fields<M: Module>() -> Vec<(Root, String)> {
         fields(Root::Subscription, &<M::Subscription as SubscriptionType>::type_name()),
     ]
     .concat()
+}
+
+fn viewer_fields<M: Module>() -> Vec<String> {
+    let registry = registry_of::<M>();
+    let fields = registry.types.get(&*<M::Viewer as OutputType>::type_name()).and_then(MetaType::fields);
+    fields.into_iter().flatten().map(|(field, _)| field.clone()).collect()
 }
 
 /// GraphQL names and the Rust types behind them, the four roots left out: they are merged away.
@@ -250,11 +261,13 @@ impl Modules {
 }
 
 fn check_names(list: &[ModuleDecl], problems: &mut Vec<String>) {
-    let mut owners: HashMap<String, &str> = HashMap::new();
+    let core = super::graphql::CORE_ACCESS.iter().map(|(field, _)| (format!("Query.{field}"), "the kernel"));
+    let mut owners: HashMap<String, &str> = core.collect();
     let mut types: HashMap<String, (&str, &str)> = HashMap::new();
     for module in list {
         let mut names = vec![format!("module {}", module.name)];
         names.extend((module.roots)().into_iter().map(|(root, field)| format!("{root:?}.{field}")));
+        names.extend((module.viewer_fields)().into_iter().map(|field| format!("Viewer.{field}")));
         names.extend((module.nodes)().iter().map(|node| format!("id prefix {}", node.prefix)));
         names.extend((module.checks)().iter().map(|check| format!("check {}", check.name())));
         for name in names {

@@ -81,7 +81,7 @@ impl Tokens {
 }
 
 fn check_subject(subject: &str) -> Result<()> {
-    if subject.is_empty() || subject.chars().count() > SUBJECT_MOST || subject.contains('\0') {
+    if subject.trim().is_empty() || subject.chars().count() > SUBJECT_MOST || subject.contains('\0') {
         return Err(Error::new(
             Code::UNAUTHENTICATED,
             format!("a subject has 1 to {SUBJECT_MOST} characters and no NUL"),

@@ -27,7 +27,8 @@ pub trait Load: Send + Sync + 'static {
     fn load(&self, keys: Vec<Self::Key>) -> impl Future<Output = Result<HashMap<Self::Key, Self::Value>>> + Send;
 }
 
-/// Gathers keys for a [`Load`]. Made anew for each request, so that nothing is cached past it.
+/// Gathers keys for a [`Load`]. Shared by all requests, whose reads may meet in a batch; nothing is kept past a batch,
+/// so that nobody reads what is old.
 pub struct Loader<L: Load> {
     load: L,
     /// The batch that still takes keys.
@@ -36,7 +37,8 @@ pub struct Loader<L: Load> {
 
 struct Batch<L: Load> {
     keys: Mutex<HashSet<L::Key>>,
-    found: OnceCell<HashMap<L::Key, L::Value>>,
+    /// The error too: it is that of every key.
+    found: OnceCell<Result<HashMap<L::Key, L::Value>>>,
 }
 
 impl<L: Load> Loader<L> {
@@ -58,8 +60,8 @@ impl<L: Load> Loader<L> {
             Arc::clone(batch)
         };
         tokio::task::yield_now().await;
-        let found = batch.found.get_or_try_init(|| self.read(&batch)).await?;
-        Ok(found.get(&key).cloned())
+        let found = batch.found.get_or_init(|| self.read(&batch)).await;
+        Ok(found.as_ref().map_err(Clone::clone)?.get(&key).cloned())
     }
 
     async fn read(&self, batch: &Arc<Batch<L>>) -> Result<HashMap<L::Key, L::Value>> {

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use sea_orm::{DbBackend, Statement};
@@ -22,6 +23,9 @@ use crate::kernel::id::{Ids, Lane};
 
 /// A marker is only looked for by the process that wrote it, within its retries: ten minutes are ample.
 const MARKER_LIFE_MS: i64 = 600_000;
+/// After the usual tries, a batch whose COMMIT may or may not have passed is tried so often, so far apart.
+const PATIENT_TRIES: usize = 30;
+const PATIENT_PAUSE: Duration = Duration::from_secs(1);
 /// Old markers are removed once in so many batches.
 const PRUNE_EVERY: u64 = 512;
 
@@ -126,10 +130,12 @@ struct Group<W: BatchWriter> {
 impl<W: BatchWriter> Group<W> {
     async fn run(self, mut receiver: mpsc::Receiver<Queued<W>>) {
         let mut arrived = Vec::with_capacity(self.limits.commands);
+        let mut batches = 0;
         while receiver.recv_many(&mut arrived, self.limits.commands).await > 0 {
             for batch in self.cut(std::mem::take(&mut arrived)) {
                 self.settle(batch).await;
-                if self.batches.fetch_add(1, Ordering::Relaxed) % PRUNE_EVERY == PRUNE_EVERY - 1 {
+                batches += 1;
+                if batches % PRUNE_EVERY == 0 {
                     self.prune().await;
                 }
             }
@@ -162,13 +168,15 @@ impl<W: BatchWriter> Group<W> {
         while let Some(part) = parts.pop() {
             match self.commit(part).await {
                 Ok(applied) => {
+                    self.batches.fetch_add(1, Ordering::Relaxed);
                     self.writer.committed(applied.effects);
-                    for (answer, outcome) in answers.by_ref().zip(applied.outcomes) {
+                    // Outcomes first: a zip takes from its left side before it sees that the right one has ended.
+                    for (outcome, answer) in applied.outcomes.into_iter().zip(answers.by_ref()) {
                         // An error here: the caller has gone away; the command holds all the same.
                         let _ = answer.send(outcome);
                     }
                 }
-                Err(error) if part.len() > 1 && error.retry() == Retry::Never => {
+                Err(error) if part.len() > 1 && matches!(error.retry(), Retry::Never | Retry::Taken) => {
                     tracing::warn!(
                         writer = W::NAME,
                         commands = part.len(),
@@ -198,6 +206,8 @@ impl<W: BatchWriter> Group<W> {
     async fn commit(&self, commands: &[W::Command]) -> Result<Applied<W>> {
         let marker = self.ids.next();
         let mut pauses = crate::kernel::db::retry_pauses();
+        // An unknown outcome is worth waiting for: whoever asked could only be told that nobody knows.
+        let mut patience = std::iter::repeat_n(PATIENT_PAUSE, PATIENT_TRIES);
         let mut unknown: Option<Applied<W>> = None;
         loop {
             // A panic must not take the writer with it: it is a batch that fails for good.
@@ -206,8 +216,9 @@ impl<W: BatchWriter> Group<W> {
                 Ok(applied) => return Ok(applied),
                 Err(error) => error,
             };
-            match pauses.next() {
-                Some(pause) if error.retry() == Retry::Soon || unknown.is_some() => {
+            let pause = pauses.next().or_else(|| unknown.as_ref().and_then(|_| patience.next()));
+            match pause {
+                Some(pause) if matches!(error.retry(), Retry::Soon | Retry::Taken) || unknown.is_some() => {
                     tracing::warn!(writer = W::NAME, error = error.for_operator(), "batch is tried again");
                     tokio::time::sleep(pause).await;
                 }

@@ -9,7 +9,7 @@ mod tx;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sea_orm::{DatabaseConnection, DbBackend};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, QueryResult, Statement};
 
 pub use durability::Durability;
 pub use migrate::{MigrationState, Migrations};
@@ -17,7 +17,7 @@ pub use sql::{Col, Rows, Sql};
 pub use tx::Tx;
 pub(crate) use tx::retry_pauses;
 
-use super::error::Result;
+use super::error::{Error, Result, Retry};
 
 /// The database behind `DATABASE_URL`. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +41,24 @@ impl Db {
     #[must_use]
     pub fn reader(&self) -> &DatabaseConnection {
         &self.reader
+    }
+
+    /// Runs a read, again after a connection that broke: reads change nothing, so there is nothing to lose.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>> {
+        let mut pauses = retry_pauses();
+        loop {
+            let error = match self.reader.query_all_raw(statement.clone()).await {
+                Ok(rows) => return Ok(rows),
+                Err(error) => Error::from(error),
+            };
+            match pauses.next() {
+                Some(pause) if error.retry() == Retry::Soon => tokio::time::sleep(pause).await,
+                _ => return Err(error),
+            }
+        }
     }
 
     /// How many statements ran since the start, transaction control left out. Tests watch it.

@@ -49,6 +49,16 @@ impl Db {
     }
 }
 
+impl Db {
+    /// Whether `database.url` names a SQLite file that does not exist; [`Db::open`] would make it.
+    #[must_use]
+    pub fn is_missing(settings: &Settings) -> bool {
+        let url = settings.text("database.url");
+        url.starts_with("sqlite:")
+            && SqliteConnectOptions::from_str(url).is_ok_and(|options| !options.get_filename().exists())
+    }
+}
+
 fn unavailable(error: &sqlx::Error) -> Error {
     Error::new(Code::UNAVAILABLE, "the database cannot be opened").caused_by(error)
 }

@@ -29,7 +29,8 @@ pub enum Col {
 }
 
 /// What stands for NULL in an array of integers: SeaORM binds no arrays with NULLs in them.
-const NULL_INT: i64 = i64::MIN;
+/// Its literal must be a `bigint`: that of `i64::MIN` is not, for PostgreSQL reads the sign apart.
+const NULL_INT: i64 = -i64::MAX;
 
 /// A statement in both dialects, made once from a template.
 ///

@@ -105,8 +105,9 @@ impl Db {
                 tx.commit().await?;
                 Ok(value)
             };
-            match tried.await {
-                Err(error) if Error::retry(&error) == Retry::Soon => match pauses.next() {
+            let done: Result<T> = tried.await;
+            match done {
+                Err(error) if matches!(error.retry(), Retry::Soon | Retry::Taken) => match pauses.next() {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => return Err(error),
                 },

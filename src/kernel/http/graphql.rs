@@ -99,11 +99,10 @@ fn refuse(status: StatusCode, error: Error) -> axum::response::Response {
     let error: async_graphql::Error = error.into();
     let error: ServerError = error.into_server_error(async_graphql::Pos::default());
     let error = ServerError { locations: Vec::new(), ..error };
-    write(status, Response::from_errors(vec![error]))
+    write(status, with_codes(Response::from_errors(vec![error])))
 }
 
 fn write(status: StatusCode, response: Response) -> axum::response::Response {
-    let response = with_codes(response);
     match serde_json::to_vec(&response) {
         Ok(body) => (status, [(CONTENT_TYPE, JSON)], body).into_response(),
         Err(error) => {

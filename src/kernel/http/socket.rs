@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::graphql::strip_bearer;
 use super::{AnySchema, Site};
 use crate::kernel::auth::Session;
-use crate::kernel::clock::Millis;
+use crate::kernel::clock::{Clock, Millis};
 use crate::kernel::error::{Code, Error};
 
 const READ_BUFFER: usize = 2_048;
@@ -50,7 +50,7 @@ pub(super) async fn upgrade(State(site): State<Site<AnySchema>>, request: Reques
             tokio::select! {
                 () = serving => {}
                 () = shutdown.cancelled() => {}
-                () = until_expiry(expired, clock.now()) => {}
+                () = until_expiry(expired, &*clock) => {}
             }
         })
 }
@@ -81,12 +81,12 @@ fn init(
 }
 
 /// Ends when the token that the socket was opened with does.
-async fn until_expiry(mut expired: watch::Receiver<Option<Millis>>, opened_at: Millis) {
+async fn until_expiry(mut expired: watch::Receiver<Option<Millis>>, clock: &dyn Clock) {
     let known = expired.wait_for(Option::is_some).await.map(|expires_at| *expires_at);
     let Ok(Some(expires_at)) = known else {
         // The sender is gone and no token came: an anonymous socket, which never expires.
         return std::future::pending().await;
     };
-    let left = u64::try_from(expires_at.0 - opened_at.0).unwrap_or(0);
+    let left = u64::try_from(expires_at.0 - clock.now().0).unwrap_or(0);
     tokio::time::sleep(Duration::from_millis(left)).await;
 }

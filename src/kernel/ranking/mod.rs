@@ -1,4 +1,5 @@
-//! The rank index: who is first, and which rank an item has, in O(log n), in process.
+//! The rank index: who is first, and which rank an item has, in O(log n), in process. (Rankings by window walk down
+//! from the first until they have enough.)
 //!
 //! An entry is taken only if its version is newer than the one held: figures also go down, so no «greater than» could
 //! stand in for it. Rebuilt from SQL at start.

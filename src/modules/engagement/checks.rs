@@ -117,7 +117,7 @@ impl Check for Figure {
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
         let (connection, backend) = (kernel.db.reader(), kernel.backend());
-        let heat = settings::in_force(kernel).await?.heat;
+        let heat = settings::heat(kernel).await?;
         let after = after.unwrap_or((i16::MIN, Uuid::nil()));
         let keys = recount::content_keys(connection, backend, after, size).await?;
         let found = self.examine(&heat, connection, backend, &keys).await?;
@@ -132,7 +132,7 @@ impl Check for Figure {
 }
 
 async fn confirm(figure: Figure, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
-    let heat = settings::in_force(kernel).await?.heat;
+    let heat = settings::heat(kernel).await?;
     kernel
         .db
         .write(move |tx| {

@@ -102,7 +102,10 @@ impl EngagementFacade {
     pub async fn ranking(&self, board: Option<u8>, since: Option<Millis>, size: usize) -> Result<Vec<ContentRecord>> {
         let top = self.0.ranking.top(board, since, size);
         let found = futures_util::future::try_join_all(top.iter().map(|standing| self.content(standing.id))).await?;
-        Ok(found.into_iter().flatten().collect())
+        let mut listed: Vec<_> = found.into_iter().flatten().filter(|record| record.standing().listed).collect();
+        // One statement read them all; what was committed since the look into the index may have changed their order.
+        listed.sort_by_key(|record| std::cmp::Reverse((record.figures.heat, record.info.id)));
+        Ok(listed)
     }
 
     /// The ids and versions of the best: cheap, to see whether a ranking changed.

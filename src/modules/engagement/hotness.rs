@@ -113,7 +113,7 @@ impl HeatSettings {
         let newest = masses.iter().rev().find(|(_, mass)| **mass != 0).map(|(epoch, _)| *epoch)?;
         // Newest first, always: the order of a sum of doubles is part of its result.
         let sum: f64 = masses
-            .iter()
+            .range(..=newest)
             .rev()
             .map(|(epoch, mass)| *mass as f64 * libm::exp2((EPOCH_HALF_LIVES * (epoch - newest)) as f64))
             .sum();

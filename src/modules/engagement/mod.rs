@@ -78,7 +78,6 @@ impl Module for Engagement {
     async fn start(start: &mut Start<'_>) -> Result<()> {
         let facade = EngagementFacade::start(start.kernel).await?;
         start.check(Arc::new(checks::Ranking(Arc::clone(facade.rank_index()))));
-        start.provide(facade);
-        Ok(())
+        start.provide(facade)
     }
 }

@@ -7,7 +7,7 @@ use super::hotness::{HeatSettings, Hotness, Thresholds};
 use crate::kernel::clock::Millis;
 use crate::kernel::config::{Form, Setting, Settings};
 use crate::kernel::context::Kernel;
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 
 const fn number(key: &'static str, default: &'static str, least: f64, most: f64, doc: &'static str) -> Setting {
     Setting { key, alias: None, default: Some(default), form: Form::Number(least, most), doc }
@@ -43,17 +43,21 @@ pub(super) fn millis(settings: &Settings, key: &str, unit_ms: f64) -> i64 {
     libm::round(settings.number(key) * unit_ms) as i64
 }
 
-/// The settings that are in force: thresholds as set, weights and half-life as stored. Others are stored at the first
-/// start; a later change needs every mass to be made anew, so the server goes on with the old ones and says so.
-pub(super) async fn in_force(kernel: &Kernel) -> Result<Hotness> {
-    let settings = &kernel.settings;
-    let wanted = HeatSettings {
+fn wanted(settings: &Settings) -> HeatSettings {
+    HeatSettings {
         version: 1,
         half_life_ms: millis(settings, "engagement.half_life_hours", Millis::HOUR as f64),
         like_weight: thousandths(settings, "engagement.like_weight"),
         favorite_weight: thousandths(settings, "engagement.favorite_weight"),
         publish_weight: thousandths(settings, "engagement.publish_weight"),
-    };
+    }
+}
+
+/// The settings that are in force: thresholds as set, weights and half-life as stored. Others are stored at the first
+/// start; a later change needs every mass to be made anew, so the server goes on with the old ones and says so.
+pub(super) async fn in_force(kernel: &Kernel) -> Result<Hotness> {
+    let settings = &kernel.settings;
+    let wanted = wanted(settings);
     let heat = match stored(kernel.db.reader()).await? {
         Some(heat) => heat,
         None => {
@@ -73,7 +77,16 @@ pub(super) async fn in_force(kernel: &Kernel) -> Result<Hotness> {
         hot: settings.number("engagement.hot_from"),
         blazing: settings.number("engagement.blazing_from"),
     };
+    let Thresholds { warm, hot, blazing } = thresholds;
+    if !(warm < hot && hot < blazing) {
+        return Err(Error::invalid("engagement.warm_from, hot_from and blazing_from must rise in this order"));
+    }
     Ok(Hotness { heat, thresholds })
+}
+
+/// What the stored masses were made with, for checks; as set, where nothing was stored yet.
+pub(super) async fn heat(kernel: &Kernel) -> Result<HeatSettings> {
+    Ok(stored(kernel.db.reader()).await?.unwrap_or_else(|| wanted(&kernel.settings)))
 }
 
 async fn stored(connection: &impl ConnectionTrait) -> Result<Option<HeatSettings>> {

@@ -29,7 +29,7 @@ const REMEMBERED: usize = 20_000;
 pub struct NewUser {
     /// The `sub` of its tokens, 1 to 200 characters.
     pub subject: String,
-    /// What others see, at most 100 characters; the subject when left out.
+    /// What others see, at most 100 characters; «user» and a part of the id when left out.
     pub name: Option<String>,
     /// The platform's own id, at most 200 characters.
     pub external_id: Option<String>,
@@ -102,15 +102,16 @@ impl UsersFacade {
     /// [`Code::UNAUTHENTICATED`] without a token.
     pub async fn viewer_id(&self, session: &Session) -> Result<Uuid> {
         let subject = &session.required()?.subject;
-        if let Some(id) = self.0.ids.get(subject.as_str()) {
-            return Ok(id);
-        }
-        let found = store::user_by_subject(self.0.kernel.db.reader(), subject).await?;
-        if let Some(user) = found {
-            self.0.ids.insert(user.subject, user.id);
+        // One look-up at a time for a subject: the fields of a request ask for their viewer all at once.
+        self.0.ids.get_or_insert_async(subject.as_str(), self.first_sight(subject)).await
+    }
+
+    async fn first_sight(&self, subject: &str) -> Result<Uuid> {
+        if let Some(user) = store::user_by_subject_read(&self.0.kernel.db, subject).await? {
             return Ok(user.id);
         }
-        Ok(self.ensure(NewUser { subject: subject.clone(), ..NewUser::default() }).await?.id)
+        let new = NewUser { subject: subject.to_owned(), ..NewUser::default() };
+        Ok(ensure_user::run(&self.0.kernel, new).await?.id)
     }
 
     /// Whom an act is for: the session's user, or `other` for services and operators.

@@ -8,7 +8,7 @@ mod store;
 
 use sea_orm_migration::MigrationTrait;
 
-pub use facade::{NewUser, UserKind, UsersFacade};
+pub use facade::{NewUser, UserKind, UserRecord, UsersFacade};
 
 use crate::kernel::auth::{Access, Role, Root};
 use crate::kernel::error::Result;
@@ -40,7 +40,6 @@ impl Module for Users {
 
     async fn start(start: &mut Start<'_>) -> Result<()> {
         let facade = UsersFacade::new(start.kernel.clone());
-        start.provide(facade);
-        Ok(())
+        start.provide(facade)
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult as _,
+    IntoActiveModel as _, QueryFilter as _, QueryTrait as _,
 };
 use uuid::Uuid;
 
@@ -20,7 +21,15 @@ pub(super) async fn user_by_ids(db: &Db, ids: &[Uuid]) -> Result<Vec<Model>> {
     for id in ids {
         rows.push([(*id).into()]);
     }
-    Ok(Entity::find().from_raw_sql(USER_BY_IDS.bind(db.backend(), rows, [])).all(db.reader()).await?)
+    let found = db.query(USER_BY_IDS.bind(db.backend(), rows, [])).await?;
+    Ok(found.iter().map(|row| Model::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+/// The user of a subject, outside a transaction.
+pub(super) async fn user_by_subject_read(db: &Db, subject: &str) -> Result<Option<Model>> {
+    let find = Entity::find().filter(Column::Subject.eq(subject)).build(db.backend());
+    let found = db.query(find).await?;
+    Ok(found.first().map(|row| Model::from_query_result(row, "")).transpose()?)
 }
 
 /// The user of a subject.

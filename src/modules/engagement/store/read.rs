@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement, Value};
+use sea_orm::{FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::{DETAILS, FIGURES, INFO, NO_HEAT, ORDER_HEAT};
@@ -33,7 +33,7 @@ pub(in super::super) async fn content_by_ids(db: &Db, ids: &[Uuid]) -> Result<Ve
         let (lane, id) = key(*id);
         rows.push([lane.into(), id.into()]);
     }
-    records(&db.reader().query_all_raw(SQL.bind(db.backend(), rows, [])).await?)
+    records(&db.query(SQL.bind(db.backend(), rows, [])).await?)
 }
 
 /// Contents by the platform's own ids, in no order; unknown ones are left out.
@@ -51,7 +51,7 @@ pub(in super::super) async fn content_by_external_ids(db: &Db, external_ids: &[S
     for external_id in external_ids {
         rows.push([external_id.clone().into()]);
     }
-    records(&db.reader().query_all_raw(SQL.bind(db.backend(), rows, [])).await?)
+    records(&db.query(SQL.bind(db.backend(), rows, [])).await?)
 }
 
 /// What a list of contents is ordered by.
@@ -140,7 +140,7 @@ pub(in super::super) async fn content_page(
          ORDER BY {by} {direction}, {tie} {direction} LIMIT ${}",
         values.len()
     );
-    records(&db.reader().query_all_raw(Statement::from_sql_and_values(db.backend(), text, values)).await?)
+    records(&db.query(Statement::from_sql_and_values(db.backend(), text, values)).await?)
 }
 
 /// How many contents a list has.
@@ -151,8 +151,8 @@ pub(in super::super) async fn content_count(db: &Db, filter: &Filter) -> Result<
          JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id WHERE {text}"
     );
     let statement = Statement::from_sql_and_values(db.backend(), text, values);
-    let row = db.reader().query_one_raw(statement).await?;
-    Ok(row.map(|row| row.try_get("", "n")).transpose()?.unwrap_or(0))
+    let rows = db.query(statement).await?;
+    Ok(rows.first().map(|row| row.try_get("", "n")).transpose()?.unwrap_or(0))
 }
 
 /// A user's standing towards a content.
@@ -177,7 +177,7 @@ pub(in super::super) async fn behavior_by_pairs(db: &Db, pairs: &[(Uuid, Uuid)])
         let (lane, id) = key(*content);
         rows.push([lane.into(), id.into(), (*user).into()]);
     }
-    let found = db.reader().query_all_raw(SQL.bind(db.backend(), rows, [])).await?;
+    let found = db.query(SQL.bind(db.backend(), rows, [])).await?;
     Ok(found.iter().map(|row| ViewerRow::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
@@ -211,7 +211,7 @@ pub(in super::super) async fn history_by_ids(db: &Db, ids: &[Uuid], size: usize)
     }
     let offset = i64::try_from(size).unwrap_or(i64::MAX) - 1;
     let statement = SQL.bind(db.backend(), rows, [offset.into(), Uuid::nil().into()]);
-    let found = db.reader().query_all_raw(statement).await?;
+    let found = db.query(statement).await?;
     Ok(found.iter().map(|row| HistoryRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
@@ -222,7 +222,7 @@ pub(in super::super) async fn standing_chunk(db: &Db, after: (i16, Uuid), size: 
          WHERE (f.lane, f.content_id) > ($1, $2) ORDER BY f.lane, f.content_id LIMIT $3";
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     let values: [Value; 3] = [after.0.into(), after.1.into(), size.into()];
-    let found = db.reader().query_all_raw(Statement::from_sql_and_values(db.backend(), text, values)).await?;
+    let found = db.query(Statement::from_sql_and_values(db.backend(), text, values)).await?;
     let standing = |row: &sea_orm::QueryResult| {
         Ok(Standing {
             id: row.try_get("", "content_id")?,

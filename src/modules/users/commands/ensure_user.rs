@@ -6,9 +6,10 @@ use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::db::Tx;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::id::Id;
 use crate::kernel::text;
 use crate::modules::users::entity::Model;
-use crate::modules::users::facade::NewUser;
+use crate::modules::users::facade::{NewUser, UserKind};
 use crate::modules::users::store;
 
 /// Checks `new` and returns the user, with `new`'s name and external id where they are given.
@@ -46,9 +47,15 @@ async fn ensure(tx: &Tx, id: Uuid, created_at: Millis, new: NewUser) -> Result<M
         id,
         subject: new.subject.clone(),
         external_id: new.external_id.clone(),
-        name: new.name.clone().unwrap_or_else(|| new.subject.clone()),
+        name: new.name.clone().unwrap_or_else(|| unnamed(id)),
         created_at,
     };
     store::user_insert(tx, user.clone()).await?;
     Ok(user)
+}
+
+/// A name for somebody who gave none. Not the subject: that may be an email address, and names are public.
+fn unnamed(id: Uuid) -> String {
+    let id = Id::<UserKind>::new(id).to_string();
+    format!("user {}", &id[id.len() - 6..])
 }

@@ -10,7 +10,7 @@ use crate::modules::users::UserKind;
 use crate::modules::users::facade::UserRecord;
 
 /// A user.
-pub struct User(pub(crate) Arc<UserRecord>);
+pub struct User(pub Arc<UserRecord>);
 
 /// Somebody who acts: an author, a viewer.
 #[Object]
