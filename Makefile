@@ -26,7 +26,7 @@ soak:
 
 bench:
 	@scripts/setup.sh test
-	scripts/postgres.sh cargo bench --locked
+	ulimit -n 16384 && scripts/postgres.sh cargo bench --locked --bench likes --bench subscribers --bench startup
 
 # What is generated and committed.
 schema:

@@ -65,11 +65,11 @@ pub(super) fn user_name(n: u32) -> String {
 }
 
 fn title(n: u32) -> String {
-    let (mood, place) = (n.wrapping_mul(7), n.wrapping_mul(5) / 12 + n);
+    let (mood, place) = (n, n / 12);
     if n % 3 == 0 {
-        format!("{}{}", pick(&MOODS_ZH, mood), pick(&PLACES_ZH, place))
+        format!("{}{} · {n}", pick(&MOODS_ZH, mood), pick(&PLACES_ZH, place))
     } else {
-        format!("{} {}", pick(&MOODS, mood), pick(&PLACES, place))
+        format!("{} {} · {n}", pick(&MOODS, mood), pick(&PLACES, place))
     }
 }
 
