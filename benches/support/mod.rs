@@ -1,6 +1,6 @@
 //! What the benchmarks share: the real binary as a server, and a client that costs little beside it.
 #![expect(dead_code, reason = "each benchmark uses a part")]
-#![expect(clippy::print_stdout, clippy::expect_used, clippy::panic, reason = "benchmarks print, and stop at a fault")]
+#![expect(clippy::print_stdout, clippy::expect_used, reason = "benchmarks print, and stop at a fault")]
 
 use std::net::SocketAddr;
 use std::process::Stdio;

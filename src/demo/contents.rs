@@ -66,7 +66,7 @@ pub(super) fn user_name(n: u32) -> String {
 
 fn title(n: u32) -> String {
     let (mood, place) = (n, n / 12);
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         format!("{}{} · {n}", pick(&MOODS_ZH, mood), pick(&PLACES_ZH, place))
     } else {
         format!("{} {} · {n}", pick(&MOODS, mood), pick(&PLACES, place))
@@ -74,14 +74,14 @@ fn title(n: u32) -> String {
 }
 
 fn detail(n: u32, title: &str) -> Detail {
-    if n % 4 == 0 {
+    if n.is_multiple_of(4) {
         let duration_ms = Some(i64::from(5_000 + n % 50 * 1_000));
         return Detail::Video { item_id: Some(format!("demo-item-{n}")), duration_ms, video_url: None };
     }
     let side = |n: u32| Some(i64::from(640 + n % 8 * 128));
     Detail::Artwork {
-        prompt: (n % 2 == 0).then(|| format!("{title}, soft light, wide angle")),
-        model: (n % 5 != 0).then(|| format!("demo-diffusion-{}", 1 + n % 3)),
+        prompt: n.is_multiple_of(2).then(|| format!("{title}, soft light, wide angle")),
+        model: (!n.is_multiple_of(5)).then(|| format!("demo-diffusion-{}", 1 + n % 3)),
         width: side(n),
         height: side(n / 8),
         image_url: None,
@@ -125,7 +125,7 @@ pub(super) async fn fill(demo: &Demo) -> Result<(Vec<Uuid>, Vec<Uuid>)> {
         };
         let info = outcome.content.info;
         contents.push(info.id);
-        let early = random.random_range(0..=2 * EARLY_LIKES) * u32::from(random.next_u32() % 8 == 0) * 4
+        let early = random.random_range(0..=2 * EARLY_LIKES) * u32::from(random.next_u32().is_multiple_of(8)) * 4
             + random.random_range(0..=EARLY_LIKES);
         for _ in 0..early {
             let age = random.random_range(0..=(now.0 - info.published_at.0).max(1));
@@ -133,7 +133,7 @@ pub(super) async fn fill(demo: &Demo) -> Result<(Vec<Uuid>, Vec<Uuid>)> {
                 content: info.id,
                 content_kind: info.kind,
                 user: people[random.random_range(0..people.len())],
-                kind: if random.next_u32() % 4 == 0 { BehaviorKind::Favorite } else { BehaviorKind::Like },
+                kind: if random.next_u32().is_multiple_of(4) { BehaviorKind::Favorite } else { BehaviorKind::Like },
                 on: true,
                 at: Some(now.plus(-age)),
             });

@@ -47,7 +47,7 @@ async fn visit(demo: &Demo, people: &Ids, contents: &Ids, mut random: StdRng) ->
 }
 
 async fn look(demo: &Demo, contents: &Ids, random: &mut StdRng) -> Result<Option<ContentRecord>> {
-    if random.next_u32() % 4 == 0 && !contents.is_empty() {
+    if random.next_u32().is_multiple_of(4) && !contents.is_empty() {
         return demo.engagement.content(contents[random.random_range(0..contents.len())]).await;
     }
     let top = demo.engagement.standings(None, LOOKS_AT);

@@ -22,7 +22,6 @@ on_every_backend!(
 struct Held(sea_orm::DatabaseTransaction);
 
 impl Held {
-    #[expect(clippy::disallowed_methods, reason = "the test is the other process that holds a lock")]
     async fn take(database: &TestDatabase) -> Self {
         let connection = Database::connect(database.url.clone()).await.expect("a connection");
         let transaction = connection.begin().await.expect("a transaction");

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use async_graphql::parser::types::Field;
-use async_graphql::registry::{MetaField, MetaType, MetaTypeId, Registry};
+use async_graphql::registry::{MetaField, MetaType, MetaTypeId, MetaTypeName, Registry};
 use async_graphql::{Context, ContextSelectionSet, ID, ObjectType, OutputType, Positioned, ServerResult, Value};
 use futures_util::future::BoxFuture;
 use indexmap::{IndexMap, IndexSet};
@@ -84,7 +84,8 @@ impl<A: App> OutputType for Node<A> {
             let id_type = <ID as OutputType>::create_type_info(registry);
             let mut possible_types = IndexSet::new();
             for kind in A::modules().iter().flat_map(|module| (module.nodes)()) {
-                let name = MetaTypeNameExt::concrete((kind.register)(registry));
+                // `create_type_info` answers `Artwork!`; the registry knows `Artwork`.
+                let name = MetaTypeName::concrete_typename(&(kind.register)(registry)).to_owned();
                 registry.add_implements(&name, "Node");
                 possible_types.insert(name);
             }
@@ -109,14 +110,5 @@ impl<A: App> OutputType for Node<A> {
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
         self.0.0.resolve(ctx, field).await
-    }
-}
-
-/// `create_type_info` answers `Artwork!`; the registry knows `Artwork`.
-struct MetaTypeNameExt;
-
-impl MetaTypeNameExt {
-    fn concrete(qualified: String) -> String {
-        async_graphql::registry::MetaTypeName::concrete_typename(&qualified).to_owned()
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn post(
         } else {
             StatusCode::OK
         };
-    write(status, response)
+    write(status, &response)
 }
 
 impl Site<AnySchema> {
@@ -99,11 +99,11 @@ fn refuse(status: StatusCode, error: Error) -> axum::response::Response {
     let error: async_graphql::Error = error.into();
     let error: ServerError = error.into_server_error(async_graphql::Pos::default());
     let error = ServerError { locations: Vec::new(), ..error };
-    write(status, with_codes(Response::from_errors(vec![error])))
+    write(status, &with_codes(Response::from_errors(vec![error])))
 }
 
-fn write(status: StatusCode, response: Response) -> axum::response::Response {
-    match serde_json::to_vec(&response) {
+fn write(status: StatusCode, response: &Response) -> axum::response::Response {
+    match serde_json::to_vec(response) {
         Ok(body) => (status, [(CONTENT_TYPE, JSON)], body).into_response(),
         Err(error) => {
             tracing::error!(%error, "a response could not be written");

@@ -64,6 +64,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    #[expect(clippy::needless_pass_by_value, reason = "reads better with literals")]
     pub(crate) fn with(mut self, key: &'static str, value: impl ToString) -> Self {
         self.settings.push((key, value.to_string()));
         self

@@ -24,6 +24,7 @@ pub struct Video(pub(crate) ContentRecord);
 
 /// What users like: an artwork or a video.
 #[derive(Interface)]
+#[expect(clippy::duplicated_attributes, reason = "one `field(…)` each, alike but for their names")]
 #[graphql(
     field(name = "id", ty = "Result<async_graphql::ID>", method = "id_text", desc = "`artwork_…` or `video_…`"),
     field(name = "external_id", ty = "Option<&str>", desc = "The platform's own id, if it gave one."),
