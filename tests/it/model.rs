@@ -83,10 +83,13 @@ struct World {
 }
 
 impl World {
-    async fn new(backend: Backend, batch: u32) -> Self {
+    async fn new(backend: Backend, batch: u32, single_lane: bool) -> Self {
         let clock = Arc::new(ManualClock::new(START));
-        let options =
-            Options::default().at(&clock).with("batch.commands", batch).with("engagement.history_interval_secs", 0);
+        let options = Options::default()
+            .at(&clock)
+            .with("batch.commands", batch)
+            .with("batch.single_lane", single_lane)
+            .with("engagement.history_interval_secs", 0);
         let app = TestApp::start_with::<Tally>(backend, options).await;
         let (engagement, people) = (app.facade::<EngagementFacade>(), app.facade::<UsersFacade>());
         let mut users = Vec::new();
@@ -122,8 +125,8 @@ impl World {
 
 async fn any_interleaving_gives_the_models_figures(backend: Backend) {
     let mut seeded = Seeded::new();
-    for batch in [1, 512] {
-        let world = World::new(backend, batch).await;
+    for (batch, single_lane) in [(1, false), (512, false), (512, true)] {
+        let world = World::new(backend, batch, single_lane).await;
         let published = || Model { published_at: START.0, newest: START.0, registers: HashMap::new() };
         let mut models: Vec<Model> = (0..CONTENTS).map(|_| published()).collect();
         for _ in 0..rounds(40) {
@@ -170,7 +173,7 @@ async fn any_interleaving_gives_the_models_figures(backend: Backend) {
 }
 
 async fn a_late_like_does_not_come_back_after_its_unlike(backend: Backend) {
-    let world = World::new(backend, 512).await;
+    let world = World::new(backend, 512, false).await;
     let at = |minutes: i64| Some(START.0 + minutes * 60_000);
     let like = BehaviorKind::Like;
     assert!(world.act(0, 0, like, true, at(1)).await);

@@ -13,6 +13,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt as _};
+use tower_http::compression::CompressionLayer;
 
 pub use assets::Assets;
 pub use serve::{Listening, listen};
@@ -76,12 +77,16 @@ impl Executor for AnySchema {
 /// All routes of a server.
 pub fn router(site: Site<AnySchema>, pages: Assets) -> Router {
     let body_most = site.kernel.settings.count("server.body_bytes") as usize;
+    // Pages are worth compressing (GraphiQL is 7 MB); answers are small, and their CPU counts.
+    let pages = Router::new()
+        .fallback(move |request: axum::extract::Request| async move { pages.answer(&request) })
+        .layer(CompressionLayer::new());
     Router::new()
         .route("/graphql", post(graphql::post).get(socket::upgrade))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .with_state(site.clone())
-        .fallback(move |request: axum::extract::Request| async move { pages.answer(&request) })
+        .merge(pages)
         .layer(axum::extract::DefaultBodyLimit::max(body_most))
         .layer(axum::middleware::from_fn_with_state(site.kernel, serve::trace))
 }
