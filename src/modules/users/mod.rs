@@ -8,7 +8,7 @@ mod store;
 
 use sea_orm_migration::MigrationTrait;
 
-pub use facade::{NewUser, UserKind, UsersFacade};
+pub use facade::{NewUser, UserKind, UserRecord, UsersFacade};
 
 use crate::kernel::auth::{Access, Role, Root};
 use crate::kernel::error::Result;
