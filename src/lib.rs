@@ -1,7 +1,7 @@
 //! tally: an engagement backend whose every number tallies with the facts behind it.
 //!
 //! For authors of modules: implement [`kernel::module::Module`], add a line to a list ([`app!`]), and hand the list to
-//! [`cli::main`]. `docs/modules.md` walks through it; `tests/it/guestbook.rs` is a complete module outside this crate.
+//! [`cli::main`]. `docs/modules.md` walks through it; `tests/it/guestbook/` is a complete module outside this crate.
 
 pub mod app;
 pub mod cli;

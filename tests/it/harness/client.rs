@@ -103,14 +103,19 @@ impl Client {
 pub(crate) struct Listener(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Listener {
-    pub(crate) async fn connect(url: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+    async fn connect(url: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
         let mut request = format!("{}/graphql", url.replace("http", "ws")).into_client_request().expect("a request");
         request.headers_mut().insert("Sec-WebSocket-Protocol", "graphql-transport-ws".parse().expect("a header"));
         tokio_tungstenite::connect_async(request).await.expect("a socket").0
     }
 
+    /// A socket of one's own: what is sent on it, and when, is the caller's to say.
+    pub(crate) async fn raw(url: &str) -> Self {
+        Self(Self::connect(url).await)
+    }
+
     async fn open(url: &str, token: Option<&str>, subscription: &str) -> Self {
-        let mut listener = Self(Self::connect(url).await);
+        let mut listener = Self::raw(url).await;
         let payload = token.map(|token| json!({ "Authorization": format!("Bearer {token}") }));
         listener.send(json!({ "type": "connection_init", "payload": payload })).await;
         assert_eq!(listener.message().await["type"], "connection_ack");
@@ -118,11 +123,13 @@ impl Listener {
         listener
     }
 
-    async fn send(&mut self, message: Value) {
+    /// Sends a message of the protocol.
+    pub(crate) async fn send(&mut self, message: Value) {
         self.0.send(Message::text(message.to_string())).await.expect("a message is sent");
     }
 
-    async fn message(&mut self) -> Value {
+    /// The next message; the test fails when the socket ends.
+    pub(crate) async fn message(&mut self) -> Value {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a message in time");
             match message.expect("an open socket").expect("a message") {
@@ -147,7 +154,7 @@ impl Listener {
     }
 
     /// The next `data` for which `wanted` holds.
-    pub(crate) async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         loop {
             let data = self.next().await;
             if wanted(&data) {
@@ -156,14 +163,39 @@ impl Listener {
         }
     }
 
+    /// The next message's payload, while `act` is repeated: a subscription has no moment of its own at which it begins
+    /// to hear. The last act ends, too: nothing is in flight afterwards.
+    pub(crate) async fn next_while(&mut self, mut act: impl AsyncFnMut()) -> Value {
+        let heard = std::cell::Cell::new(false);
+        let hearing = async {
+            let payload = self.next_payload().await;
+            heard.set(true);
+            payload
+        };
+        let acting = async {
+            while !heard.get() {
+                act().await;
+            }
+        };
+        futures_util::future::join(hearing, acting).await.0
+    }
+
     /// Whether nothing comes within `span`.
     pub(crate) async fn silent_for(&mut self, span: Duration) -> bool {
         tokio::time::timeout(span, self.0.next()).await.is_err()
     }
 
-    /// Waits until the server ends the socket.
-    pub(crate) async fn closed(mut self) {
-        let ended = async { while let Some(Ok(_)) = self.0.next().await {} };
-        tokio::time::timeout(PATIENCE, ended).await.expect("the socket ends in time");
+    /// Waits until the server ends the socket; returns what it still sent.
+    pub(crate) async fn closed(mut self) -> Vec<String> {
+        let ended = async {
+            let mut texts = Vec::new();
+            while let Some(Ok(message)) = self.0.next().await {
+                if let Message::Text(text) = message {
+                    texts.push(text.to_string());
+                }
+            }
+            texts
+        };
+        tokio::time::timeout(PATIENCE, ended).await.expect("the socket ends in time")
     }
 }

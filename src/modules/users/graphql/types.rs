@@ -6,8 +6,7 @@ use async_graphql::Object;
 use chrono::{DateTime, Utc};
 
 use crate::kernel::id::Id;
-use crate::modules::users::UserKind;
-use crate::modules::users::facade::UserRecord;
+use crate::modules::users::{UserKind, UserRecord};
 
 /// A user.
 pub struct User(pub Arc<UserRecord>);
