@@ -1,5 +1,6 @@
 //! Opens the pools with what durability and order need.
 
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,17 @@ use tracing::log::LevelFilter;
 use super::Db;
 use crate::kernel::config::Settings;
 use crate::kernel::error::{Code, Error, Result};
+
+/// How PostgreSQL is to plan. All hot statements have constant text, take their rows as arrays, and find them by key.
+/// Planned for the arrays at hand, each batch is planned anew; planned once while a table was small, a statement goes on
+/// reading the whole of it for as long as the connection lives. So: one plan, and it walks the keys. (Likes by 64 clients
+/// on 20,000 contents: 3,200 a second without this.)
+const PLANS: [(&str, &str); 4] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
 
 /// How long a caller waits for a connection before the work counts as failed.
 const ACQUIRE: Duration = Duration::from_secs(10);
@@ -54,8 +66,19 @@ impl Db {
     pub fn is_missing(settings: &Settings) -> bool {
         let url = settings.text("database.url");
         url.starts_with("sqlite:")
-            && SqliteConnectOptions::from_str(url).is_ok_and(|options| !options.get_filename().exists())
+            && !is_in_memory(url)
+            && SqliteConnectOptions::from_str(url).is_ok_and(|options| {
+                let file = options.get_filename();
+                // Where a folder's name is taken by a file, nothing can be made: opening it says so.
+                let nearest = file.ancestors().skip(1).find(|folder| folder.exists());
+                !file.exists() && nearest.is_none_or(Path::is_dir)
+            })
     }
+}
+
+/// sqlx gives a database in memory a file name of its own: only the URL still says so.
+fn is_in_memory(url: &str) -> bool {
+    url.contains(":memory:") || url.contains("mode=memory")
 }
 
 fn unavailable(error: &sqlx::Error) -> Error {
@@ -64,8 +87,7 @@ fn unavailable(error: &sqlx::Error) -> Error {
 
 async fn open_sqlite(url: &str, readers: u32) -> Result<(DatabaseConnection, DatabaseConnection)> {
     let options = SqliteConnectOptions::from_str(url).map_err(|error| unavailable(&error))?;
-    // sqlx gives a database in memory a file name of its own: only the URL still says so.
-    if url.contains(":memory:") || url.contains("mode=memory") {
+    if is_in_memory(url) {
         return Err(Error::invalid(
             "DATABASE_URL must name a file: two pools share it, and facts are to outlive a restart",
         ));
@@ -105,9 +127,7 @@ async fn open_postgres(url: &str, writers: u32, readers: u32) -> Result<(Databas
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| Error::invalid("DATABASE_URL is not a PostgreSQL URL"))?
         .application_name("tally")
-        // All hot statements have constant text and take their rows as arrays. Planned for the arrays at hand, PostgreSQL
-        // plans each batch anew and reads whole tables for the larger ones; the generic plan walks the keys.
-        .options([("plan_cache_mode", "force_generic_plan")])
+        .options(PLANS)
         .log_statements(LevelFilter::Trace);
     let pool =
         |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE).test_before_acquire(false);

@@ -99,6 +99,11 @@ impl Client {
     }
 }
 
+/// What somebody is called who gave no name: not the token's subject, which may be an email address.
+pub(crate) fn unnamed(id: &str) -> String {
+    format!("user {}", &id[id.len() - 6..])
+}
+
 /// One subscription on one socket.
 pub(crate) struct Listener(WebSocketStream<MaybeTlsStream<TcpStream>>);
 

@@ -20,7 +20,7 @@ use tally::kernel::id::Ids;
 use tally::kernel::module::Modules;
 use tally::server::{Auditor, Server};
 
-pub(crate) use client::{Answer, Client, Listener};
+pub(crate) use client::{Answer, Client, Listener, unnamed};
 pub(crate) use database::{Backend, TestDatabase};
 pub(crate) use process::{Process, run};
 pub(crate) use proxy::LossyProxy;

@@ -146,10 +146,9 @@ pub(in super::super) async fn content_page(
 /// How many contents a list has.
 pub(in super::super) async fn content_count(db: &Db, filter: &Filter) -> Result<i64> {
     let (text, values) = filter.conditions();
-    let text = format!(
-        "SELECT count(*) AS n FROM contents c
-         JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id WHERE {text}"
-    );
+    let by_heat = filter.heat_from.is_some() || filter.heat_below.is_some();
+    let figures = if by_heat { "JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id" } else { "" };
+    let text = format!("SELECT count(*) AS n FROM contents c {figures} WHERE {text}");
     let statement = Statement::from_sql_and_values(db.backend(), text, values);
     let rows = db.query(statement).await?;
     Ok(rows.first().map(|row| row.try_get("", "n")).transpose()?.unwrap_or(0))
