@@ -69,7 +69,6 @@ async fn postgres() {
         let peer = create(&server, &format!("bench_pgbench_{round}"));
         fill(&peer);
         psql(&peer, "VACUUM ANALYZE");
-        psql(&url, "VACUUM ANALYZE");
         theirs.push(pgbench(&peer));
         ours.push(likes(&url, &contents, &[], round).await);
     }
