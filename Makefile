@@ -11,7 +11,6 @@ build-release:
 
 test:
 	@scripts/setup.sh test
-	cargo build --locked --bin tally
 	scripts/postgres.sh cargo test --locked --workspace
 	scripts/pages.sh target/debug/tally
 
