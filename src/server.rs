@@ -31,6 +31,9 @@ pub fn sdl<A: App>() -> String {
         .sdl_with_options(async_graphql::SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items())
 }
 
+/// How long writers get to empty their queues once requests have ended, or had their time.
+const LAST_GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// A server that has started and has its port, and does not serve yet.
 pub struct Server {
     /// The kernel's services.
@@ -91,11 +94,18 @@ impl Server {
         // The router and its schema are gone; with the facades go the writers' queues, and the writers end.
         drop(facades);
         kernel.tasks.close();
-        let grace = std::time::Duration::from_secs(kernel.settings.count("server.shutdown_secs").into());
-        if tokio::time::timeout(grace, kernel.tasks.wait()).await.is_err() {
-            tracing::warn!("background tasks were still running at the end of the grace period");
+        // What is still under way after that was never acknowledged.
+        let ended = async {
+            kernel.tasks.wait().await;
+            kernel.db.close().await
+        };
+        match tokio::time::timeout(LAST_GRACE, ended).await {
+            Ok(closed) => closed,
+            Err(_) => {
+                tracing::warn!("writes were still under way at the end of the grace period");
+                Ok(())
+            }
         }
-        kernel.db.close().await
     }
 
     /// A handle that runs every check, those of this process's indexes too.

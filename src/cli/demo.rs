@@ -27,6 +27,9 @@ pub(super) struct Options {
     /// Demo artworks and videos.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     contents: u32,
+    /// Where the demo is kept. Not `DATABASE_URL`: a demo must not fill somebody's real database.
+    #[arg(long, value_name = "URL", default_value = "sqlite:data/demo.db")]
+    database: String,
     /// Address and port; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
@@ -37,17 +40,13 @@ pub(super) async fn run<A: App>(options: Options) -> Result<u8> {
     let ids = Arc::new(Ids::new(Arc::clone(&clock)));
     let given = settings::<A>(&[])?;
     let mut flags: Vec<_> = options.listen.map(|address| ("server.listen", address)).into_iter().collect();
-    // Only what nobody has set: a demo must not fill somebody's real database unasked.
-    if given.source("database.url") == Some(&Source::Default) {
-        flags.push(("database.url", "sqlite:data/demo.db".to_owned()));
-    }
+    flags.push(("database.url", options.database));
     if given.source("engagement.history_interval_secs") == Some(&Source::Default) {
         flags.push(("engagement.history_interval_secs", "5".to_owned()));
     }
-    if given.optional("auth.secret").is_none() {
-        let secret: String = ids.bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
-        flags.push(("auth.secret", secret));
-    }
+    // A secret of its own: a demo hands out tokens to anybody, and no real server is to take them.
+    let secret: String = ids.bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+    flags.push(("auth.secret", secret));
     let server = Server::start::<A>(settings::<A>(&flags)?, clock, ids).await?;
     let address = server.listening.address;
     let token = server.tokens.mint(&demo::subject(1), &[Role::User], TOKEN_SECS)?;

@@ -28,5 +28,8 @@ pub(super) fn stop_on_signal(server: &Server) {
         stop_signal().await;
         tracing::info!("stopping");
         shutdown.cancel();
+        stop_signal().await;
+        // Told twice: whoever asks does not want to wait. Nothing acknowledged is lost by that.
+        std::process::exit(130);
     });
 }

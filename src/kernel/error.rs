@@ -117,6 +117,12 @@ impl Error {
         }
     }
 
+    /// Says what a repetition would do.
+    #[must_use]
+    pub(crate) fn with_retry(self, retry: Retry) -> Self {
+        Self { retry, ..self }
+    }
+
     /// Whether to try the same work again.
     #[must_use]
     pub fn retry(&self) -> Retry {

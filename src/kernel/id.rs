@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 pub use type_safe_id::StaticType as IdKind;
 
-use super::clock::Clock;
+use super::clock::{Clock, Millis};
 use super::error::{Code, Error};
 
 /// Declares kinds of id: `id_kind!(UserKind = "user");`
@@ -188,7 +188,12 @@ impl Ids {
 
     /// A new UUIDv7.
     pub fn next(&self) -> Uuid {
-        let millis = u64::try_from(self.clock.now().0).unwrap_or(0);
+        self.at(self.clock.now())
+    }
+
+    /// A new UUIDv7 of a moment, which it is ordered by.
+    pub fn at(&self, moment: Millis) -> Uuid {
+        let millis = u64::try_from(moment.0).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()
     }
 

@@ -15,6 +15,7 @@ on_every_backend!(
     a_full_queue_is_refused_and_what_was_queued_is_done,
     a_culprit_fails_alone,
     a_database_that_takes_no_writes_loses_nothing,
+    a_stop_while_a_write_waits_ends_and_keeps_its_word,
     nothing_is_acknowledged_before_its_commit,
 );
 
@@ -210,6 +211,76 @@ async fn nothing_is_acknowledged_before_its_commit(backend: Backend) {
     held.release().await;
     assert_eq!(like.await.unwrap().data()["like"]["content"]["likeCount"], 1);
     assert_eq!(listener.next().await["hotnessChanged"]["content"]["likeCount"], 1);
+    app.finish().await;
+}
+
+async fn a_stop_while_a_write_waits_ends_and_keeps_its_word(backend: Backend) {
+    let options = Options::default().with("server.shutdown_secs", 1);
+    let app = TestApp::start_with::<Tally>(backend, options).await;
+    let (id, reader) = (app.user("author").publish("one").await, app.user("reader"));
+    reader.id().await;
+    let held = Held::take(&app.database).await;
+    let like = tokio::spawn({
+        let (reader, id) = (reader.clone(), id.clone());
+        async move { reader.try_run("mutation ($id: ID!) { like(contentId: $id) { changed } }", json!({ "id": id })).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // Ends, although the lock is still held.
+    let database = app.stop_unaudited().await;
+    held.release().await;
+    let acknowledged = matches!(like.await.unwrap(), Ok(answer) if answer.body.get("errors").is_none());
+    let app = TestApp::start_on::<Tally>(database, Options::default()).await;
+    let query = "query ($id: ID!) { artwork(id: $id) { viewerHasLiked } }";
+    let kept = app.user("reader").run(query, json!({ "id": id })).await.data()["artwork"]["viewerHasLiked"] == true;
+    assert!(kept || !acknowledged, "a like was acknowledged and is not there");
+    app.finish().await;
+}
+
+/// SQLite only: a full disk fails COMMIT itself, and SQLite then rolls back by itself, behind the pool's back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_after_a_full_disk_lasts() {
+    let app = TestApp::start(Backend::Sqlite).await;
+    let author = app.user("author");
+    let ids = join_all((0..40).map(|n| {
+        let author = author.clone();
+        async move { author.publish(&format!("content {n}")).await }
+    }))
+    .await;
+    let set = async |pages: u32| {
+        let pragma = format!("PRAGMA max_page_count = {pages}");
+        let run =
+            app.kernel.db.write(move |tx| Box::pin(tx.execute(Statement::from_string(tx.backend(), pragma.clone()))));
+        run.await.unwrap();
+    };
+    set(1).await;
+    let mut refused = 0;
+    'full: for n in 0..40 {
+        let reader = app.user(&format!("reader {n}"));
+        for id in &ids {
+            let answer = reader.act("favorite", id).await;
+            if answer.body.get("errors").is_some() {
+                assert_eq!(answer.code(), "UNAVAILABLE", "{:#}", answer.body);
+                refused += 1;
+            }
+            if refused == 10 {
+                break 'full;
+            }
+        }
+    }
+    assert_eq!(refused, 10, "the limit was never met");
+    set(1_073_741_823).await;
+    // A write that rolls back, as a conflict does.
+    let service = app.client("service", &[tally::kernel::auth::Role::Service]);
+    for subject in ["one", "two"] {
+        let ensure = format!("mutation {{ ensureUser(subject: \"{subject}\", externalId: \"same\") {{ id }} }}");
+        service.query(&ensure).await;
+    }
+    assert_eq!(author.act("like", &ids[0]).await.data()["like"]["changed"], true);
+    // Another process sees it: it is committed, not the beginning of a transaction that nobody ends.
+    let other = Database::connect(app.database.url.clone()).await.unwrap();
+    let count = "SELECT count(*) AS n FROM behaviors WHERE kind = 0";
+    let row = other.query_one_raw(Statement::from_string(sea_orm::DbBackend::Sqlite, count)).await.unwrap().unwrap();
+    assert_eq!(row.try_get::<i64>("", "n").unwrap(), 1);
     app.finish().await;
 }
 

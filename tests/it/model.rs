@@ -38,10 +38,11 @@ impl Model {
     /// The last moment decides; the server's own moments come after all that it knows of the row and the content.
     fn act(&mut self, user: usize, kind: BehaviorKind, on: bool, at: Option<i64>, now: i64) -> bool {
         let register = self.registers.get(&(user, kind)).copied();
+        let own = at.is_none();
         let at = at
             .unwrap_or_else(|| now.max(self.newest).max(register.map_or(i64::MIN, |register| register.changed_at + 1)));
         let held = register.is_some_and(|register| register.since.is_some());
-        if register.is_some_and(|register| at <= register.changed_at) || held && on {
+        if register.is_some_and(|register| at <= register.changed_at) || held && on || own && !held && !on {
             return false;
         }
         self.registers.insert((user, kind), Register { changed_at: at, since: on.then_some(at) });

@@ -43,6 +43,7 @@ async fn idle(_: &mut Start<'_>) -> Result<()> {
 
 fn thing() -> Vec<NodeKind> {
     vec![NodeKind {
+        access: tally::kernel::auth::Access::Anyone,
         prefix: "thing",
         register: <NoFields as async_graphql::OutputType>::create_type_info,
         load: |_, _| Box::pin(async { Ok(None) }),

@@ -16,6 +16,21 @@ pub enum Access {
     Roles(&'static [Role]),
 }
 
+impl Access {
+    /// Checks the rule of `what` against a session.
+    ///
+    /// # Errors
+    /// [`Code::UNAUTHENTICATED`] or [`Code::FORBIDDEN`].
+    pub fn authorize(self, what: &str, session: &Session) -> Result<()> {
+        match self {
+            Self::Anyone => Ok(()),
+            Self::SignedIn => session.required().map(|_| ()),
+            Self::Roles(roles) if session.required()?.has_any(roles) => Ok(()),
+            Self::Roles(_) => Err(Error::new(Code::FORBIDDEN, format!("{what} is not for your role"))),
+        }
+    }
+}
+
 /// The operation's root that a field belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Root {
@@ -38,12 +53,7 @@ impl AccessTable {
     /// [`Code::UNAUTHENTICATED`] or [`Code::FORBIDDEN`]; a field without a rule is forbidden to all.
     pub fn authorize(&self, root: Root, field: &str, session: &Session) -> Result<()> {
         match self.0.get(&(root, field.to_owned())) {
-            Some(Access::Anyone) => Ok(()),
-            Some(Access::SignedIn) => session.required().map(|_| ()),
-            Some(Access::Roles(roles)) => match session.required()?.has_any(roles) {
-                true => Ok(()),
-                false => Err(Error::new(Code::FORBIDDEN, format!("{field} is not for your role"))),
-            },
+            Some(access) => access.authorize(field, session),
             None => Err(Error::new(Code::FORBIDDEN, format!("{field} is for nobody"))),
         }
     }

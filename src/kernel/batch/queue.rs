@@ -169,7 +169,11 @@ impl<W: BatchWriter> Group<W> {
             match self.commit(part).await {
                 Ok(applied) => {
                     self.batches.fetch_add(1, Ordering::Relaxed);
-                    self.writer.committed(applied.effects);
+                    // It is durable: a panic here must neither end this writer nor withhold the answers.
+                    let effects = AssertUnwindSafe(|| self.writer.committed(applied.effects));
+                    if std::panic::catch_unwind(effects).is_err() {
+                        tracing::error!(writer = W::NAME, "a committed batch did not reach rankings and listeners");
+                    }
                     // Outcomes first: a zip takes from its left side before it sees that the right one has ended.
                     for (outcome, answer) in applied.outcomes.into_iter().zip(answers.by_ref()) {
                         // An error here: the caller has gone away; the command holds all the same.
@@ -222,6 +226,12 @@ impl<W: BatchWriter> Group<W> {
                     tracing::warn!(writer = W::NAME, error = error.for_operator(), "batch is tried again");
                     tokio::time::sleep(pause).await;
                 }
+                // Not to be halved: what may have been committed must not run again under another marker.
+                _ if unknown.is_some() => {
+                    let lost =
+                        Error::new(Code::UNAVAILABLE, "the database does not say whether it was done, try again");
+                    return Err(lost.caused_by(error.for_operator()).with_retry(Retry::Down));
+                }
                 _ => return Err(error),
             }
         }
@@ -248,7 +258,10 @@ impl<W: BatchWriter> Group<W> {
         match tx.commit().await {
             Ok(()) => Ok(applied),
             Err(error) => {
-                *unknown = Some(applied);
+                // Only a connection that broke leaves it open; SQLite's COMMIT is a call, whose answer cannot be lost.
+                if self.db.backend() == DbBackend::Postgres && error.retry() == Retry::Soon {
+                    *unknown = Some(applied);
+                }
                 Err(error)
             }
         }

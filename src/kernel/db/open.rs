@@ -9,7 +9,7 @@ use std::time::Duration;
 use sea_orm::{DatabaseConnection, DbBackend, SqlxPostgresConnector, SqlxSqliteConnector};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Pool};
+use sqlx::{ConnectOptions as _, Connection as _, Pool};
 use tracing::log::LevelFilter;
 
 use super::Db;
@@ -104,6 +104,9 @@ async fn open_sqlite(url: &str, readers: u32) -> Result<(DatabaseConnection, Dat
         .log_statements(LevelFilter::Trace);
     let writer: Pool<sqlx::Sqlite> = SqlitePoolOptions::new()
         .max_connections(1)
+        // A full disk fails COMMIT itself, and SQLite rolls back by itself; sqlx then still counts a transaction, and what
+        // follows would be savepoints of one that nobody commits. Such a connection is thrown away.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .acquire_timeout(ACQUIRE)
         .idle_timeout(None)
         .max_lifetime(None)

@@ -40,6 +40,7 @@ impl<A: App> CoreQuery<A> {
         let Some(kind) = kinds.into_iter().find(|kind| kind.prefix == prefix) else {
             return Err(Error::invalid(format!("nothing has ids that begin with {prefix}_")));
         };
+        kind.access.authorize("node", Session::of(ctx))?;
         Ok((kind.load)(ctx, uuid).await?.map(Node::new))
     }
 }

@@ -11,6 +11,7 @@ use indexmap::{IndexMap, IndexSet};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::kernel::auth::Access;
 use crate::kernel::error::Result;
 
 /// Finds one item for `node(id:)`.
@@ -20,6 +21,8 @@ pub type NodeLoad = for<'a> fn(&'a Context<'a>, Uuid) -> BoxFuture<'a, Result<Op
 pub struct NodeKind {
     /// The prefix of its TypeIDs.
     pub prefix: &'static str,
+    /// Who may find items so: `node` must not open what a root field closes.
+    pub access: Access,
     /// Registers the type; returns its name.
     pub register: fn(&mut Registry) -> String,
     /// Finds an item.

@@ -39,6 +39,7 @@ pub(super) async fn upgrade(State(site): State<Site<AnySchema>>, request: Reques
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BUFFER_MOST)
         .max_message_size(MESSAGE_MOST)
+        .max_frame_size(MESSAGE_MOST)
         .protocols(ALL_WEBSOCKET_PROTOCOLS)
         .on_upgrade(move |socket| async move {
             let (expiry, expired) = watch::channel(None);

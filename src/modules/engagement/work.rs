@@ -191,7 +191,7 @@ impl<'a> Work<'a> {
             if announced || at.0 - item.figures.last_history_at.0 >= interval_ms {
                 item.figures.last_history_at = at;
                 let content_id = item.info.id;
-                history.push(HistoryRow { content_id, id: ids.next(), score, level, at, method: REALTIME });
+                history.push(HistoryRow { content_id, id: ids.at(at), score, level, at, method: REALTIME });
             }
         }
         history

@@ -152,7 +152,9 @@ impl EngagementWriter {
     /// Writes the net results, tables in one order everywhere.
     async fn write(&self, tx: &Tx, work: &mut Work<'_>) -> Result<()> {
         let history = work.settle(&self.ids, self.history_interval_ms);
-        let (new, old): (Vec<&Item>, Vec<&Item>) = work.touched().partition(|item| item.before.is_none());
+        let (mut new, old): (Vec<&Item>, Vec<&Item>) = work.touched().partition(|item| item.before.is_none());
+        // Two groups that insert the same unique keys must meet in one order.
+        new.sort_by_key(|item| key(item.info.id));
         let contents: Vec<_> = new.iter().map(|item| (&*item.info, item.client_key.as_deref())).collect();
         store::publish::content_insert(tx, &contents).await?;
         store::batch::status_update(tx, work.changed_statuses()).await?;

@@ -59,6 +59,7 @@ impl Module for Guestbook {
     fn nodes() -> Vec<NodeKind> {
         vec![NodeKind {
             prefix: "note",
+            access: Access::Anyone,
             register: Note::create_type_info,
             load: |ctx, id| {
                 Box::pin(async move { Ok(ctx.facade::<GuestbookFacade>()?.find(id).await?.map(BoxNode::new)) })
@@ -76,8 +77,7 @@ impl Module for Guestbook {
         let kernel = start.kernel.clone();
         let interval = std::time::Duration::from_millis(20);
         let live = Live::start(interval, &kernel.tasks, kernel.shutdown.clone());
-        start.provide(GuestbookFacade(Arc::new(Inner { kernel, users, live })));
-        Ok(())
+        start.provide(GuestbookFacade(Arc::new(Inner { kernel, users, live })))
     }
 }
 

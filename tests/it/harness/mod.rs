@@ -157,6 +157,11 @@ impl TestApp {
     /// Audits and stops; the database stays.
     pub(crate) async fn stop(self) -> TestDatabase {
         self.audit().await;
+        self.stop_unaudited().await
+    }
+
+    /// Stops whatever is under way.
+    pub(crate) async fn stop_unaudited(self) -> TestDatabase {
         let Self { kernel, facades, auditor, serving, database, .. } = self;
         kernel.shutdown.cancel();
         drop((facades, auditor, kernel));

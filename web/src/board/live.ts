@@ -13,6 +13,7 @@ export const connection = signal<Connection>('connecting');
 const PING_EVERY_MS = 10_000;
 const PONG_WITHIN_MS = 5_000;
 const LONGEST_WAIT_MS = 5_000;
+const PROTOCOL_ERROR = 1002;
 
 let presented: string | null = null;
 let pongMissing: ReturnType<typeof setTimeout> | undefined;
@@ -36,7 +37,12 @@ const client = createClient({
       clearTimeout(pongMissing);
       connection.value = 'reconnecting';
       const code = (event as CloseEvent).code;
-      if (code === CloseCode.Forbidden || code === CloseCode.Unauthorized) {
+      // The server's WebSocket library refuses a connection_init with 1002.
+      if (
+        code === CloseCode.Forbidden ||
+        code === CloseCode.Unauthorized ||
+        code === PROTOCOL_ERROR
+      ) {
         if (presented !== null) void renewSession(presented);
       }
     },

@@ -58,6 +58,10 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, act: &Act) -> Re
     let held_before = held.filter(|held| held.removed_at.is_none());
     let holds_now = next.removed_at.is_none();
     if held_before.is_none() && !holds_now {
+        if act.at.is_none() {
+            // Nothing to take back, and no late like to guard against that has a moment of its own.
+            return Ok(ActOutcome { content: item.record(), changed: false });
+        }
         // An unlike that came before its like: remembered, and no figure moves.
         let content = item.record();
         work.put_behavior(key, next);

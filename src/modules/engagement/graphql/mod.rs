@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::EngagementFacade;
 use super::content::{ContentRecord, Kind};
+use crate::kernel::auth::Access;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::Result;
 use crate::kernel::graphql::{BoxNode, NodeKind};
@@ -34,6 +35,7 @@ pub(super) fn nodes() -> Vec<NodeKind> {
     vec![
         NodeKind {
             prefix: "artwork",
+            access: Access::Anyone,
             register: <Artwork as async_graphql::OutputType>::create_type_info,
             load: |ctx, id| {
                 Box::pin(
@@ -43,6 +45,7 @@ pub(super) fn nodes() -> Vec<NodeKind> {
         },
         NodeKind {
             prefix: "video",
+            access: Access::Anyone,
             register: <Video as async_graphql::OutputType>::create_type_info,
             load: |ctx, id| {
                 Box::pin(async move { Ok(find(ctx, Kind::Video, id).await?.map(|found| BoxNode::new(Video(found)))) })

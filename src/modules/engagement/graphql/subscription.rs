@@ -15,7 +15,7 @@ use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::page::checked_size;
 use crate::kernel::ranking::Standing;
 use crate::modules::engagement::EngagementFacade;
-use crate::modules::engagement::content::Kind;
+use crate::modules::engagement::content::{Kind, Status};
 use crate::modules::engagement::events::{Cause, HotnessEvent};
 use crate::modules::engagement::hotness::Level;
 
@@ -63,7 +63,8 @@ impl Watch {
         let counted = |level: Level| {
             if level == Level::New { Level::Cold } else { level }
         };
-        self.ids.as_ref().is_none_or(|ids| ids.contains(&info.id))
+        // What is hidden is found by its id only: listeners of all do not hear of it.
+        self.ids.as_ref().map_or(info.status == Status::Published, |ids| ids.contains(&info.id))
             && self.kind.is_none_or(|kind| kind == info.kind)
             && self.least.is_none_or(|least| counted(level) >= counted(least))
     }
@@ -132,8 +133,9 @@ impl EngagementSubscription {
                 }
                 let standings = engagement.standings(kind.map(Kind::number), size);
                 if seen.as_ref() != Some(&standings) {
-                    seen = Some(standings);
                     let update = update(&engagement, kind, size).await;
+                    // After a read that failed, the next change is another occasion.
+                    seen = Some(if update.is_ok() { standings } else { Vec::new() });
                     return Some((update, (receiver, seen, engagement)));
                 }
             }
