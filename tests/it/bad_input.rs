@@ -139,6 +139,7 @@ const ARTWORK: &str =
     "mutation ($input: PublishArtworkInput!) { publishArtwork(input: $input) { created artwork { id title } } }";
 const VIDEO: &str = "mutation ($input: PublishVideoInput!) { publishVideo(input: $input) { created video { id } } }";
 
+#[expect(clippy::too_many_lines, reason = "a table of bad inputs")]
 async fn texts_and_numbers_are_checked(backend: Backend) {
     let (app, author, ..) = furnished(backend).await;
     let service = app.client("service", &[Role::Service]);

@@ -1,6 +1,13 @@
 //! Integration tests, through the public interfaces: GraphQL, HTTP, WebSocket, the command line, and the API for
 //! authors of modules. Each runs on every backend. `make test` starts what they need.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 mod harness;
 

@@ -182,7 +182,7 @@ async fn many_likes_become_the_newest_state(backend: Backend) {
     // The author's own like and unlike may still be in front; from then on the count only grows.
     let from = counts.iter().position(|count| *count > 1).unwrap_or(0);
     assert!(counts[from..].is_sorted(), "an older state came after a newer one: {counts:?}");
-    assert!(counts.len() < LIKES as usize / 2, "{} messages for {LIKES} likes", counts.len());
+    assert!(i64::try_from(counts.len()).unwrap() < LIKES / 2, "{} messages for {LIKES} likes", counts.len());
     assert!((last_score.unwrap() - 130.0).abs() < 0.1, "10 + 60 * 2, a moment ago: {last_score:?}");
     ranking.until(|data| standing(data) == [(&*id, LIKES)]).await;
     app.finish().await;
