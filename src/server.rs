@@ -85,7 +85,7 @@ impl Server {
     /// The listener's own.
     pub async fn serve(self, extra: Option<axum::Router>) -> Result<()> {
         let Self { kernel, facades, listening, tokens, schema, .. } = self;
-        let site = Site { kernel: kernel.clone(), schema, tokens };
+        let site = Site::new(kernel.clone(), schema, tokens);
         let mut router = router(site, Assets);
         if let Some(extra) = extra {
             router = extra.merge(router);

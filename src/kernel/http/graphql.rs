@@ -1,7 +1,7 @@
 //! GraphQL over HTTP POST. The fine print of the protocol (GET, media types by Accept, batching, persisted documents)
 //! belongs to the document gate, which is not built yet.
 
-use async_graphql::{Executor as _, Request, Response, ServerError, Value};
+use async_graphql::{Response, Value};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
@@ -9,16 +9,14 @@ use axum::response::IntoResponse;
 use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
-use super::{AnySchema, Site};
-use crate::kernel::auth::Session;
+use super::{Params, Site, refusal};
 use crate::kernel::error::{Code, Error, Result};
-use crate::kernel::graphql::with_codes;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 /// Runs the operation in the body.
 pub(super) async fn post(
-    State(site): State<Site<AnySchema>>,
+    State(site): State<Site>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> axum::response::Response {
@@ -32,7 +30,7 @@ pub(super) async fn post(
             return refuse(rejection.status(), Error::invalid("the body is too large or was cut off"));
         }
     };
-    let session = match site.session(bearer(&headers)) {
+    let session = match site.session(bearer(&headers)).await {
         Ok(session) => session,
         Err(error) => {
             let mut response = refuse(StatusCode::UNAUTHORIZED, error);
@@ -40,14 +38,17 @@ pub(super) async fn post(
             return response;
         }
     };
-    let request: Request = match serde_json::from_slice(&body) {
-        Ok(request) => request,
+    let params: Params = match serde_json::from_slice(&body) {
+        Ok(params) => params,
         Err(error) => {
             let error = Error::invalid(format!("the body is not a GraphQL request: {error}"));
             return refuse(StatusCode::BAD_REQUEST, error);
         }
     };
-    let response = site.schema.execute(request.data(session)).await;
+    let response = match site.admit(params, &session) {
+        Ok(operation) => site.run(operation).await,
+        Err(response) => response,
+    };
     // A request error has no data at all; whatever was executed is 200, with its errors inside.
     let status =
         if response.is_err() && response.data == Value::Null && response.errors.iter().all(|e| e.path.is_empty()) {
@@ -56,16 +57,6 @@ pub(super) async fn post(
             StatusCode::OK
         };
     write(status, &response)
-}
-
-impl Site<AnySchema> {
-    /// The session of a request with this `Authorization`, or nobody's without one.
-    pub(super) fn session(&self, token: Option<Result<&str>>) -> Result<Session> {
-        match token.transpose()? {
-            Some(token) => Ok(Session(Some(self.tokens.verify(token)?))),
-            None => Ok(Session(None)),
-        }
-    }
 }
 
 /// The token in `Authorization: Bearer …`.
@@ -96,10 +87,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn refuse(status: StatusCode, error: Error) -> axum::response::Response {
-    let error: async_graphql::Error = error.into();
-    let error: ServerError = error.into_server_error(async_graphql::Pos::default());
-    let error = ServerError { locations: Vec::new(), ..error };
-    write(status, &with_codes(Response::from_errors(vec![error])))
+    write(status, &refusal(error))
 }
 
 fn write(status: StatusCode, response: &Response) -> axum::response::Response {

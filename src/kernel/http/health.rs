@@ -3,7 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 
-use super::{AnySchema, Site};
+use super::Site;
 
 /// The process lives.
 pub(super) async fn alive() -> &'static str {
@@ -11,7 +11,7 @@ pub(super) async fn alive() -> &'static str {
 }
 
 /// The database answers and no shutdown has begun.
-pub(super) async fn ready(State(site): State<Site<AnySchema>>) -> (StatusCode, &'static str) {
+pub(super) async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {
     if site.kernel.shutdown.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "shutting down");
     }

@@ -13,8 +13,8 @@ use http::StatusCode;
 use http::header::{ALLOW, HeaderValue};
 use tokio::sync::watch;
 
+use super::Site;
 use super::graphql::strip_bearer;
-use super::{AnySchema, Site};
 use crate::kernel::auth::Session;
 use crate::kernel::clock::{Clock, Millis};
 use crate::kernel::error::{Code, Error};
@@ -25,7 +25,7 @@ const MESSAGE_MOST: usize = 64 * 1024;
 const WRITE_BUFFER_MOST: usize = 512 * 1024;
 
 /// Upgrades to a socket; a GET that asks for none is refused.
-pub(super) async fn upgrade(State(site): State<Site<AnySchema>>, request: Request) -> Response {
+pub(super) async fn upgrade(State(site): State<Site>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {
         let allow = [(ALLOW, HeaderValue::from_static("POST"))];
@@ -45,8 +45,8 @@ pub(super) async fn upgrade(State(site): State<Site<AnySchema>>, request: Reques
             let (expiry, expired) = watch::channel(None);
             let clock = site.kernel.clock.clone();
             let shutdown = site.kernel.shutdown.clone();
-            let serving = GraphQLWebSocket::new(socket, site.schema.clone(), protocol)
-                .on_connection_init(move |payload| async move { init(&site, &payload, &expiry) })
+            let serving = GraphQLWebSocket::new(socket, site.executor(), protocol)
+                .on_connection_init(move |payload| async move { init(&site, &payload, &expiry).await })
                 .serve();
             tokio::select! {
                 () = serving => {}
@@ -57,8 +57,8 @@ pub(super) async fn upgrade(State(site): State<Site<AnySchema>>, request: Reques
 }
 
 /// The token is in the payload, because browsers cannot set headers on a socket.
-fn init(
-    site: &Site<AnySchema>,
+async fn init(
+    site: &Site,
     payload: &serde_json::Value,
     expiry: &watch::Sender<Option<Millis>>,
 ) -> async_graphql::Result<Data> {
@@ -72,7 +72,7 @@ fn init(
                 .ok_or_else(|| Error::new(Code::UNAUTHENTICATED, "Authorization must be: Bearer TOKEN")),
         ),
     };
-    let session: Session = site.session(token)?;
+    let session: Session = site.session(token).await?;
     if let Some(principal) = &session.0 {
         expiry.send_replace(Some(principal.expires_at));
     }
