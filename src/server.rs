@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::Schema;
+use async_graphql::{Schema, ValidationMode};
 
 use crate::app::App;
 use crate::kernel::auth::Tokens;
@@ -10,6 +10,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::config::Settings;
 use crate::kernel::context::{Facades, Kernel};
 use crate::kernel::error::{Error, Result};
+use crate::kernel::gate::Gate;
 use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription};
 use crate::kernel::http::{AnySchema, Assets, Listening, Site, listen, router};
 use crate::kernel::id::Ids;
@@ -31,6 +32,9 @@ pub fn sdl<A: App>() -> String {
         .sdl_with_options(async_graphql::SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items())
 }
 
+/// The gate limits how deep documents nest; the library's own limit, which counts otherwise, stays out of the way.
+const RECURSION_MOST: usize = 10_000;
+
 /// How long writers get to empty their queues once requests have ended, or had their time.
 const LAST_GRACE: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -45,6 +49,7 @@ pub struct Server {
     /// Makes tokens that it takes.
     pub tokens: Tokens,
     schema: AnySchema,
+    gate: Gate,
     checks: Vec<Arc<dyn Check>>,
 }
 
@@ -73,10 +78,13 @@ impl Server {
         let schema = AppSchema::<A>::build(Default::default(), Default::default(), Default::default())
             .data(Arc::clone(&facades))
             .data(Arc::new(modules.access))
+            .validation_mode(ValidationMode::Fast)
+            .limit_recursive_depth(RECURSION_MOST)
             .finish();
+        let gate = Gate::new(&schema.sdl(), &kernel.settings, true)?;
         let listening = listen(&kernel).await?;
         let tokens = Tokens::new(&secret, clock);
-        Ok(Self { kernel, facades, listening, tokens, schema: AnySchema::new(schema), checks })
+        Ok(Self { kernel, facades, listening, tokens, schema: AnySchema::new(schema), gate, checks })
     }
 
     /// Serves until [`Kernel::shutdown`] is cancelled; every acknowledged write is durable long before.
@@ -84,8 +92,8 @@ impl Server {
     /// # Errors
     /// The listener's own.
     pub async fn serve(self, extra: Option<axum::Router>) -> Result<()> {
-        let Self { kernel, facades, listening, tokens, schema, .. } = self;
-        let site = Site::new(kernel.clone(), schema, tokens);
+        let Self { kernel, facades, listening, tokens, schema, gate, .. } = self;
+        let site = Site::new(kernel.clone(), schema, gate, tokens);
         let mut router = router(site, Assets);
         if let Some(extra) = extra {
             router = extra.merge(router);

@@ -23,6 +23,8 @@ impl Code {
     pub const FORBIDDEN: Self = Self("FORBIDDEN");
     /// The state of things refuses this: a duplicate key, an unpublished content.
     pub const CONFLICT: Self = Self("CONFLICT");
+    /// A document asks for more than one operation may.
+    pub const TOO_COMPLEX: Self = Self("TOO_COMPLEX");
     /// A queue is full; try again.
     pub const OVERLOADED: Self = Self("OVERLOADED");
     /// The database cannot take it now; try again. If the connection broke at the wrong moment the act may have passed

@@ -1,6 +1,8 @@
 //! The HTTP server: GraphQL, the pages, health.
 
+mod answer;
 mod assets;
+mod body;
 mod graphql;
 mod health;
 mod params;
@@ -9,7 +11,7 @@ mod site;
 mod socket;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{any, get};
 use tower_http::compression::CompressionLayer;
 
 pub use assets::Assets;
@@ -25,7 +27,7 @@ pub fn router(site: Site, pages: Assets) -> Router {
         .fallback(move |request: axum::extract::Request| async move { pages.answer(&request) })
         .layer(CompressionLayer::new());
     Router::new()
-        .route("/graphql", post(graphql::post).get(socket::upgrade))
+        .route("/graphql", any(graphql::answer))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .with_state(site.clone())

@@ -11,6 +11,7 @@ use super::params::Params;
 use crate::kernel::auth::{Session, Tokens};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::gate::{Admitted, Gate};
 use crate::kernel::graphql::with_codes;
 
 /// What the handlers share. Cheap to clone.
@@ -19,6 +20,7 @@ pub struct Site {
     /// The kernel's services.
     pub kernel: Kernel,
     schema: AnySchema,
+    gate: Arc<Gate>,
     tokens: Tokens,
 }
 
@@ -32,8 +34,8 @@ pub struct Operation {
 impl Site {
     /// Gathers what the handlers share.
     #[must_use]
-    pub fn new(kernel: Kernel, schema: AnySchema, tokens: Tokens) -> Self {
-        Self { kernel, schema, tokens }
+    pub fn new(kernel: Kernel, schema: AnySchema, gate: Gate, tokens: Tokens) -> Self {
+        Self { kernel, schema, gate: Arc::new(gate), tokens }
     }
 
     /// The session of a request with this `Authorization`, or nobody's without one.
@@ -52,18 +54,7 @@ impl Site {
     /// # Errors
     /// The whole answer to a request that may not: errors, and no data.
     pub fn admit(&self, params: Params, session: &Session) -> Result<Operation, Response> {
-        let mut request = Request::new(params.query.unwrap_or_default()).data(session.clone());
-        let wanted = params.operation_name.clone();
-        request.operation_name = params.operation_name;
-        let variables = serde_json::to_value(&params.variables).unwrap_or_default();
-        request.variables = async_graphql::Variables::from_json(variables);
-        let document = request.parsed_query().map_err(|error| with_codes(Response::from_errors(vec![error])))?;
-        // A stand-in until the document gate decides: of several operations, the named one.
-        let kind = document
-            .operations
-            .iter()
-            .find(|(name, _)| wanted.is_none() || name.map(|name| name.as_str()) == wanted.as_deref())
-            .map_or(OperationType::Query, |(_, operation)| operation.node.ty);
+        let Admitted { kind, trusted_name: _, request } = self.gate.admit(params, session)?;
         Ok(Operation { kind, request })
     }
 

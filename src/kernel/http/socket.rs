@@ -7,10 +7,10 @@ use async_graphql::Data;
 use async_graphql::http::ALL_WEBSOCKET_PROTOCOLS;
 use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{FromRequestParts as _, Request, State};
+use axum::extract::{FromRequestParts as _, Request};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{ALLOW, HeaderValue};
+use http::header::{ALLOW, HeaderValue, UPGRADE};
 use tokio::sync::watch;
 
 use super::Site;
@@ -24,8 +24,13 @@ const MESSAGE_MOST: usize = 64 * 1024;
 /// A reader that lets so much pile up is cut off.
 const WRITE_BUFFER_MOST: usize = 512 * 1024;
 
-/// Upgrades to a socket; a GET that asks for none is refused.
-pub(super) async fn upgrade(State(site): State<Site>, request: Request) -> Response {
+/// Whether a request asks for a socket.
+pub(super) fn is_upgrade(request: &Request) -> bool {
+    request.headers().get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Upgrades to a socket.
+pub(super) async fn upgrade(site: Site, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {
         let allow = [(ALLOW, HeaderValue::from_static("POST"))];

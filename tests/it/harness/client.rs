@@ -58,6 +58,8 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
+        // With this media type a status says whether anything was executed.
+        let request = request.header("Accept", "application/graphql-response+json");
         let response = request.json(&json!({ "query": query, "variables": variables })).send().await?;
         let status = response.status().as_u16();
         Ok(Answer { status, body: response.json().await? })
