@@ -11,7 +11,7 @@ use crate::kernel::config::Settings;
 use crate::kernel::context::{Facades, Kernel};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::gate::Gate;
-use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription};
+use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription, NodeKinds};
 use crate::kernel::http::{AnySchema, Assets, Listening, Site, listen, router};
 use crate::kernel::id::Ids;
 use crate::kernel::integrity::{self, Check, CheckReport};
@@ -59,7 +59,7 @@ impl Server {
     /// # Errors
     /// Settings without `auth.secret`, modules that do not fit together, a database or a port that cannot be had.
     pub async fn start<A: App>(settings: Settings, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Result<Self> {
-        let modules = Modules::new(A::modules())?;
+        let (modules, absent) = Modules::new(A::modules())?.switched(&settings)?;
         let Some(secret) = settings.optional("auth.secret").map(str::to_owned) else {
             return Err(Error::invalid(
                 "no secret to check tokens with: set TALLY_AUTH_SECRET to 32 characters or more \
@@ -75,8 +75,11 @@ impl Server {
         let facades = Arc::new(facades);
         let mut checks = modules.checks();
         checks.extend(live_checks);
-        let schema = AppSchema::<A>::build(Default::default(), Default::default(), Default::default())
+        let schema =
+            absent.during(|| AppSchema::<A>::build(Default::default(), Default::default(), Default::default()));
+        let schema = schema
             .data(Arc::clone(&facades))
+            .data(Arc::new(NodeKinds::of(&modules.list)))
             .data(Arc::new(modules.access))
             .validation_mode(ValidationMode::Fast)
             .limit_recursive_depth(RECURSION_MOST)

@@ -26,6 +26,13 @@ pub const SETTINGS: &[Setting] = &[
         doc: "connections for writes on PostgreSQL; SQLite has one",
     },
     Setting {
+        key: "modules.off",
+        alias: None,
+        default: Some(""),
+        form: Form::Text,
+        doc: "modules that are switched off, with commas between them: their fields do not exist",
+    },
+    Setting {
         key: "batch.commands",
         alias: None,
         default: Some("512"),

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use apollo_compiler::parser::SourceMap;
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Node, ast, executable};
 use async_graphql::parser::types::{
@@ -14,6 +13,7 @@ use async_graphql::{Name, Pos, Positioned};
 
 use super::cost::{Cost, Times};
 use super::document::{Document, Fragment, Operation, Variable};
+use super::place;
 use super::values;
 
 /// Converts a valid document.
@@ -187,11 +187,6 @@ impl Converter<'_> {
     fn place<T>(&self, node: &Node<T>) -> Pos {
         place(node, &self.valid.sources).unwrap_or_default()
     }
-}
-
-fn place<T>(node: &Node<T>, sources: &SourceMap) -> Option<Pos> {
-    let place = node.location()?.line_column(sources)?;
-    Some(Pos { line: place.line, column: place.column })
 }
 
 fn condition(on: &str) -> Positioned<TypeCondition> {

@@ -10,6 +10,7 @@ mod cost;
 mod document;
 mod limits;
 mod persisted;
+mod rules;
 mod shape;
 mod values;
 mod variables;
@@ -17,9 +18,9 @@ mod variables;
 use std::path::Path;
 use std::sync::Arc;
 
-use apollo_compiler::Schema;
-use apollo_compiler::parser::Parser;
+use apollo_compiler::parser::{Parser, SourceMap};
 use apollo_compiler::validation::{DiagnosticList, Valid};
+use apollo_compiler::{Node, Schema, introspection};
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Pos, Request, Response, ServerError};
 use quick_cache::Weighter;
@@ -147,7 +148,14 @@ impl Gate {
             Parser::new().token_limit(self.limits.tokens as usize).recursion_limit(self.limits.nesting() as usize);
         let ast = parser.parse_ast(text, "document").map_err(|broken| Refused::listed(&broken.errors))?;
         shape::check(&ast, &self.limits)?;
-        let valid = ast.to_executable_validate(&self.schema).map_err(|wrong| Refused::listed(&wrong.errors))?;
+        // In two steps: a field that does not exist would else be told again as a selection that is empty.
+        let built = ast.to_executable(&self.schema).map_err(|wrong| Refused::listed(&wrong.errors))?;
+        let valid = built.validate(&self.schema).map_err(|wrong| Refused::listed(&wrong.errors))?;
+        rules::check(&ast)?;
+        for operation in valid.operations.iter() {
+            introspection::check_max_depth(&valid, operation)
+                .map_err(|error| Error::new(Code::TOO_COMPLEX, error.message().to_string()))?;
+        }
         Ok(convert::document(&valid, trusted))
     }
 }
@@ -195,4 +203,10 @@ fn located(error: Error, place: Option<Pos>) -> ServerError {
         Some(_) => error,
         None => ServerError { locations: Vec::new(), ..error },
     }
+}
+
+/// Where a node stands in its text.
+fn place<T>(node: &Node<T>, sources: &SourceMap) -> Option<Pos> {
+    let place = node.location()?.line_column(sources)?;
+    Some(Pos { line: place.line, column: place.column })
 }

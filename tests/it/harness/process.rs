@@ -25,11 +25,17 @@ pub(crate) fn command() -> Command {
 impl Process {
     /// Starts a server on a database and waits until it listens.
     pub(crate) async fn serve(database: &TestDatabase) -> Self {
+        Self::serve_with(database, &[]).await
+    }
+
+    /// The same, with variables of the test's own. Its log is kept for [`Process::stop`].
+    pub(crate) async fn serve_with(database: &TestDatabase, variables: &[(&str, &str)]) -> Self {
         let mut child = command()
             .args(["serve", "--listen", "127.0.0.1:0"])
             .env("DATABASE_URL", &database.url)
             .env("TALLY_AUTH_SECRET", SECRET)
             .env("TALLY_LOG", "error")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts");
@@ -38,6 +44,14 @@ impl Process {
         let line = line.expect("it listens in time").expect("its output").expect("a line");
         let url = line.strip_prefix("listening on ").expect("the address").to_owned();
         Self { child, url }
+    }
+
+    /// What it has in memory, in bytes.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let status = format!("/proc/{}/status", self.child.id().expect("it runs"));
+        let status = std::fs::read_to_string(status).expect("its status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<usize>().ok()).expect("a number") * 1024
     }
 
     /// SIGKILL: no warning, nothing is flushed.
