@@ -63,8 +63,55 @@ fn main() {
     let bomb = params(&exploding(), json!({}));
     let refused = micros(|_| assert!(gate.admit(bomb.clone(), &Session::default()).is_err()));
     row(&["25 chained double spreads, refused".into(), format!("{refused:.1}"), String::new()]);
+    worst(&gate);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(over_http());
+}
+
+/// The largest documents of their kinds that the limits let through to validation, or up to it.
+fn worst(gate: &Gate) {
+    let many = |count: usize, each: &dyn Fn(usize) -> String| (0..count).map(each).collect::<String>();
+    let documents = [
+        ("operations", many(1_200, &|n| format!("query q{n} {{ nonsense }} "))),
+        (
+            "unused fragments",
+            "{ me { roles } } ".to_owned() + &many(800, &|n| format!("fragment f{n} on Query {{ x }} ")),
+        ),
+        ("variables", format!("query ({}) {{ me {{ roles }} }}", many(1_500, &|n| format!("$v{n}: Int ")))),
+        (
+            "the same alias for different fields",
+            format!("{{ {} }}", many(50, &|n| format!("a: hotRanking(first: {n}) {{ rank a: score }} "))),
+        ),
+        (
+            "overlapping fields",
+            format!("{{ {} }}", "hotRanking { content { id title author { id name } } } ".repeat(65)),
+        ),
+        (
+            "spreads",
+            "{ ...f0 } ".to_owned()
+                + &many(60, &|n| format!("fragment f{n} on Query {{ ...f{0} ...f{0} me {{ roles }} }} ", n + 1))
+                + "fragment f60 on Query { me { roles } }",
+        ),
+        ("wrong fields", format!("{{ {} }}", many(400, &|n| format!("nonsense{n} ")))),
+        ("wrong arguments", format!("{{ hotRanking({}) {{ rank }} }}", many(2_000, &|n| format!("x{n}: 1 ")))),
+        ("brackets", format!("{{ contents(ids: {}{}) {{ id }} }}", "[".repeat(4_000), "]".repeat(4_000))),
+        ("a comment of 1 MiB", format!("{{ __typename }} #{}", "x".repeat(1 << 20))),
+        ("a string of 1 MiB", format!("{{ node(id: \"{}\") {{ id }} }}", "x".repeat(1 << 20))),
+        ("a name of 1 MiB", format!("{{ {} }}", "x".repeat(1 << 20))),
+        ("a list of ids", format!("{{ contents(ids: [{}]) {{ id }} }}", "\"x\" ".repeat(4_000))),
+    ];
+    println!("\nThe largest documents of their kinds, met for the first time, milliseconds\n");
+    row(&["document".into(), "the gate".into(), "outcome".into()]);
+    row(&vec!["---".into(); 3]);
+    for (name, text) in documents {
+        let params = params(&text, json!({}));
+        let started = Instant::now();
+        let outcome = gate.admit(params, &Session::default());
+        let took = started.elapsed().as_secs_f64() * 1e3;
+        let outcome =
+            outcome.map_or_else(|refused| refused.errors[0].message.chars().take(60).collect(), |_| "runs".to_owned());
+        row(&[name.into(), format!("{took:.1}"), outcome]);
+    }
 }
 
 fn params(query: &str, variables: serde_json::Value) -> Params {

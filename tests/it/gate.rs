@@ -193,6 +193,8 @@ async fn an_operation_that_asks_for_too_much_is_refused() {
     assert_eq!(author.query(&documents[0]).await.code(), "TOO_COMPLEX");
     let message = author.query(&format!("{{ {aliases} }}")).await;
     assert_eq!(message.message(), "the operation has 51 aliases, and 50 is the most");
+    let long = author.query(&format!("{{ {} }}", "x".repeat(100_000))).await;
+    assert!(long.message().len() < 1_000, "an error does not repeat all that was sent");
     author.publish("it still serves").await;
     app.finish().await;
 }

@@ -13,6 +13,7 @@ use super::cost::Cost;
 use super::located;
 use super::values::{self, Values};
 use crate::kernel::error::{Error, Result};
+use crate::kernel::text::brief;
 
 /// A valid document.
 pub(crate) struct Document {
@@ -62,7 +63,7 @@ impl Document {
             (Some(name), operations) => operations
                 .iter()
                 .find(|operation| operation.name.as_deref() == Some(name))
-                .ok_or_else(|| refused(format!("the document has no operation named \"{}\"", values::brief(name)))),
+                .ok_or_else(|| refused(format!("the document has no operation named \"{}\"", brief(name, 60)))),
         }
     }
 

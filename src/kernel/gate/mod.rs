@@ -34,9 +34,12 @@ use crate::kernel::config::Settings;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::graphql::with_codes;
 use crate::kernel::http::Params;
+use crate::kernel::text::brief;
 
 /// Errors of one document that are told; more help nobody.
 const ERRORS_MOST: usize = 8;
+/// Characters of an error's message: names in it are as long as a client makes them.
+const MESSAGE_MOST: usize = 300;
 /// What a cached document is taken to weigh when the number of places in the cache is estimated.
 const USUAL_BYTES: usize = 16 * 1024;
 
@@ -168,7 +171,7 @@ impl Refused {
         let told = errors.iter().take(ERRORS_MOST).map(|diagnostic| {
             let error = diagnostic.to_json();
             let place = error.locations.first().map(|place| Pos { line: place.line, column: place.column });
-            located(Error::invalid(error.message), place)
+            located(Error::invalid(brief(&error.message, MESSAGE_MOST).into_owned()), place)
         });
         Self(told.collect())
     }

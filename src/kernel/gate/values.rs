@@ -57,16 +57,6 @@ pub(super) fn arguments(arguments: &Arguments, values: &Values) -> Arguments {
     given.collect()
 }
 
-/// The beginning of a text that a client sent, for an error about it.
-pub(super) fn brief(text: &str) -> String {
-    const MOST: usize = 60;
-    let mut brief: String = text.chars().take(MOST).collect();
-    if brief.len() < text.len() {
-        brief.push('…');
-    }
-    brief
-}
-
 /// Bytes that a value takes beside its own place.
 pub(super) fn bytes(value: &Value) -> usize {
     match value {

@@ -10,8 +10,12 @@ use serde_json::{Map, Number, Value};
 
 use super::document::Variable;
 use super::located;
-use super::values::{Values, brief};
+use super::values::Values;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::text::brief;
+
+/// Characters of a client's text that an error repeats.
+const SHOWN: usize = 60;
 
 /// Coerces what was given to the types of an operation's variables. Names that it does not have are ignored.
 ///
@@ -63,7 +67,7 @@ impl std::fmt::Display for At<'_> {
         }
         match self.step {
             Step::Variable(name) => write!(f, "${name}"),
-            Step::Field(name) => write!(f, ".{}", brief(name)),
+            Step::Field(name) => write!(f, ".{}", brief(name, SHOWN)),
             Step::Item(place) => write!(f, "[{place}]"),
         }
     }
@@ -134,7 +138,7 @@ fn input_object(schema: &Schema, definition: &InputObjectType, value: &Value, at
         return Err(refuse(at, format_args!("{}, where a {} is wanted", shown(value), definition.name)));
     };
     if let Some(name) = given.keys().find(|name| !definition.fields.contains_key(name.as_str())) {
-        return Err(refuse(at, format_args!("{} has no field {}", definition.name, brief(name))));
+        return Err(refuse(at, format_args!("{} has no field {}", definition.name, brief(name, SHOWN))));
     }
     let mut fields = async_graphql::indexmap::IndexMap::with_capacity(given.len());
     for (name, field) in &definition.fields {
@@ -156,7 +160,7 @@ fn input_object(schema: &Schema, definition: &InputObjectType, value: &Value, at
 /// A value in an error: short, whatever was sent.
 fn shown(value: &Value) -> String {
     match value {
-        Value::String(text) => format!("\"{}\"", brief(text)),
+        Value::String(text) => format!("\"{}\"", brief(text, SHOWN)),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
         plain => plain.to_string(),
