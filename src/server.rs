@@ -11,7 +11,7 @@ use crate::kernel::config::Settings;
 use crate::kernel::context::{Facades, Kernel};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription};
-use crate::kernel::http::{AnySchema, Assets, Listening, Site, listen, router};
+use crate::kernel::http::{AnySchema, Assets, Listening, MetricsListening, Site, listen, listen_for_metrics, router};
 use crate::kernel::id::Ids;
 use crate::kernel::integrity::{self, Check, CheckReport};
 use crate::kernel::module::Modules;
@@ -44,6 +44,7 @@ pub struct Server {
     pub listening: Listening,
     /// Makes tokens that it takes.
     pub tokens: Tokens,
+    metrics: Option<MetricsListening>,
     schema: AnySchema,
     checks: Vec<Arc<dyn Check>>,
 }
@@ -75,8 +76,9 @@ impl Server {
             .data(Arc::new(modules.access))
             .finish();
         let listening = listen(&kernel).await?;
+        let metrics = listen_for_metrics(&kernel).await?;
         let tokens = Tokens::new(&secret, clock);
-        Ok(Self { kernel, facades, listening, tokens, schema: AnySchema::new(schema), checks })
+        Ok(Self { kernel, facades, listening, tokens, metrics, schema: AnySchema::new(schema), checks })
     }
 
     /// Serves until [`Kernel::shutdown`] is cancelled; every acknowledged write is durable long before.
@@ -84,7 +86,10 @@ impl Server {
     /// # Errors
     /// The listener's own.
     pub async fn serve(self, extra: Option<axum::Router>) -> Result<()> {
-        let Self { kernel, facades, listening, tokens, schema, .. } = self;
+        let Self { kernel, facades, listening, tokens, metrics, schema, .. } = self;
+        if let Some(metrics) = metrics {
+            metrics.serve(&kernel);
+        }
         let site = Site::new(kernel.clone(), schema, tokens);
         let mut router = router(site, Assets);
         if let Some(extra) = extra {

@@ -24,4 +24,5 @@ mod model;
 mod publishing;
 mod registry;
 mod subscriptions;
+mod telemetry;
 mod tidy;

@@ -47,7 +47,10 @@ pub(super) async fn post(
     };
     let response = match site.admit(params, &session) {
         Ok(operation) => site.run(operation).await,
-        Err(response) => response,
+        Err(response) => {
+            site.kernel.metrics.document_refused("syntax", &response);
+            response
+        }
     };
     // A request error has no data at all; whatever was executed is 200, with its errors inside.
     let status =

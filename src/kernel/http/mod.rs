@@ -1,8 +1,9 @@
-//! The HTTP server: GraphQL, the pages, health.
+//! The HTTP server: GraphQL, the pages, health, metrics.
 
 mod assets;
 mod graphql;
 mod health;
+mod metrics;
 mod params;
 mod serve;
 mod site;
@@ -13,6 +14,7 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 pub use assets::Assets;
+pub use metrics::{MetricsListening, listen_for_metrics};
 pub use params::Params;
 pub use serve::{Listening, listen};
 pub use site::{AnySchema, Operation, Site, refusal};
@@ -28,6 +30,7 @@ pub fn router(site: Site, pages: Assets) -> Router {
         .route("/graphql", post(graphql::post).get(socket::upgrade))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::beside))
         .with_state(site.clone())
         .merge(pages)
         .layer(axum::extract::DefaultBodyLimit::max(body_most))

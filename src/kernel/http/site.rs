@@ -12,6 +12,7 @@ use crate::kernel::auth::{Session, Tokens};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::graphql::with_codes;
+use crate::kernel::telemetry::{Facts, Transport};
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct Site {
 pub struct Operation {
     /// Whether it asks, changes or listens.
     pub kind: OperationType,
+    /// What metrics, logs and traces know of it.
+    pub facts: Facts,
     request: Request,
 }
 
@@ -42,7 +45,14 @@ impl Site {
     /// [`crate::kernel::error::Code::UNAUTHENTICATED`] for a token that does not hold.
     pub async fn session(&self, token: Option<Result<&str>>) -> Result<Session> {
         match token.transpose()? {
-            Some(token) => Ok(Session(Some(self.tokens.verify(token)?))),
+            Some(token) => {
+                let verified = self.tokens.verify(token);
+                match &verified {
+                    Ok(_) => self.kernel.metrics.token_taken(false),
+                    Err(_) => self.kernel.metrics.authentication_failed("token"),
+                }
+                Ok(Session(Some(verified?)))
+            }
             None => Ok(Session(None)),
         }
     }
@@ -59,12 +69,15 @@ impl Site {
         request.variables = async_graphql::Variables::from_json(variables);
         let document = request.parsed_query().map_err(|error| with_codes(Response::from_errors(vec![error])))?;
         // A stand-in until the document gate decides: of several operations, the named one.
-        let kind = document
+        let (name, kind) = document
             .operations
             .iter()
             .find(|(name, _)| wanted.is_none() || name.map(|name| name.as_str()) == wanted.as_deref())
-            .map_or(OperationType::Query, |(_, operation)| operation.node.ty);
-        Ok(Operation { kind, request })
+            .map_or((None, OperationType::Query), |(name, operation)| {
+                (name.map(|name| name.as_str().into()), operation.node.ty)
+            });
+        let facts = Facts { kind, transport: Transport::Http, name, trusted: false, document: None };
+        Ok(Operation { kind, facts, request })
     }
 
     /// The schema itself, past the gate: for the library's socket, until tally has its own.
@@ -74,13 +87,14 @@ impl Site {
 
     /// Runs a query or a mutation to its end.
     pub async fn run(&self, operation: Operation) -> Response {
-        Executor::execute(&self.schema, operation.request).await
+        self.kernel.metrics.watch(operation.facts).run(Executor::execute(&self.schema, operation.request)).await
     }
 
     /// Runs an operation of any kind: a subscription answers many times, the others once.
     #[must_use]
     pub fn stream(&self, operation: Operation) -> BoxStream<'static, Response> {
-        Executor::execute_stream(&self.schema, operation.request, None)
+        let answers = Executor::execute_stream(&self.schema, operation.request, None);
+        self.kernel.metrics.watch(operation.facts).stream(answers)
     }
 }
 
