@@ -153,6 +153,14 @@ impl Families {
         for class in CLASSES {
             begin(&self.responses, &ClassLabel { class });
         }
+        for (_, code) in CLOSE_CODES {
+            begin(&self.sockets_closed, &CloseLabel { code });
+        }
+        begin(&self.connections_refused, &ReasonLabel { reason: "limit" });
+        begin(&self.authentication_failures, &ReasonLabel { reason: "token" });
+        for reason in ["address", "subject"] {
+            begin(&self.rate_limited, &ReasonLabel { reason });
+        }
         for reason in REFUSALS {
             begin(&self.documents_refused, &ReasonLabel { reason });
         }

@@ -138,7 +138,6 @@ impl Metrics {
     }
 
     /// Counts a connection until the answer is dropped.
-    #[must_use]
     pub fn connection_opened(&self) -> Held {
         Held::new(&self.0.families.connections)
     }
@@ -192,7 +191,6 @@ impl Metrics {
     }
 
     /// Counts a socket until the answer is dropped.
-    #[must_use]
     pub fn socket_opened(&self) -> SocketHeld {
         let families = &self.0.families;
         families.sockets_opened.inc();
@@ -200,7 +198,6 @@ impl Metrics {
     }
 
     /// Counts a stream of server-sent events until the answer is dropped.
-    #[must_use]
     pub fn event_stream_opened(&self) -> Held {
         self.0.families.event_streams_opened.inc();
         Held::new(&self.0.families.event_streams)
