@@ -10,21 +10,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use sea_orm::{DbBackend, Statement};
+use sea_orm::DbBackend;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
+use super::marker;
 use super::writer::{Applied, BatchWriter};
-use crate::kernel::clock::{Clock, Millis};
+use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 use crate::kernel::error::{Code, Error, Result, Retry};
 use crate::kernel::id::{Ids, Lane};
 use crate::kernel::telemetry::BatchMetrics;
 
-/// A marker is only looked for by the process that wrote it, within its retries: ten minutes are ample.
-const MARKER_LIFE_MS: i64 = 600_000;
 /// After the usual tries, a batch whose COMMIT may or may not have passed is tried so often, so far apart.
 const PATIENT_TRIES: usize = 30;
 const PATIENT_PAUSE: Duration = Duration::from_secs(1);
@@ -158,7 +157,7 @@ impl<W: BatchWriter> Group<W> {
                 self.settle(batch).instrument(span).await;
                 batches += 1;
                 if batches % PRUNE_EVERY == 0 {
-                    self.prune().await;
+                    marker::prune(&self.db, self.clock.now()).await;
                 }
             }
         }
@@ -274,7 +273,7 @@ impl<W: BatchWriter> Group<W> {
         let tx = self.db.begin().await?;
         // First of all: where the first try is still committing, an insert of the same key waits for it. A look-up
         // would not, and would miss it.
-        let written = tx.execute(self.marker_insert(marker)).await?.rows_affected();
+        let written = tx.execute(marker::insert(tx.backend(), marker, self.clock.now())).await?.rows_affected();
         if written == 0 {
             return unknown.take().ok_or_else(|| Error::internal("a batch marker without a first try"));
         }
@@ -294,30 +293,6 @@ impl<W: BatchWriter> Group<W> {
             }
         }
     }
-
-    fn marker_insert(&self, marker: Uuid) -> Statement {
-        Statement::from_sql_and_values(
-            self.db.backend(),
-            "INSERT INTO batches (id, committed_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
-            [marker.into(), self.clock.now().0.into()],
-        )
-    }
-
-    async fn prune(&self) {
-        // The ids begin with their time: a range of the primary key.
-        let before = uuid_at(self.clock.now().plus(-MARKER_LIFE_MS));
-        let pruned = self
-            .db
-            .write(|tx| {
-                let sql = "DELETE FROM batches WHERE id IN (SELECT id FROM batches WHERE id < $1 LIMIT 5000)";
-                let delete = Statement::from_sql_and_values(tx.backend(), sql, [before.into()]);
-                Box::pin(tx.execute(delete))
-            })
-            .await;
-        if let Err(error) = pruned {
-            tracing::warn!(error = error.for_operator(), "old batch markers stay for now");
-        }
-    }
 }
 
 /// A part of the first caller's trace, with links to the others': a batch has many causes, and a span one parent.
@@ -328,9 +303,4 @@ fn span_of<W: BatchWriter>(batch: &[Queued<W>]) -> Span {
         span.follows_from(&queued.span);
     }
     span
-}
-
-/// The smallest UUIDv7 of a moment.
-fn uuid_at(at: Millis) -> Uuid {
-    uuid::Builder::from_unix_timestamp_millis(u64::try_from(at.0).unwrap_or(0), &[0; 10]).into_uuid()
 }
