@@ -59,7 +59,7 @@ async fn every_act_is_counted_once(backend: Backend) {
         ("tally_request_duration_seconds_count{kind=\"mutation\",operation=\"other\"}", 4.0),
         ("tally_request_duration_seconds_count{kind=\"query\",operation=\"other\"}", 1.0),
         ("tally_request_statements_count{kind=\"mutation\"}", 4.0),
-        ("tally_errors_total{code=\"UNAUTHENTICATED\"}", 1.0),
+        ("tally_errors_total{code=\"UNAUTHENTICATED\"}", 2.0),
         ("tally_errors_total{code=\"INVALID_INPUT\"}", 1.0),
         ("tally_errors_total{code=\"INTERNAL\"}", 0.0),
         ("tally_documents_refused_total{reason=\"syntax\"}", 1.0),

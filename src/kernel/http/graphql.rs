@@ -33,6 +33,7 @@ pub(super) async fn post(
     let session = match site.session(bearer(&headers)).await {
         Ok(session) => session,
         Err(error) => {
+            site.kernel.metrics.error(error.code());
             let mut response = refuse(StatusCode::UNAUTHORIZED, error);
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return response;

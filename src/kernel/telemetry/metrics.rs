@@ -120,14 +120,19 @@ impl Metrics {
                 Some(Value::String(code)) => code.as_str(),
                 _ => Code::INTERNAL.0,
             };
-            self.error(code);
+            self.count_error(code);
             let ours = OURS.contains(&code);
             outcome = if ours || outcome == Outcome::Failed { Outcome::Failed } else { Outcome::Refused };
         }
         outcome
     }
 
-    fn error(&self, code: &str) {
+    /// Counts an error that a client gets in place of an answer: a token that does not hold, a body that is too large.
+    pub fn error(&self, code: Code) {
+        self.count_error(code.0);
+    }
+
+    fn count_error(&self, code: &str) {
         let code = self.0.codes.label(code);
         self.0.families.errors.get_or_create(&CodeLabel { code }).inc();
     }
