@@ -47,21 +47,21 @@ fn main() {
     println!("\nThe document gate, microseconds an operation (median of {RUNS} runs)\n");
     row(&["operation".into(), "the gate".into(), "async-graphql parses the text".into()]);
     row(&vec!["---".into(); 3]);
-    let smallest = params("{ __typename }", json!({}));
-    let ranking = params(RANKING, json!({ "first": 50, "kind": "ARTWORK" }));
+    let smallest = params("{ __typename }", &json!({}));
+    let ranking = params(RANKING, &json!({ "first": 50, "kind": "ARTWORK" }));
     for (name, params) in [("`{ __typename }`", &smallest), ("a ranking page with variables", &ranking)] {
-        let ours = micros(|_| drop(black_box(gate.admit(params.clone(), &Session::default()).map_err(|_| ()))));
+        let ours = micros(|_| drop(black_box(gate.admit(params, &Session::default()).map_err(|_| ()))));
         let text = params.query.clone().expect("a text");
         let theirs = micros(|_| drop(black_box(parse_query(&text))));
         row(&[format!("{name}, known"), format!("{ours:.2}"), format!("{theirs:.2}")]);
     }
     let first = micros(|n| {
-        let unique = params(&format!("{RANKING} # {n}"), json!({ "first": 50 }));
-        drop(black_box(gate.admit(unique, &Session::default()).map_err(|_| ())));
+        let unique = params(&format!("{RANKING} # {n}"), &json!({ "first": 50 }));
+        drop(black_box(gate.admit(&unique, &Session::default()).map_err(|_| ())));
     });
     row(&["a ranking page, met for the first time".into(), format!("{first:.1}"), String::new()]);
-    let bomb = params(&exploding(), json!({}));
-    let refused = micros(|_| assert!(gate.admit(bomb.clone(), &Session::default()).is_err()));
+    let bomb = params(&exploding(), &json!({}));
+    let refused = micros(|_| assert!(gate.admit(&bomb, &Session::default()).is_err()));
     row(&["25 chained double spreads, refused".into(), format!("{refused:.1}"), String::new()]);
     worst(&gate);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -104,17 +104,19 @@ fn worst(gate: &Gate) {
     row(&["document".into(), "the gate".into(), "outcome".into()]);
     row(&vec!["---".into(); 3]);
     for (name, text) in documents {
-        let params = params(&text, json!({}));
+        let params = params(&text, &json!({}));
         let started = Instant::now();
-        let outcome = gate.admit(params, &Session::default());
+        let outcome = gate.admit(&params, &Session::default());
         let took = started.elapsed().as_secs_f64() * 1e3;
-        let outcome =
-            outcome.map_or_else(|refused| refused.errors[0].message.chars().take(60).collect(), |_| "runs".to_owned());
+        let outcome = outcome.map_or_else(
+            |refused| refused.response.errors[0].message.chars().take(60).collect(),
+            |_| "runs".to_owned(),
+        );
         row(&[name.into(), format!("{took:.1}"), outcome]);
     }
 }
 
-fn params(query: &str, variables: serde_json::Value) -> Params {
+fn params(query: &str, variables: &serde_json::Value) -> Params {
     let variables = variables.as_object().cloned().unwrap_or_default();
     Params { query: Some(query.to_owned()), variables, ..Params::default() }
 }

@@ -12,7 +12,7 @@ use crate::kernel::context::{Facades, Kernel};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::gate::Gate;
 use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription, NodeKinds};
-use crate::kernel::http::{AnySchema, Assets, Listening, Site, listen, router};
+use crate::kernel::http::{AnySchema, Assets, Listening, MetricsListening, Site, listen, listen_for_metrics, router};
 use crate::kernel::id::Ids;
 use crate::kernel::integrity::{self, Check, CheckReport};
 use crate::kernel::module::Modules;
@@ -48,6 +48,7 @@ pub struct Server {
     pub listening: Listening,
     /// Makes tokens that it takes.
     pub tokens: Tokens,
+    metrics: Option<MetricsListening>,
     schema: AnySchema,
     gate: Gate,
     checks: Vec<Arc<dyn Check>>,
@@ -86,8 +87,9 @@ impl Server {
             .finish();
         let gate = Gate::new(&schema.sdl(), &kernel.settings, true)?;
         let listening = listen(&kernel).await?;
+        let metrics = listen_for_metrics(&kernel).await?;
         let tokens = Tokens::new(&secret, clock);
-        Ok(Self { kernel, facades, listening, tokens, schema: AnySchema::new(schema), gate, checks })
+        Ok(Self { kernel, facades, listening, tokens, metrics, schema: AnySchema::new(schema), gate, checks })
     }
 
     /// Serves until [`Kernel::shutdown`] is cancelled; every acknowledged write is durable long before.
@@ -95,7 +97,10 @@ impl Server {
     /// # Errors
     /// The listener's own.
     pub async fn serve(self, extra: Option<axum::Router>) -> Result<()> {
-        let Self { kernel, facades, listening, tokens, schema, gate, .. } = self;
+        let Self { kernel, facades, listening, tokens, metrics, schema, gate, .. } = self;
+        if let Some(metrics) = metrics {
+            metrics.serve(&kernel);
+        }
         let site = Site::new(kernel.clone(), schema, gate, tokens);
         let mut router = router(site, Assets);
         if let Some(extra) = extra {

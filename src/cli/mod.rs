@@ -91,10 +91,12 @@ fn run<A: App>(arguments: impl Iterator<Item = OsString>) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Error::internal(error)),
     };
-    match runtime.block_on(dispatch::<A>(cli.command)) {
+    let status = match runtime.block_on(dispatch::<A>(cli.command)) {
         Ok(status) => status,
         Err(error) => fail(&error),
-    }
+    };
+    crate::kernel::telemetry::stop();
+    status
 }
 
 async fn dispatch<A: App>(command: Command) -> Result<u8> {

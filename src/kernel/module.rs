@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_graphql::registry::{MetaType, Registry};
 use async_graphql::{ObjectType, OutputType, SubscriptionType};
 use futures_util::future::BoxFuture;
+use prometheus_client::registry::Registry as Registered;
 use sea_orm_migration::MigrationTrait;
 
 use super::auth::{Access, AccessTable, Root};
@@ -87,6 +88,11 @@ impl Start<'_> {
             return Ok(facade);
         }
         Err(Error::internal(format!("{} uses {module} and does not declare it in DEPENDS_ON", self.module)))
+    }
+
+    /// Adds metrics of the module; their names begin with `tally_MODULE_`. Called once.
+    pub fn metrics(&self, register: impl FnOnce(&mut Registered)) {
+        self.kernel.metrics.register(self.module, register);
     }
 
     /// Adds a check that needs the running server: of an index or a cache against the database.

@@ -26,7 +26,7 @@ async fn on(database: &TestDatabase, arguments: &[&str]) -> (i32, String, String
     run(arguments, &environment, tempfile::tempdir().unwrap().path()).await
 }
 
-fn repository(path: &str) -> PathBuf {
+pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
@@ -325,7 +325,7 @@ fn docs_settings_md_is_that_of_the_code_or_bless_it() {
 }
 
 /// Compares a committed file with what the code makes of it; `TALLY_TEST_BLESS=1` writes it.
-fn same_or_blessed(path: &str, expected: &str, how: &str) {
+pub(crate) fn same_or_blessed(path: &str, expected: &str, how: &str) {
     if std::env::var_os("TALLY_TEST_BLESS").is_some() {
         std::fs::write(repository(path), expected).unwrap();
     }

@@ -26,4 +26,5 @@ mod over_http;
 mod publishing;
 mod registry;
 mod subscriptions;
+mod telemetry;
 mod tidy;

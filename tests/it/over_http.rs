@@ -64,7 +64,7 @@ async fn the_answer_is_of_the_type_that_is_preferred() {
         let got = (response.status().as_u16(), header(&response, "content-type"));
         assert_eq!(
             got,
-            if expected.is_some() { (200, expected.unwrap().to_owned()) } else { (406, json_type.to_owned()) },
+            expected.map_or((406, json_type.to_owned()), |expected| (200, expected.to_owned())),
             "{accept:?}"
         );
         assert_eq!(header(&response, "cache-control"), "no-store");

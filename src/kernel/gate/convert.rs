@@ -17,11 +17,11 @@ use super::place;
 use super::values;
 
 /// Converts a valid document.
-pub(super) fn document(valid: &Valid<ExecutableDocument>, trusted: bool) -> Document {
+pub(super) fn document(valid: &Valid<ExecutableDocument>, hash: Arc<str>, trusted: bool) -> Document {
     let mut converter = Converter { valid, bytes: 0, introspecting: false };
     let fragments = valid.fragments.values().map(|fragment| converter.fragment(fragment)).collect();
     let operations = valid.operations.iter().map(|operation| converter.operation(operation)).collect();
-    Document { operations, fragments, trusted, bytes: converter.bytes + size_of::<Document>() }
+    Document { operations, fragments, hash, trusted, bytes: converter.bytes + size_of::<Document>() }
 }
 
 struct Converter<'a> {

@@ -7,10 +7,10 @@ use async_graphql::parser::types::{
     Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition, OperationDefinition, OperationType,
     Selection, SelectionSet,
 };
-use async_graphql::{Name, Positioned, ServerError, Value as ConstValue};
+use async_graphql::{Name, Positioned, Value as ConstValue};
 
+use super::Refused;
 use super::cost::Cost;
-use super::located;
 use super::values::{self, Values};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::text::brief;
@@ -20,6 +20,8 @@ pub(crate) struct Document {
     pub(super) operations: Vec<Operation>,
     /// Name, definition and cost of each fragment; operations and costs refer to places in this list.
     pub(super) fragments: Vec<Fragment>,
+    /// The beginning of the SHA-256 of its text, in hexadecimal.
+    pub(super) hash: Arc<str>,
     /// Whether it comes from the operator's folder.
     pub(super) trusted: bool,
     /// What it takes in memory, by the sizes of its parts.
@@ -55,8 +57,8 @@ pub(super) struct Variable {
 
 impl Document {
     /// The operation of this name, or the only one.
-    pub(super) fn operation(&self, name: Option<&str>) -> Result<&Operation, ServerError> {
-        let refused = |message: String| located(Error::invalid(message), None);
+    pub(super) fn operation(&self, name: Option<&str>) -> Result<&Operation, Refused> {
+        let refused = |message: String| Refused::of("operation", Error::invalid(message));
         match (name, &self.operations[..]) {
             (None, [only]) => Ok(only),
             (None, _) => Err(refused("the document has several operations: send operationName".to_owned())),

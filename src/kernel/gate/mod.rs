@@ -26,7 +26,7 @@ use async_graphql::{Pos, Request, Response, ServerError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use self::document::Document;
+use self::document::{Document, Operation};
 pub use self::limits::Limits;
 use self::persisted::Persisted;
 use crate::kernel::auth::Session;
@@ -56,10 +56,24 @@ pub struct Gate {
 pub struct Admitted {
     /// Whether it asks, changes or listens.
     pub kind: OperationType,
-    /// Its name, if its document is a trusted one: whoever writes a text may name it anything.
-    pub trusted_name: Option<Arc<str>>,
+    /// Its name, as the document gives it.
+    pub name: Option<Arc<str>>,
+    /// Whether its document is a trusted one: whoever writes another may name it anything.
+    pub trusted: bool,
+    /// The beginning of the hash of its document's text, for logs.
+    pub document: Arc<str>,
+    /// Whether the document was known before.
+    pub known: bool,
     /// What is executed: one operation, its variables put in place.
     pub request: Request,
+}
+
+/// Why a request may not run.
+pub struct Rejection {
+    /// One of a few words, for metrics.
+    pub reason: &'static str,
+    /// The whole answer: errors, and no data.
+    pub response: Response,
 }
 
 #[derive(Clone)]
@@ -96,12 +110,19 @@ impl Gate {
     /// Decides whether a request may run.
     ///
     /// # Errors
-    /// The whole answer to one that may not: its errors, each with a code and, where there is one, a place in the
-    /// document.
-    pub fn admit(&self, params: Params, session: &Session) -> Result<Admitted, Response> {
-        let document = self.find(&params).map_err(Refused::into_response)?;
-        let admitted = self.prepare(&document, &params, session);
-        admitted.map_err(|error| Refused::from(error).into_response())
+    /// The answer to one that may not: its errors, each with a code and, where there is one, a place in the document.
+    pub fn admit(&self, params: &Params, session: &Session) -> Result<Admitted, Rejection> {
+        let (document, known) = self.find(params).map_err(Refused::reject)?;
+        let operation = document.operation(params.operation_name.as_deref()).map_err(Refused::reject)?;
+        let request = self.prepare(&document, operation, params, session).map_err(Refused::reject)?;
+        Ok(Admitted {
+            kind: operation.kind,
+            name: operation.name.clone(),
+            trusted: document.trusted,
+            document: Arc::clone(&document.hash),
+            known,
+            request,
+        })
     }
 
     /// Bytes that cached documents take, by their own estimate.
@@ -110,91 +131,103 @@ impl Gate {
         self.documents.weight()
     }
 
-    fn prepare(&self, document: &Document, params: &Params, session: &Session) -> Result<Admitted, ServerError> {
-        let operation = document.operation(params.operation_name.as_deref())?;
+    /// How many documents are cached.
+    #[must_use]
+    pub fn cached_documents(&self) -> u64 {
+        self.documents.len() as u64
+    }
+
+    /// The request for one operation, once its variables, its role and its cost allow it.
+    fn prepare(
+        &self,
+        document: &Document,
+        operation: &Operation,
+        params: &Params,
+        session: &Session,
+    ) -> Result<Request, Refused> {
         if operation.introspects && !self.introspection {
-            return Err(located(Error::new(Code::FORBIDDEN, "introspection is off"), None));
+            return Err(Refused::of("introspection", Error::new(Code::FORBIDDEN, "introspection is off")));
         }
-        let values = variables::coerce(&self.schema, &operation.variables, &params.variables)?;
+        let values = variables::coerce(&self.schema, &operation.variables, &params.variables)
+            .map_err(|error| Refused::of("variables", error))?;
         let cost = document.cost(operation, &values);
         let most = self.limits.cost(session);
         if cost > u64::from(most) {
             let message = format!("the operation costs {cost}, and {most} is the most: ask for fewer items or fields");
-            return Err(located(Error::new(Code::TOO_COMPLEX, message), None));
+            return Err(Refused::of("cost", Error::new(Code::TOO_COMPLEX, message)));
         }
         let mut request = Request::new(String::new()).data(session.clone());
         request.set_parsed_query(document.instantiate(operation, &values));
-        let trusted_name = if document.trusted { operation.name.clone() } else { None };
-        Ok(Admitted { kind: operation.kind, trusted_name, request })
+        Ok(request)
     }
 
-    /// The document that a request means: by its text, by a trusted id, or by a hash that was registered.
-    fn find(&self, params: &Params) -> Result<Arc<Document>, Refused> {
-        let wanted = self.persisted.wanted(params)?;
+    /// The document that a request means, by its text, by a trusted id, or by a hash that was registered; and whether it
+    /// was known before.
+    fn find(&self, params: &Params) -> Result<(Arc<Document>, bool), Refused> {
+        let wanted = self.persisted.wanted(params).map_err(|error| Refused::of("persisted", error))?;
         if let Some(trusted) = wanted.trusted {
-            return Ok(trusted);
+            return Ok((trusted, true));
         }
         let text = wanted.text.as_deref().unwrap_or_default();
         if let Some(document) = self.documents.get(text) {
             self.persisted.register(wanted.hash, text);
-            return Ok(document);
+            return Ok((document, true));
         }
         let document = Arc::new(self.read(text, false)?);
         self.documents.insert(text.into(), Arc::clone(&document));
         self.persisted.register(wanted.hash, text);
-        Ok(document)
+        Ok((document, false))
     }
 
     /// Parses, limits and validates a text.
     fn read(&self, text: &str, trusted: bool) -> Result<Document, Refused> {
         let mut parser =
             Parser::new().token_limit(self.limits.tokens as usize).recursion_limit(self.limits.nesting() as usize);
-        let ast = parser.parse_ast(text, "document").map_err(|broken| Refused::listed(&broken.errors))?;
-        shape::check(&ast, &self.limits)?;
+        let ast = parser.parse_ast(text, "document").map_err(|broken| Refused::listed("syntax", &broken.errors))?;
+        shape::check(&ast, &self.limits).map_err(|error| Refused::of("limits", error))?;
         // In two steps: a field that does not exist would else be told again as a selection that is empty.
-        let built = ast.to_executable(&self.schema).map_err(|wrong| Refused::listed(&wrong.errors))?;
-        let valid = built.validate(&self.schema).map_err(|wrong| Refused::listed(&wrong.errors))?;
-        rules::check(&ast)?;
+        let built = ast.to_executable(&self.schema).map_err(|wrong| Refused::listed("validation", &wrong.errors))?;
+        let valid = built.validate(&self.schema).map_err(|wrong| Refused::listed("validation", &wrong.errors))?;
+        rules::check(&ast).map_err(|error| Refused::placed("validation", error))?;
         for operation in valid.operations.iter() {
             introspection::check_max_depth(&valid, operation)
-                .map_err(|error| Error::new(Code::TOO_COMPLEX, error.message().to_string()))?;
+                .map_err(|error| Refused::of("limits", Error::new(Code::TOO_COMPLEX, error.message().to_string())))?;
         }
-        Ok(convert::document(&valid, trusted))
+        Ok(convert::document(&valid, persisted::short_hash(text), trusted))
     }
 }
 
 /// Why a document may not run.
-pub(crate) struct Refused(Vec<ServerError>);
+pub(crate) struct Refused {
+    reason: &'static str,
+    errors: Vec<ServerError>,
+}
 
 impl Refused {
-    fn listed(errors: &DiagnosticList) -> Self {
+    fn of(reason: &'static str, error: Error) -> Self {
+        Self::placed(reason, located(error, None))
+    }
+
+    fn placed(reason: &'static str, error: ServerError) -> Self {
+        Self { reason, errors: vec![error] }
+    }
+
+    fn listed(reason: &'static str, errors: &DiagnosticList) -> Self {
         let told = errors.iter().take(ERRORS_MOST).map(|diagnostic| {
             let error = diagnostic.to_json();
             let place = error.locations.first().map(|place| Pos { line: place.line, column: place.column });
             located(Error::invalid(brief(&error.message, MESSAGE_MOST).into_owned()), place)
         });
-        Self(told.collect())
+        Self { reason, errors: told.collect() }
     }
 
-    fn into_response(self) -> Response {
-        with_codes(Response::from_errors(self.0))
+    fn reject(self) -> Rejection {
+        Rejection { reason: self.reason, response: with_codes(Response::from_errors(self.errors)) }
     }
 
     /// The first message, for whoever reads a log.
     fn message(&self) -> &str {
-        self.0.first().map_or("", |error| &error.message)
-    }
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Self(vec![located(error, None)])
-    }
-}
-
-impl From<ServerError> for Refused {
-    fn from(error: ServerError) -> Self {
-        Self(vec![error])
+        self.errors.first().map_or("", |error| &error.message)
     }
 }
 

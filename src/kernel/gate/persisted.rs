@@ -83,7 +83,7 @@ impl Persisted {
     }
 
     /// What a request means: by `documentId`, by a hash, by its text.
-    pub(super) fn wanted<'a>(&self, params: &'a Params) -> Result<Wanted<'a>, Refused> {
+    pub(super) fn wanted<'a>(&self, params: &'a Params) -> Result<Wanted<'a>> {
         if let Some(id) = params.document_id.as_deref() {
             return self.by_id(id, params);
         }
@@ -93,12 +93,12 @@ impl Persisted {
         };
         let trusted = self.by_text(text);
         if trusted.is_none() && self.only {
-            return Err(Error::new(Code::FORBIDDEN, "only trusted documents may run here").into());
+            return Err(Error::new(Code::FORBIDDEN, "only trusted documents may run here"));
         }
         let hash = match hash {
             Some(hash) if self.registered.is_some() => {
                 if hash != digest(text) {
-                    return Err(Error::invalid("extensions.persistedQuery.sha256Hash is not the hash of query").into());
+                    return Err(Error::invalid("extensions.persistedQuery.sha256Hash is not the hash of query"));
                 }
                 Some(hash)
             }
@@ -114,30 +114,30 @@ impl Persisted {
         }
     }
 
-    fn by_id<'a>(&self, id: &str, params: &Params) -> Result<Wanted<'a>, Refused> {
+    fn by_id<'a>(&self, id: &str, params: &Params) -> Result<Wanted<'a>> {
         if params.query.is_some() {
-            return Err(Error::invalid("send documentId or query, not both").into());
+            return Err(Error::invalid("send documentId or query, not both"));
         }
         let id = id.strip_prefix("sha256:").unwrap_or(id);
         match self.trusted_by_id.get(id) {
             Some(document) => Ok(Wanted { trusted: Some(Arc::clone(document)), text: None, hash: None }),
-            None => Err(Error::not_found("no trusted document has this documentId").into()),
+            None => Err(Error::not_found("no trusted document has this documentId")),
         }
     }
 
-    fn by_hash<'a>(&self, hash: Option<Hash>) -> Result<Wanted<'a>, Refused> {
+    fn by_hash<'a>(&self, hash: Option<Hash>) -> Result<Wanted<'a>> {
         let Some(hash) = hash else {
-            return Err(Error::invalid("query is missing: send the text of a document").into());
+            return Err(Error::invalid("query is missing: send the text of a document"));
         };
         if let Some(document) = self.trusted_by_text.get(&hash) {
             return Ok(Wanted { trusted: Some(Arc::clone(document)), text: None, hash: None });
         }
         let Some(registered) = &self.registered else {
-            return Err(Error::new(Code("PERSISTED_QUERY_NOT_SUPPORTED"), "PersistedQueryNotSupported").into());
+            return Err(Error::new(Code("PERSISTED_QUERY_NOT_SUPPORTED"), "PersistedQueryNotSupported"));
         };
         match registered.get(&hash) {
             Some(text) => Ok(Wanted { trusted: None, text: Some(Cow::Owned(text.to_string())), hash: None }),
-            None => Err(Error::new(Code("PERSISTED_QUERY_NOT_FOUND"), "PersistedQueryNotFound").into()),
+            None => Err(Error::new(Code("PERSISTED_QUERY_NOT_FOUND"), "PersistedQueryNotFound")),
         }
     }
 
@@ -150,7 +150,7 @@ impl Persisted {
     }
 }
 
-fn persisted_query(params: &Params) -> Result<Option<Hash>, Refused> {
+fn persisted_query(params: &Params) -> Result<Option<Hash>> {
     let Some(extension) = params.extensions.get("persistedQuery").filter(|value| !value.is_null()) else {
         return Ok(None);
     };
@@ -158,13 +158,18 @@ fn persisted_query(params: &Params) -> Result<Option<Hash>, Refused> {
         || Error::invalid("extensions.persistedQuery must be { version: 1, sha256Hash: 64 hexadecimal digits }");
     let PersistedQuery { version: 1, sha256_hash } = PersistedQuery::deserialize(extension).map_err(|_| wrong())?
     else {
-        return Err(wrong().into());
+        return Err(wrong());
     };
     Ok(Some(unhex(&sha256_hash).ok_or_else(wrong)?))
 }
 
 fn digest(text: &str) -> Hash {
     Sha256::digest(text.as_bytes()).into()
+}
+
+/// The beginning of a text's hash, by which a log tells documents apart.
+pub(super) fn short_hash(text: &str) -> Arc<str> {
+    hex(&digest(text)).get(..16).unwrap_or_default().into()
 }
 
 fn hex(hash: &Hash) -> String {

@@ -4,15 +4,16 @@ use std::collections::HashSet;
 
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Argument, Definition, DirectiveList, Document, Selection, Value};
+use async_graphql::ServerError;
 
-use super::{Refused, located, place};
+use super::{located, place};
 use crate::kernel::error::Error;
 
 /// Checks what validation left out.
 ///
 /// # Errors
 /// [`crate::kernel::error::Code::INVALID_INPUT`] of the first breach: an input object that has a field twice (5.6.3).
-pub(super) fn check(document: &Document) -> Result<(), Refused> {
+pub(super) fn check(document: &Document) -> Result<(), ServerError> {
     let rules = Rules { document };
     for definition in &document.definitions {
         match definition {
@@ -39,7 +40,7 @@ struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    fn selections(&self, selections: &[Selection]) -> Result<(), Refused> {
+    fn selections(&self, selections: &[Selection]) -> Result<(), ServerError> {
         selections.iter().try_for_each(|selection| match selection {
             Selection::Field(field) => {
                 self.arguments(&field.arguments)?;
@@ -54,15 +55,15 @@ impl Rules<'_> {
         })
     }
 
-    fn directives(&self, directives: &DirectiveList) -> Result<(), Refused> {
+    fn directives(&self, directives: &DirectiveList) -> Result<(), ServerError> {
         directives.iter().try_for_each(|directive| self.arguments(&directive.arguments))
     }
 
-    fn arguments(&self, arguments: &[Node<Argument>]) -> Result<(), Refused> {
+    fn arguments(&self, arguments: &[Node<Argument>]) -> Result<(), ServerError> {
         arguments.iter().try_for_each(|argument| self.value(&argument.value))
     }
 
-    fn value(&self, value: &Node<Value>) -> Result<(), Refused> {
+    fn value(&self, value: &Node<Value>) -> Result<(), ServerError> {
         match &**value {
             Value::List(items) => items.iter().try_for_each(|item| self.value(item)),
             Value::Object(fields) => {
@@ -70,7 +71,7 @@ impl Rules<'_> {
                 for (name, value) in fields {
                     if !seen.insert(name) {
                         let error = Error::invalid(format!("the input field `{name}` is given twice"));
-                        return Err(located(error, place(value, &self.document.sources)).into());
+                        return Err(located(error, place(value, &self.document.sources)));
                     }
                     self.value(value)?;
                 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use apollo_compiler::ast::{Definition, DirectiveList, Document, FragmentDefinition, Selection};
 
-use super::Refused;
 use super::limits::Limits;
 use crate::kernel::error::{Code, Error, Result};
 
@@ -46,7 +45,7 @@ struct Measure<'a> {
 ///
 /// # Errors
 /// [`Code::TOO_COMPLEX`], with the count and the limit.
-pub(super) fn check(document: &Document, limits: &Limits) -> Result<(), Refused> {
+pub(super) fn check(document: &Document, limits: &Limits) -> Result<()> {
     let fragments = document.definitions.iter().filter_map(|definition| match definition {
         Definition::FragmentDefinition(fragment) => Some((fragment.name.as_str(), &**fragment)),
         _ => None,

@@ -5,11 +5,10 @@
 use apollo_compiler::Schema;
 use apollo_compiler::ast::Type;
 use apollo_compiler::schema::{EnumType, ExtendedType, InputObjectType};
-use async_graphql::{Name, ServerError, Value as ConstValue};
+use async_graphql::{Name, Value as ConstValue};
 use serde_json::{Map, Number, Value};
 
 use super::document::Variable;
-use super::located;
 use super::values::Values;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::text::brief;
@@ -22,17 +21,13 @@ const SHOWN: usize = 60;
 /// # Errors
 /// [`crate::kernel::error::Code::INVALID_INPUT`] of the first variable that is missing or does not fit, saying where
 /// in it.
-pub(super) fn coerce(
-    schema: &Schema,
-    variables: &[Variable],
-    given: &Map<String, Value>,
-) -> Result<Values, ServerError> {
+pub(super) fn coerce(schema: &Schema, variables: &[Variable], given: &Map<String, Value>) -> Result<Values> {
     let mut values = Values::with_capacity(variables.len());
     for variable in variables {
         match (given.get(&*variable.name), &variable.default) {
             (Some(value), _) => {
                 let at = At { parent: None, step: Step::Variable(&variable.name) };
-                let value = coerce_value(schema, &variable.ty, value, &at).map_err(|error| located(error, None))?;
+                let value = coerce_value(schema, &variable.ty, value, &at)?;
                 values.insert(variable.name.clone(), value);
             }
             (None, Some(default)) => {
@@ -40,7 +35,7 @@ pub(super) fn coerce(
             }
             (None, None) if variable.ty.is_non_null() => {
                 let message = format!("variable ${} of type {} is missing", variable.name, variable.ty);
-                return Err(located(Error::invalid(message), None));
+                return Err(Error::invalid(message));
             }
             (None, None) => {}
         }

@@ -55,7 +55,7 @@ async fn get(site: &Site, media: MediaType, request: &Parts) -> axum::response::
         Ok(params) => params,
         Err(error) => return refuse(media, StatusCode::BAD_REQUEST, error),
     };
-    match site.admit(params, &session) {
+    match site.admit(&params, &session) {
         Ok(operation) if operation.kind == OperationType::Mutation => {
             not_allowed(media, POST, "GET is for queries: send a mutation with POST")
         }
@@ -77,8 +77,8 @@ async fn post(site: &Site, media: MediaType, request: Request) -> axum::response
         Err(rejection) => return incomplete(media, &rejection),
     };
     match body::parse(&bytes, site.kernel.settings.count("limits.batch") as usize) {
-        Ok(Body::Single(params)) => write(media, &run(site, site.admit(*params, &session)).await),
-        Ok(Body::Batch(batch)) => write_batch(media, &run_batch(site, batch, &session).await),
+        Ok(Body::Single(params)) => write(media, &run(site, site.admit(&params, &session)).await),
+        Ok(Body::Batch(batch)) => write_batch(media, &run_batch(site, &batch, &session).await),
         Err(error) => refuse(media, StatusCode::BAD_REQUEST, error),
     }
 }
@@ -95,8 +95,8 @@ async fn run(site: &Site, admitted: Result<Operation, Response>) -> Outcome {
 }
 
 /// Queries run together; where something is changed, one after the other in the batch's order.
-async fn run_batch(site: &Site, batch: Vec<Params>, session: &Session) -> Vec<Outcome> {
-    let admitted: Vec<_> = batch.into_iter().map(|params| site.admit(params, session)).collect();
+async fn run_batch(site: &Site, batch: &[Params], session: &Session) -> Vec<Outcome> {
+    let admitted: Vec<_> = batch.iter().map(|params| site.admit(params, session)).collect();
     let changes = |admitted: &Result<Operation, Response>| {
         admitted.as_ref().is_ok_and(|operation| operation.kind == OperationType::Mutation)
     };

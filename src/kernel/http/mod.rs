@@ -1,10 +1,11 @@
-//! The HTTP server: GraphQL, the pages, health.
+//! The HTTP server: GraphQL, the pages, health, metrics.
 
 mod answer;
 mod assets;
 mod body;
 mod graphql;
 mod health;
+mod metrics;
 mod params;
 mod serve;
 mod site;
@@ -15,6 +16,7 @@ use axum::routing::{any, get};
 use tower_http::compression::CompressionLayer;
 
 pub use assets::Assets;
+pub use metrics::{MetricsListening, listen_for_metrics};
 pub use params::Params;
 pub use serve::{Listening, listen};
 pub use site::{AnySchema, Operation, Site, refusal};
@@ -30,6 +32,7 @@ pub fn router(site: Site, pages: Assets) -> Router {
         .route("/graphql", any(graphql::answer))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::beside))
         .with_state(site.clone())
         .merge(pages)
         .layer(axum::extract::DefaultBodyLimit::max(body_most))

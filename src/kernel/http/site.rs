@@ -11,8 +11,9 @@ use super::params::Params;
 use crate::kernel::auth::{Session, Tokens};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::gate::{Admitted, Gate};
+use crate::kernel::gate::{Admitted, Gate, Rejection};
 use crate::kernel::graphql::with_codes;
+use crate::kernel::telemetry::{Facts, Transport};
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub struct Site {
 pub struct Operation {
     /// Whether it asks, changes or listens.
     pub kind: OperationType,
+    /// What metrics, logs and traces know of it.
+    pub facts: Facts,
     request: Request,
 }
 
@@ -44,7 +47,14 @@ impl Site {
     /// [`crate::kernel::error::Code::UNAUTHENTICATED`] for a token that does not hold.
     pub async fn session(&self, token: Option<Result<&str>>) -> Result<Session> {
         match token.transpose()? {
-            Some(token) => Ok(Session(Some(self.tokens.verify(token)?))),
+            Some(token) => {
+                let verified = self.tokens.verify(token);
+                match &verified {
+                    Ok(_) => self.kernel.metrics.token_taken(false),
+                    Err(_) => self.kernel.metrics.authentication_failed("token"),
+                }
+                Ok(Session(Some(verified?)))
+            }
             None => Ok(Session(None)),
         }
     }
@@ -53,9 +63,21 @@ impl Site {
     ///
     /// # Errors
     /// The whole answer to a request that may not: errors, and no data.
-    pub fn admit(&self, params: Params, session: &Session) -> Result<Operation, Response> {
-        let Admitted { kind, trusted_name: _, request } = self.gate.admit(params, session)?;
-        Ok(Operation { kind, request })
+    pub fn admit(&self, params: &Params, session: &Session) -> Result<Operation, Response> {
+        let admitted = self.gate.admit(params, session);
+        let metrics = &self.kernel.metrics;
+        metrics.document_cache(self.gate.cached_documents(), self.gate.cached_bytes());
+        match admitted {
+            Ok(Admitted { request, kind, name, trusted, document, known }) => {
+                metrics.document_looked_up(known);
+                let facts = Facts { kind, transport: Transport::Http, name, trusted, document: Some(document) };
+                Ok(Operation { kind, facts, request })
+            }
+            Err(Rejection { reason, response }) => {
+                metrics.document_refused(reason, &response);
+                Err(response)
+            }
+        }
     }
 
     /// The schema itself, past the gate: for the library's socket, until tally has its own.
@@ -65,13 +87,14 @@ impl Site {
 
     /// Runs a query or a mutation to its end.
     pub async fn run(&self, operation: Operation) -> Response {
-        Executor::execute(&self.schema, operation.request).await
+        self.kernel.metrics.watch(operation.facts).run(Executor::execute(&self.schema, operation.request)).await
     }
 
     /// Runs an operation of any kind: a subscription answers many times, the others once.
     #[must_use]
     pub fn stream(&self, operation: Operation) -> BoxStream<'static, Response> {
-        Executor::execute_stream(&self.schema, operation.request, None)
+        let answers = Executor::execute_stream(&self.schema, operation.request, None);
+        self.kernel.metrics.watch(operation.facts).stream(answers)
     }
 }
 

@@ -47,6 +47,7 @@ pub(super) async fn upgrade(site: Site, request: Request) -> Response {
         .max_frame_size(MESSAGE_MOST)
         .protocols(ALL_WEBSOCKET_PROTOCOLS)
         .on_upgrade(move |socket| async move {
+            let _counted = site.kernel.metrics.socket_opened();
             let (expiry, expired) = watch::channel(None);
             let clock = site.kernel.clock.clone();
             let shutdown = site.kernel.shutdown.clone();

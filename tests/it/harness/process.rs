@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::{SECRET, TestDatabase};
@@ -12,6 +12,7 @@ use super::{SECRET, TestDatabase};
 /// `tally serve`.
 pub(crate) struct Process {
     child: Child,
+    log: tokio::task::JoinHandle<String>,
     pub(crate) url: String,
 }
 
@@ -37,13 +38,30 @@ impl Process {
             .env("TALLY_LOG", "error")
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");
+        let mut errors = child.stderr.take().expect("its errors");
+        let log = tokio::spawn(async move {
+            let mut text = String::new();
+            // What it wrote before it was killed is enough.
+            let _ = errors.read_to_string(&mut text).await;
+            text
+        });
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
         let line = line.expect("it listens in time").expect("its output").expect("a line");
         let url = line.strip_prefix("listening on ").expect("the address").to_owned();
-        Self { child, url }
+        Self { child, log, url }
+    }
+
+    /// SIGTERM: waits for its end; its status, and all that it logged.
+    pub(crate) async fn stop(mut self) -> (i32, String) {
+        let id = self.child.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs").success());
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
+        let status = ended.expect("it stops in time").expect("its status").code().expect("it ends by itself");
+        (status, self.log.await.expect("its log"))
     }
 
     /// What it has in memory, in bytes.
