@@ -39,10 +39,11 @@ impl Site {
     /// The session of a request with this `Authorization`, or nobody's without one.
     ///
     /// # Errors
-    /// [`crate::kernel::error::Code::UNAUTHENTICATED`] for a token that does not hold.
+    /// [`crate::kernel::error::Code::UNAUTHENTICATED`] for a token that does not hold;
+    /// [`crate::kernel::error::Code::UNAVAILABLE`] when the issuer's keys cannot be had to tell.
     pub async fn session(&self, token: Option<Result<&str>>) -> Result<Session> {
         match token.transpose()? {
-            Some(token) => Ok(Session(Some(self.tokens.verify(token)?))),
+            Some(token) => Ok(Session(Some(self.tokens.verify(token).await?))),
             None => Ok(Session(None)),
         }
     }
