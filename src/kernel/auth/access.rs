@@ -38,7 +38,10 @@ impl std::fmt::Display for Access {
             Self::Anyone => f.write_str("anyone"),
             Self::SignedIn => f.write_str("any valid token"),
             Self::Roles(roles) => {
-                roles.iter().filter(|role| **role != Role::Admin).try_for_each(|role| write!(f, "{}, ", role.name()))?;
+                roles
+                    .iter()
+                    .filter(|role| **role != Role::Admin)
+                    .try_for_each(|role| write!(f, "{}, ", role.name()))?;
                 f.write_str(Role::Admin.name())
             }
         }

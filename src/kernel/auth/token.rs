@@ -15,8 +15,8 @@ use crate::kernel::clock::Clock;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error, Result};
 
-/// Longest token, in bytes. Those of issuers have one or two thousand.
-const TOKEN_MOST: usize = 16 * 1024;
+/// Longest token, in bytes. Those of issuers have one or two thousand, and proxies take no longer headers.
+const TOKEN_MOST: usize = 8 * 1024;
 
 /// Makes and reads tokens. Cheap to clone.
 #[derive(Clone)]
