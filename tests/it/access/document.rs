@@ -31,7 +31,7 @@ fn document() -> String {
     let modules = Modules::new(Tally::modules()).map_err(|error| error.for_operator()).unwrap();
     let mut text = format!(
         "# Who may do what\n\nMade of the rules in the code; the tables of `tests/it/access/tables.rs` try each line for \
-         every role. After a change\nrun `{HOW}` and look at it: a line that\ngoes is a decision.\n\nADMIN may do \
+         every role. After a change\nrun `{HOW}` and look at it: a line that goes\nis a decision.\n\nADMIN may do \
          everything. A token that does not hold refuses the whole GraphQL request, even where none is needed.\n\n\
          | root field | for | for another user, or with more weight |\n|---|---|---|\n"
     );
