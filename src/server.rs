@@ -5,11 +5,11 @@ use std::sync::Arc;
 use async_graphql::{Schema, ValidationMode};
 
 use crate::app::App;
-use crate::kernel::auth::Tokens;
+use crate::kernel::auth::{AuthConfig, Tokens};
 use crate::kernel::clock::Clock;
 use crate::kernel::config::Settings;
 use crate::kernel::context::{Facades, Kernel};
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::gate::Gate;
 use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription, NodeKinds};
 use crate::kernel::http::{AnySchema, Assets, Listening, MetricsListening, Site, listen, listen_for_metrics, router};
@@ -58,16 +58,12 @@ impl Server {
     /// Opens the database, brings its schema up, starts all modules, takes the port.
     ///
     /// # Errors
-    /// Settings without `auth.secret`, modules that do not fit together, a database or a port that cannot be had.
+    /// Settings without a key to check tokens with, modules that do not fit together, a database or a port that cannot be had.
     pub async fn start<A: App>(settings: Settings, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Result<Self> {
         let (modules, absent) = Modules::new(A::modules())?.switched(&settings)?;
-        let Some(secret) = settings.optional("auth.secret").map(str::to_owned) else {
-            return Err(Error::invalid(
-                "no secret to check tokens with: set TALLY_AUTH_SECRET to 32 characters or more \
-                 (for example `openssl rand -hex 32`), or run `tally demo` to look around",
-            ));
-        };
-        let kernel = Kernel::open(settings, Arc::clone(&clock), ids).await?;
+        // Before anything is made: a server without keys is refused, and leaves no database behind.
+        let auth = AuthConfig::read(&settings)?;
+        let kernel = Kernel::open(settings, clock, ids).await?;
         let applied = kernel.db.migrate(&modules.migrations()).await?;
         if applied > 0 {
             tracing::info!(applied, "schema brought up");
@@ -88,7 +84,7 @@ impl Server {
         let gate = Gate::new(&schema.sdl(), &kernel.settings, true)?;
         let listening = listen(&kernel).await?;
         let metrics = listen_for_metrics(&kernel).await?;
-        let tokens = Tokens::new(&secret, clock);
+        let tokens = Tokens::start(auth, &kernel).await?;
         Ok(Self { kernel, facades, listening, tokens, metrics, schema: AnySchema::new(schema), gate, checks })
     }
 

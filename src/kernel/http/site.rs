@@ -44,16 +44,17 @@ impl Site {
     /// The session of a request with this `Authorization`, or nobody's without one.
     ///
     /// # Errors
-    /// [`crate::kernel::error::Code::UNAUTHENTICATED`] for a token that does not hold.
+    /// [`crate::kernel::error::Code::UNAUTHENTICATED`] for a token that does not hold;
+    /// [`crate::kernel::error::Code::UNAVAILABLE`] when the issuer's keys cannot be had to tell.
     pub async fn session(&self, token: Option<Result<&str>>) -> Result<Session> {
         match token.transpose()? {
             Some(token) => {
-                let verified = self.tokens.verify(token);
-                match &verified {
-                    Ok(_) => self.kernel.metrics.token_taken(false),
+                let found = self.tokens.look_up(token).await;
+                match &found {
+                    Ok((_, cached)) => self.kernel.metrics.token_taken(*cached),
                     Err(_) => self.kernel.metrics.authentication_failed("token"),
                 }
-                Ok(Session(Some(verified?)))
+                Ok(Session(Some(found?.0)))
             }
             None => Ok(Session(None)),
         }
