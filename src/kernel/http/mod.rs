@@ -1,15 +1,21 @@
 //! The HTTP server: GraphQL, the pages, health.
 
 mod assets;
+mod execution;
 mod graphql;
 mod health;
 mod params;
 mod serve;
 mod site;
 mod socket;
+mod stream;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get, post};
+use http::StatusCode;
+use http::header::ALLOW;
 use tower_http::compression::CompressionLayer;
 
 pub use assets::Assets;
@@ -25,11 +31,20 @@ pub fn router(site: Site, pages: Assets) -> Router {
         .fallback(move |request: axum::extract::Request| async move { pages.answer(&request) })
         .layer(CompressionLayer::new());
     Router::new()
-        .route("/graphql", post(graphql::post).get(socket::upgrade))
+        .route("/graphql", post(graphql::post).get(get_graphql))
+        .route("/graphql/stream", any(stream::answer))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .with_state(site.clone())
         .merge(pages)
         .layer(axum::extract::DefaultBodyLimit::max(body_most))
         .layer(axum::middleware::from_fn_with_state(site.kernel, serve::trace))
+}
+
+/// A stand-in until GraphQL over GET is there.
+async fn get_graphql(State(site): State<Site>, request: Request) -> Response {
+    if socket::is_upgrade(&request) {
+        return socket::upgrade(site, request).await;
+    }
+    (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")], "POST a GraphQL request, or open a WebSocket").into_response()
 }

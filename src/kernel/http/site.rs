@@ -67,11 +67,6 @@ impl Site {
         Ok(Operation { kind, request })
     }
 
-    /// The schema itself, past the gate: for the library's socket, until tally has its own.
-    pub(super) fn executor(&self) -> AnySchema {
-        self.schema.clone()
-    }
-
     /// Runs a query or a mutation to its end.
     pub async fn run(&self, operation: Operation) -> Response {
         Executor::execute(&self.schema, operation.request).await
