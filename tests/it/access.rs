@@ -250,7 +250,7 @@ async fn every_kind_of_node_keeps_to_its_rule(backend: Backend) {
 
 async fn pages_and_health_are_for_everybody(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let http = reqwest::Client::new();
+    let http = crate::harness::http();
     let good = app.token("somebody", &[Role::User], 3600);
     for (path, _, status) in PATHS {
         for token in [None, Some("nonsense"), Some(&*good)] {

@@ -292,7 +292,7 @@ async fn a_server_starts_without_its_issuer() {
     let issuer = Issuer::start(Says::Fails).await;
     let options = Options::default().at(&clock).without("auth.secret").with("auth.jwks_cooldown_secs", 1);
     let app = trusting(&issuer, options).await;
-    let ready = reqwest::get(format!("{}/readyz", app.url)).await.unwrap();
+    let ready = crate::harness::http().get(format!("{}/readyz", app.url)).send().await.unwrap();
     assert_eq!(ready.status(), 200, "what needs no token is served");
     app.anonymous().query("{ hotRanking { rank } }").await.data();
     refused(&app, key.token(&claims()), UNAVAILABLE).await;

@@ -19,7 +19,7 @@ async fn start(options: Options) -> TestApp {
 }
 
 fn request(app: &TestApp, method: Method, query: &str) -> RequestBuilder {
-    reqwest::Client::new().request(method, format!("{}/graphql{query}", app.url))
+    crate::harness::http().request(method, format!("{}/graphql{query}", app.url))
 }
 
 async fn post(app: &TestApp, body: &Value) -> (u16, Value) {

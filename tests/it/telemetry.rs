@@ -64,7 +64,8 @@ async fn every_act_is_counted_once(backend: Backend) {
         ("tally_errors_total{code=\"INTERNAL\"}", 0.0),
         ("tally_documents_refused_total{reason=\"syntax\"}", 1.0),
         ("tally_authentication_failures_total{reason=\"token\"}", 1.0),
-        ("tally_tokens_verified_total", 3.0),
+        ("tally_tokens_verified_total", 0.0),
+        ("tally_tokens_cached_total", 3.0),
         ("tally_batch_commands_sum{writer=\"engagement\"}", 3.0),
         ("tally_batch_commands_count{writer=\"engagement\"}", 3.0),
         ("tally_batch_duration_seconds_count{writer=\"engagement\"}", 3.0),
@@ -267,7 +268,7 @@ async fn metrics_show_nothing_that_is_nobodys_business() {
 
 /// The status of `GET /metrics`.
 async fn status(url: &str, headers: &[(&str, &str)]) -> u16 {
-    let request = reqwest::Client::new().get(format!("{url}/metrics"));
+    let request = crate::harness::http().get(format!("{url}/metrics"));
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     request.send().await.unwrap().status().as_u16()
 }
@@ -306,7 +307,11 @@ async fn who_may_read_metrics() {
     assert_eq!(status(&app.url, &[]).await, 404, "they have a port of their own");
     let own = format!("http://{free}");
     assert_eq!(status(&own, &[("Via", "1.1 proxy")]).await, 200);
-    assert_eq!(reqwest::get(format!("{own}/graphql")).await.unwrap().status().as_u16(), 404, "nothing else is there");
+    assert_eq!(
+        crate::harness::http().get(format!("{own}/graphql")).send().await.unwrap().status().as_u16(),
+        404,
+        "nothing else is there"
+    );
     app.finish().await;
 }
 

@@ -52,7 +52,7 @@ fn bad_headers(app: &TestApp) -> Vec<(String, &'static str)> {
 
 async fn a_token_that_does_not_hold_is_refused_over_http(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let http = reqwest::Client::new();
+    let http = crate::harness::http();
     for (header, why) in bad_headers(&app) {
         let request = http.post(format!("{}/graphql", app.url)).header("Authorization", &header);
         // What anybody may ask: a token that does not hold is an error even where none is needed.
@@ -74,18 +74,20 @@ async fn a_token_that_does_not_hold_is_refused_over_http(backend: Backend) {
 
 async fn a_token_that_does_not_hold_ends_the_socket_without_an_ack(backend: Backend) {
     let app = TestApp::start(backend).await;
+    let forbidden = ((4403, "Forbidden".to_owned()), Vec::new());
     for (header, why) in bad_headers(&app) {
         let mut socket = Listener::raw(&app.url).await;
         socket.send(json!({ "type": "connection_init", "payload": { "Authorization": header } })).await;
-        assert_eq!(socket.closed().await, Vec::<String>::new(), "{why}");
+        assert_eq!(socket.end().await, forbidden, "{why}");
     }
     let mut socket = Listener::raw(&app.url).await;
     socket.send(json!({ "type": "connection_init", "payload": { "Authorization": 7 } })).await;
-    assert_eq!(socket.closed().await, Vec::<String>::new());
+    assert_eq!(socket.end().await, forbidden);
     let mut socket = Listener::raw(&app.url).await;
     let subscribe = json!({ "type": "subscribe", "id": "1", "payload": { "query": "{ me { roles } }" } });
     socket.send(subscribe).await;
-    assert_eq!(socket.closed().await, Vec::<String>::new(), "nothing runs before the token was seen");
+    let unauthorized = ((4401, "Unauthorized".to_owned()), Vec::new());
+    assert_eq!(socket.end().await, unauthorized, "nothing runs before the token was seen");
     app.finish().await;
 }
 
@@ -98,7 +100,7 @@ async fn a_socket_ends_with_its_token(backend: Backend) {
     for socket in [&mut listener, &mut other, &mut anonymous] {
         socket.next().await;
     }
-    listener.closed().await;
+    assert_eq!(listener.end().await, ((4401, "Token expired".to_owned()), Vec::new()));
     app.user("author").publish("one").await;
     other.next().await;
     anonymous.next().await;

@@ -183,11 +183,15 @@ impl Gate {
     fn read(&self, text: &str, trusted: bool) -> Result<Document, Refused> {
         let mut parser =
             Parser::new().token_limit(self.limits.tokens as usize).recursion_limit(self.limits.nesting() as usize);
-        let ast = parser.parse_ast(text, "document").map_err(|broken| Refused::listed("syntax", &broken.errors))?;
+        // After the first error of its syntax a parser guesses.
+        let ast = parser.parse_ast(text, "document").map_err(|broken| Refused::listed("syntax", &broken.errors, 1))?;
         shape::check(&ast, &self.limits).map_err(|error| Refused::of("limits", error))?;
         // In two steps: a field that does not exist would else be told again as a selection that is empty.
-        let built = ast.to_executable(&self.schema).map_err(|wrong| Refused::listed("validation", &wrong.errors))?;
-        let valid = built.validate(&self.schema).map_err(|wrong| Refused::listed("validation", &wrong.errors))?;
+        let built = ast
+            .to_executable(&self.schema)
+            .map_err(|wrong| Refused::listed("validation", &wrong.errors, ERRORS_MOST))?;
+        let valid =
+            built.validate(&self.schema).map_err(|wrong| Refused::listed("validation", &wrong.errors, ERRORS_MOST))?;
         rules::check(&ast).map_err(|error| Refused::placed("validation", error))?;
         for operation in valid.operations.iter() {
             introspection::check_max_depth(&valid, operation)
@@ -212,8 +216,9 @@ impl Refused {
         Self { reason, errors: vec![error] }
     }
 
-    fn listed(reason: &'static str, errors: &DiagnosticList) -> Self {
-        let told = errors.iter().take(ERRORS_MOST).map(|diagnostic| {
+    /// The first `most` errors of a document.
+    fn listed(reason: &'static str, errors: &DiagnosticList, most: usize) -> Self {
+        let told = errors.iter().take(most).map(|diagnostic| {
             let error = diagnostic.to_json();
             let place = error.locations.first().map(|place| Pos { line: place.line, column: place.column });
             located(Error::invalid(brief(&error.message, MESSAGE_MOST).into_owned()), place)

@@ -38,6 +38,17 @@ pub(super) fn parse(bytes: &[u8], batch_most: usize) -> Result<Body> {
     }
 }
 
+/// Reads a JSON body that is one operation.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_single(bytes: &[u8]) -> Result<Params> {
+    match parse(bytes, 1)? {
+        Body::Single(params) => Ok(*params),
+        Body::Batch(_) => Err(Error::invalid("a stream is of one operation: send an object, not a list")),
+    }
+}
+
 /// Reads the parameters of a GET.
 ///
 /// # Errors

@@ -15,9 +15,10 @@ use mime::Mime;
 
 use super::answer::{MediaType, Outcome, refuse, refuse_by_code, write, write_batch};
 use super::body::{self, Body};
-use super::{Operation, Params, Site, refusal, socket};
+use super::{Operation, Params, Site, execution, refusal, socket};
 use crate::kernel::auth::Session;
 use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::telemetry::Transport;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
 const POST: HeaderValue = HeaderValue::from_static("POST");
@@ -39,7 +40,7 @@ pub(super) async fn answer(State(site): State<Site>, request: Request) -> axum::
     }
 }
 
-fn not_allowed(media: MediaType, allow: HeaderValue, message: &'static str) -> axum::response::Response {
+pub(super) fn not_allowed(media: MediaType, allow: HeaderValue, message: &'static str) -> axum::response::Response {
     let mut response = refuse(media, StatusCode::METHOD_NOT_ALLOWED, Error::invalid(message));
     response.headers_mut().insert(ALLOW, allow);
     response
@@ -55,7 +56,7 @@ async fn get(site: &Site, media: MediaType, request: &Parts) -> axum::response::
         Ok(params) => params,
         Err(error) => return refuse(media, StatusCode::BAD_REQUEST, error),
     };
-    match site.admit(&params, &session) {
+    match site.admit(&params, &session, Transport::Http) {
         Ok(operation) if operation.kind == OperationType::Mutation => {
             not_allowed(media, POST, "GET is for queries: send a mutation with POST")
         }
@@ -77,7 +78,7 @@ async fn post(site: &Site, media: MediaType, request: Request) -> axum::response
         Err(rejection) => return incomplete(media, &rejection),
     };
     match body::parse(&bytes, site.kernel.settings.count("limits.batch") as usize) {
-        Ok(Body::Single(params)) => write(media, &run(site, site.admit(&params, &session)).await),
+        Ok(Body::Single(params)) => write(media, &run(site, site.admit(&params, &session, Transport::Http)).await),
         Ok(Body::Batch(batch)) => write_batch(media, &run_batch(site, &batch, &session).await),
         Err(error) => refuse(media, StatusCode::BAD_REQUEST, error),
     }
@@ -89,14 +90,14 @@ async fn run(site: &Site, admitted: Result<Operation, Response>) -> Outcome {
             let error = Error::invalid("a subscription needs a WebSocket, or /graphql/stream");
             Outcome::Refused(refusal(error))
         }
-        Ok(operation) => Outcome::Executed(site.run(operation).await),
+        Ok(operation) => Outcome::Executed(execution::run(site, operation).await),
         Err(response) => Outcome::Refused(response),
     }
 }
 
 /// Queries run together; where something is changed, one after the other in the batch's order.
 async fn run_batch(site: &Site, batch: &[Params], session: &Session) -> Vec<Outcome> {
-    let admitted: Vec<_> = batch.iter().map(|params| site.admit(params, session)).collect();
+    let admitted: Vec<_> = batch.iter().map(|params| site.admit(params, session, Transport::Http)).collect();
     let changes = |admitted: &Result<Operation, Response>| {
         admitted.as_ref().is_ok_and(|operation| operation.kind == OperationType::Mutation)
     };
@@ -133,7 +134,7 @@ pub(super) fn strip_bearer(value: &str) -> Option<&str> {
 }
 
 /// JSON in UTF-8, as it is.
-fn check_type(headers: &HeaderMap) -> Result<()> {
+pub(super) fn check_type(headers: &HeaderMap) -> Result<()> {
     let given: Option<Mime> = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()?.parse().ok());
     let json = given.is_some_and(|given| {
         given.essence_str() == "application/json" && given.get_param(mime::CHARSET).is_none_or(|set| set == mime::UTF_8)
@@ -147,7 +148,7 @@ fn check_type(headers: &HeaderMap) -> Result<()> {
     }
 }
 
-fn incomplete(media: MediaType, rejection: &BytesRejection) -> axum::response::Response {
+pub(super) fn incomplete(media: MediaType, rejection: &BytesRejection) -> axum::response::Response {
     let error = match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Error::invalid("the body is too large"),
         _ => Error::invalid("the body was cut off"),

@@ -3,6 +3,7 @@
 mod answer;
 mod assets;
 mod body;
+mod execution;
 mod graphql;
 mod health;
 mod metrics;
@@ -10,6 +11,7 @@ mod params;
 mod serve;
 mod site;
 mod socket;
+mod stream;
 
 use axum::Router;
 use axum::routing::{any, get};
@@ -30,6 +32,7 @@ pub fn router(site: Site, pages: Assets) -> Router {
         .layer(CompressionLayer::new());
     Router::new()
         .route("/graphql", any(graphql::answer))
+        .route("/graphql/stream", any(stream::answer))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::beside))

@@ -64,14 +64,14 @@ impl Site {
     ///
     /// # Errors
     /// The whole answer to a request that may not: errors, and no data.
-    pub fn admit(&self, params: &Params, session: &Session) -> Result<Operation, Response> {
+    pub fn admit(&self, params: &Params, session: &Session, transport: Transport) -> Result<Operation, Response> {
         let admitted = self.gate.admit(params, session);
         let metrics = &self.kernel.metrics;
         metrics.document_cache(self.gate.cached_documents(), self.gate.cached_bytes());
         match admitted {
             Ok(Admitted { request, kind, name, trusted, document, known }) => {
                 metrics.document_looked_up(known);
-                let facts = Facts { kind, transport: Transport::Http, name, trusted, document: Some(document) };
+                let facts = Facts { kind, transport, name, trusted, document: Some(document) };
                 Ok(Operation { kind, facts, request })
             }
             Err(Rejection { reason, response }) => {
@@ -79,11 +79,6 @@ impl Site {
                 Err(response)
             }
         }
-    }
-
-    /// The schema itself, past the gate: for the library's socket, until tally has its own.
-    pub(super) fn executor(&self) -> AnySchema {
-        self.schema.clone()
     }
 
     /// Runs a query or a mutation to its end.

@@ -21,7 +21,7 @@ use tally::kernel::id::Ids;
 use tally::kernel::module::Modules;
 use tally::server::{Auditor, Server};
 
-pub(crate) use client::{Answer, Client, Listener, unnamed};
+pub(crate) use client::{Answer, Client, Listener, http, unnamed};
 pub(crate) use database::{Backend, TestDatabase};
 pub(crate) use issuer::{Issuer, Key, Says};
 pub(crate) use process::{Process, run};

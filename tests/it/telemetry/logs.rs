@@ -29,7 +29,7 @@ async fn every_log_line_is_a_json_object_and_slow_operations_are_among_them() {
     ];
     let server = Process::serve_with(&database, &settings).await;
     let client = Client::new(&server.url, Some(token.clone()));
-    let http = reqwest::Client::new();
+    let http = crate::harness::http();
     // A write waits for the disk: sooner or later one takes a millisecond.
     let publish =
         "mutation Publishing($title: String!) { publishArtwork(input: { title: $title }) { artwork { id } } }";

@@ -16,7 +16,7 @@ pub(super) struct Scrape {
 impl Scrape {
     /// Reads `/metrics` of a server.
     pub(super) async fn of(app: &TestApp) -> Self {
-        let response = reqwest::get(format!("{}/metrics", app.url)).await.unwrap();
+        let response = crate::harness::http().get(format!("{}/metrics", app.url)).send().await.unwrap();
         assert_eq!(response.status().as_u16(), 200);
         let kind = response.headers()["content-type"].to_str().unwrap();
         assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");

@@ -72,7 +72,7 @@ async fn a_write_is_traced_from_the_callers_span_to_its_transaction() {
     let server = Process::serve_with(&database, &settings).await;
     let mutation = "mutation Publishing { publishArtwork(input: { title: \"secret\" }) { artwork { id } } }";
     let traceparent = format!("00-{TRACE}-{PARENT}-01");
-    let request = reqwest::Client::new().post(format!("{}/graphql", server.url)).bearer_auth(&token);
+    let request = crate::harness::http().post(format!("{}/graphql", server.url)).bearer_auth(&token);
     let request = request.header("traceparent", &traceparent).header("x-request-id", "mine-2");
     assert_eq!(request.json(&json!({ "query": mutation })).send().await.unwrap().status().as_u16(), 200);
     let (status, log) = server.stop().await;
@@ -119,7 +119,7 @@ async fn who_began_a_trace_decides_whether_it_is_sent_and_so_does_the_share() {
     let settings = [("TALLY_TELEMETRY_OTLP_ENDPOINT", &*endpoint), ("TALLY_TELEMETRY_OTLP_SAMPLE", "0")];
     let server = Process::serve_with(&database, &settings).await;
     let ask = async |traceparent: &str| {
-        let request = reqwest::Client::new().post(format!("{}/graphql", server.url)).header("traceparent", traceparent);
+        let request = crate::harness::http().post(format!("{}/graphql", server.url)).header("traceparent", traceparent);
         let body = json!({ "query": "{ hotnessSettings { likeWeight } }" });
         assert_eq!(request.json(&body).send().await.unwrap().status().as_u16(), 200, "{traceparent}");
     };
