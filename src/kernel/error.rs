@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_orm::{DbErr, RuntimeErr};
 
@@ -23,6 +24,8 @@ impl Code {
     pub const FORBIDDEN: Self = Self("FORBIDDEN");
     /// The state of things refuses this: a duplicate key, an unpublished content.
     pub const CONFLICT: Self = Self("CONFLICT");
+    /// Too many operations for one client; [`Error::retry_after`] says when the next may come.
+    pub const RATE_LIMITED: Self = Self("RATE_LIMITED");
     /// A queue is full; try again.
     pub const OVERLOADED: Self = Self("OVERLOADED");
     /// The database cannot take it now; try again. If the connection broke at the wrong moment the act may have passed
@@ -41,6 +44,7 @@ pub struct Error {
     client: Cow<'static, str>,
     cause: Option<Arc<str>>,
     retry: Retry,
+    retry_after: Option<Duration>,
 }
 
 /// What a repetition of the failed database work would do.
@@ -60,7 +64,7 @@ pub enum Retry {
 impl Error {
     /// An error with a code and a message for the client.
     pub fn new(code: Code, client: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, client: client.into(), cause: None, retry: Retry::Never }
+        Self { code, client: client.into(), cause: None, retry: Retry::Never, retry_after: None }
     }
 
     /// [`Code::INVALID_INPUT`].
@@ -115,6 +119,18 @@ impl Error {
             Some(cause) => format!("{}: {} ({cause})", self.code.0, self.client),
             None => format!("{}: {}", self.code.0, self.client),
         }
+    }
+
+    /// Says when the client may try again: `extensions.retryAfterMs`, and `Retry-After` over HTTP.
+    #[must_use]
+    pub fn with_retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    /// How long the client should wait before it tries again, if anybody knows.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// Says what a repetition would do.

@@ -2,6 +2,7 @@
 //! belongs to the document gate, which is not built yet.
 
 use async_graphql::{Response, Value};
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
@@ -9,7 +10,8 @@ use axum::response::IntoResponse;
 use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
-use super::{Params, Site, refusal};
+use super::limits::with_retry_after;
+use super::{ClientAddress, Params, Site, refusal};
 use crate::kernel::error::{Code, Error, Result};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -17,6 +19,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 /// Runs the operation in the body.
 pub(super) async fn post(
     State(site): State<Site>,
+    Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> axum::response::Response {
@@ -30,14 +33,18 @@ pub(super) async fn post(
             return refuse(rejection.status(), Error::invalid("the body is too large or was cut off"));
         }
     };
-    let session = match site.session(bearer(&headers)).await {
+    let session = match site.authenticate(bearer(&headers), address).await {
         Ok(session) => session,
+        Err(error) if error.code() == Code::RATE_LIMITED => return refuse(StatusCode::TOO_MANY_REQUESTS, error),
         Err(error) => {
             let mut response = refuse(StatusCode::UNAUTHORIZED, error);
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return response;
         }
     };
+    if let Err(error) = site.throttle(&session, address, 1) {
+        return refuse(StatusCode::TOO_MANY_REQUESTS, error);
+    }
     let params: Params = match serde_json::from_slice(&body) {
         Ok(params) => params,
         Err(error) => {
@@ -87,7 +94,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn refuse(status: StatusCode, error: Error) -> axum::response::Response {
-    write(status, &refusal(error))
+    with_retry_after(error.retry_after(), write(status, &refusal(error)))
 }
 
 fn write(status: StatusCode, response: &Response) -> axum::response::Response {

@@ -1,16 +1,21 @@
 //! The one way from a transport to the schema: who asks, may it run, run it.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Data, Executor, Request, Response, ServerError};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt as _};
+use http::HeaderMap;
 
+use super::client::ClientAddress;
+use super::limits::Limits;
+use super::origins::Origins;
 use super::params::Params;
 use crate::kernel::auth::{Session, Tokens};
 use crate::kernel::context::Kernel;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::graphql::with_codes;
 
 /// What the handlers share. Cheap to clone.
@@ -20,6 +25,8 @@ pub struct Site {
     pub kernel: Kernel,
     schema: AnySchema,
     tokens: Tokens,
+    limits: Arc<Limits>,
+    origins: Arc<Origins>,
 }
 
 /// An operation that may run: valid, within its limits, its variables coerced.
@@ -33,7 +40,44 @@ impl Site {
     /// Gathers what the handlers share.
     #[must_use]
     pub fn new(kernel: Kernel, schema: AnySchema, tokens: Tokens) -> Self {
-        Self { kernel, schema, tokens }
+        let limits = Arc::new(Limits::new(&kernel.settings));
+        let origins = Arc::new(Origins::new(&kernel.settings));
+        Self { kernel, schema, tokens, limits, origins }
+    }
+
+    /// As [`Site::session`], for a client at `address`: too many bad tokens from there, and no token is looked at for a
+    /// while.
+    ///
+    /// # Errors
+    /// [`Code::UNAUTHENTICATED`] for a token that does not hold, [`Code::RATE_LIMITED`] after too many.
+    pub async fn authenticate(&self, token: Option<Result<&str>>, address: ClientAddress) -> Result<Session> {
+        if token.is_none() {
+            return Ok(Session(None));
+        }
+        self.limits.may_sign_in(address)?;
+        let session = self.session(token).await;
+        if session.as_ref().is_err_and(|error| error.code() == Code::UNAUTHENTICATED) {
+            self.limits.sign_in_failed(address);
+        }
+        session
+    }
+
+    /// Counts `operations` of whoever asks. A transport calls it before it looks at what they are.
+    ///
+    /// # Errors
+    /// [`Code::RATE_LIMITED`], with [`Error::retry_after`].
+    pub fn throttle(&self, session: &Session, address: ClientAddress, operations: u32) -> Result<()> {
+        match NonZeroU32::new(operations) {
+            Some(cost) => self.limits.check(session, address, cost),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the page that sends a request or opens a socket may: see [`Origins::allowed`]. The front has asked
+    /// already for everything under `/graphql`.
+    #[must_use]
+    pub fn origin_allowed(&self, headers: &HeaderMap) -> bool {
+        self.origins.allowed(headers)
     }
 
     /// The session of a request with this `Authorization`, or nobody's without one.
