@@ -97,7 +97,7 @@ impl Front {
             true => Body::empty(),
             false => match body::read(&parts.headers, body, self.body_most, self.body_within).await {
                 Ok(body) => Body::from(body),
-                Err(refused) => return self.without_body(is_api, refused),
+                Err(refused) => return self.without_body(is_api, parts.version, refused),
             },
         };
         // Until the head of the answer: what streams has its own ends. Whoever waits for a write is dropped, the write is
@@ -113,7 +113,7 @@ impl Front {
         }
     }
 
-    fn without_body(&self, is_api: bool, refused: Refused) -> Response {
+    fn without_body(&self, is_api: bool, version: Version, refused: Refused) -> Response {
         let (status, what) = match refused {
             Refused::TooLarge => {
                 (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {} bytes", self.body_most))
@@ -125,8 +125,10 @@ impl Front {
             Refused::Broken => (StatusCode::BAD_REQUEST, "the body is not of its form or was cut off".to_owned()),
         };
         let mut response = refuse(is_api, status, Error::invalid(what));
-        // What is left of the body would be read as the next request.
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        if version != Version::HTTP_2 {
+            // What is left of the body is not waited for, and would be read as the next request.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 }

@@ -136,8 +136,13 @@ impl Pulse {
         Some((self.began + Duration::from_millis(self.since.load(Ordering::Relaxed)) + span, overdue))
     }
 
-    /// Ready once the connection's time is over. To be polled after the connection itself, by the same task: whatever
-    /// changes the state wakes that task. `alarm` is moved only when it would ring too late; an early ring costs a look.
+    /// What [`Pulse::poll_overdue`] rings with.
+    pub(super) fn alarm(&self, spans: &Spans) -> Sleep {
+        tokio::time::sleep_until(self.began + spans.first_byte)
+    }
+
+    /// Ready once the connection's time is over. To be polled after the connection itself, by the same task: nearly
+    /// whatever changes the state wakes that task. `alarm` is moved only when it would ring too late, or rang too early.
     pub(super) fn poll_overdue(
         &self,
         cx: &mut Context<'_>,
@@ -145,12 +150,17 @@ impl Pulse {
         spans: &Spans,
     ) -> Poll<Overdue> {
         loop {
-            let Some((at, overdue)) = self.deadline(spans) else { return Poll::Pending };
-            if alarm.is_elapsed() || alarm.deadline() > at {
-                alarm.as_mut().reset(at);
+            let deadline = self.deadline(spans);
+            match deadline {
+                Some((at, _)) if alarm.is_elapsed() || alarm.deadline() > at => alarm.as_mut().reset(at),
+                // A stream of HTTP/2 ends in a task of its own: look again, should nothing else wake this one.
+                None if alarm.is_elapsed() => alarm.as_mut().reset(Instant::now() + spans.idle),
+                _ => {}
             }
             ready!(alarm.as_mut().poll(cx));
-            if alarm.deadline() >= at {
+            if let Some((at, overdue)) = deadline
+                && alarm.deadline() >= at
+            {
                 return Poll::Ready(overdue);
             }
         }

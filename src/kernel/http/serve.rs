@@ -168,7 +168,7 @@ async fn connection(service: Arc<Service>, stream: TcpStream, peer: IpAddr, seat
     });
     let io = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
     let mut serving = pin!(service.protocols.serve_connection_with_upgrades(io, answer));
-    let mut alarm = pin!(tokio::time::sleep(Duration::ZERO));
+    let mut alarm = pin!(pulse.alarm(&service.spans));
     let overdue = std::future::poll_fn(|cx| pulse.poll_overdue(cx, alarm.as_mut(), &service.spans));
     let goodbye = tokio::select! {
         biased;

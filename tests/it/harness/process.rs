@@ -17,7 +17,11 @@ pub(crate) struct Process {
 
 /// The binary with nothing of this machine's settings in its environment.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tally"));
+    command_of(env!("CARGO_BIN_EXE_tally"))
+}
+
+fn command_of(program: &str) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().kill_on_drop(true).stdin(Stdio::null());
     command
 }
@@ -25,7 +29,18 @@ pub(crate) fn command() -> Command {
 impl Process {
     /// Starts a server on a database and waits until it listens.
     pub(crate) async fn serve(database: &TestDatabase) -> Self {
-        let mut child = command()
+        Self::begin(command(), database).await
+    }
+
+    /// The same, with so few open files.
+    pub(crate) async fn serve_with_files(database: &TestDatabase, files: u32) -> Self {
+        let mut shell = command_of("sh");
+        shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_tally")]);
+        Self::begin(shell, database).await
+    }
+
+    async fn begin(mut command: Command, database: &TestDatabase) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .env("DATABASE_URL", &database.url)
             .env("TALLY_AUTH_SECRET", SECRET)

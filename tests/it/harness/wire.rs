@@ -64,14 +64,7 @@ impl Wire {
     }
 
     async fn more(&mut self) -> bool {
-        let mut bytes = [0; 16 * 1024];
-        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut bytes)).await;
-        match read.expect("the server answers or closes in time") {
-            Ok(0) | Err(_) => false,
-            Ok(read) => {
-                self.buffer.extend_from_slice(&bytes[..read]);
-                true
-            }
-        }
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await;
+        matches!(read.expect("the server answers or closes in time"), Ok(1..))
     }
 }
