@@ -1,6 +1,7 @@
 //! The kernel's part of the list.
 
 use super::{Form, Setting};
+use crate::kernel::http::{origin_form, proxy_form};
 
 /// The kernel's own settings.
 pub const SETTINGS: &[Setting] = &[
@@ -29,7 +30,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "modules.off",
         alias: None,
         default: Some(""),
-        form: Form::Text,
+        form: Form::List(|_| Ok(())),
         doc: "modules that are switched off, with commas between them: their fields do not exist",
     },
     Setting {
@@ -80,6 +81,97 @@ pub const SETTINGS: &[Setting] = &[
         default: Some("1048576"),
         form: Form::Count(1024, 1_000_000_000),
         doc: "size of a request's body at most",
+    },
+    Setting {
+        key: "server.mode",
+        alias: None,
+        default: Some("auto"),
+        form: Form::Word(&["auto", "development", "production"]),
+        doc: "`auto`: production, unless only this machine can reach `server.listen` and no proxy is named",
+    },
+    Setting {
+        key: "server.https",
+        alias: None,
+        default: Some("false"),
+        form: Form::Switch,
+        doc: "whether TLS is in front: browsers are told to use nothing else (HSTS)",
+    },
+    Setting {
+        key: "server.trusted_proxies",
+        alias: None,
+        default: None,
+        form: Form::List(proxy_form),
+        doc: "addresses or networks of the proxies in front, between commas; theirs is the word on who the client is",
+    },
+    Setting {
+        key: "server.proxy_header",
+        alias: None,
+        default: Some("x-forwarded-for"),
+        form: Form::Word(&["x-forwarded-for", "forwarded"]),
+        doc: "the header in which the proxies name the client",
+    },
+    Setting {
+        key: "server.cors_origins",
+        alias: None,
+        default: None,
+        form: Form::List(origin_form),
+        doc: "origins of other sites whose pages may use the API, between commas; `*` is any",
+    },
+    Setting {
+        key: "server.connections",
+        alias: None,
+        default: Some("10000"),
+        form: Form::Count(1, 1_000_000),
+        doc: "open connections at most; past it new ones are closed at once",
+    },
+    Setting {
+        key: "server.connections_per_client",
+        alias: None,
+        default: Some("1000"),
+        form: Form::Count(1, 1_000_000),
+        doc: "open connections of one address (IPv6: one /64) at most; those of trusted proxies are not counted",
+    },
+    Setting {
+        key: "server.first_byte_secs",
+        alias: None,
+        default: Some("10"),
+        form: Form::Count(1, 3600),
+        doc: "seconds that a new connection may stay silent",
+    },
+    Setting {
+        key: "server.header_secs",
+        alias: None,
+        default: Some("10"),
+        form: Form::Count(1, 3600),
+        doc: "seconds in which a request's head must arrive",
+    },
+    Setting {
+        key: "server.header_bytes",
+        alias: None,
+        default: Some("16384"),
+        form: Form::Count(8192, 1_048_576),
+        doc: "size of a request's head at most; past it 431",
+    },
+    Setting {
+        key: "server.body_secs",
+        alias: None,
+        default: Some("30"),
+        form: Form::Count(1, 3600),
+        doc: "seconds in which a request's body must arrive; past it 408",
+    },
+    Setting {
+        key: "server.idle_secs",
+        alias: None,
+        default: Some("75"),
+        form: Form::Count(1, 3600),
+        doc: "seconds that a connection may stay open without a request, or an answer unread",
+    },
+    Setting {
+        key: "server.request_secs",
+        alias: None,
+        default: Some("30"),
+        form: Form::Count(1, 3600),
+        doc: "seconds until an answer must begin; past it 503",
     },
     Setting {
         key: "server.socket_init_secs",
@@ -269,6 +361,48 @@ pub const SETTINGS: &[Setting] = &[
         default: Some("10000"),
         form: Form::Count(0, 1_000_000),
         doc: "verified tokens that are remembered at most, about 300 bytes each; 0 verifies each time",
+    },
+    Setting {
+        key: "limits.rate_anonymous",
+        alias: None,
+        default: Some("50"),
+        form: Form::Count(0, 1_000_000),
+        doc: "operations a second of one address without a token, and failed sign-ins of it; 0 is no limit",
+    },
+    Setting {
+        key: "limits.rate_user",
+        alias: None,
+        default: Some("100"),
+        form: Form::Count(0, 1_000_000),
+        doc: "operations a second of one subject; 0 is no limit",
+    },
+    Setting {
+        key: "limits.rate_service",
+        alias: None,
+        default: Some("0"),
+        form: Form::Count(0, 1_000_000),
+        doc: "operations a second of one subject with SERVICE, OPERATOR or ADMIN; 0 is no limit",
+    },
+    Setting {
+        key: "limits.burst_secs",
+        alias: None,
+        default: Some("4"),
+        form: Form::Count(1, 3600),
+        doc: "how many seconds' worth of operations may come at once",
+    },
+    Setting {
+        key: "graphql.graphiql",
+        alias: None,
+        default: Some("auto"),
+        form: Form::Word(&["auto", "on", "off"]),
+        doc: "whether `/graphiql` is there; `auto`: in development",
+    },
+    Setting {
+        key: "graphql.introspection",
+        alias: None,
+        default: Some("auto"),
+        form: Form::Word(&["auto", "on", "off"]),
+        doc: "whether the schema can be asked for and errors suggest names; `auto`: in development",
     },
     Setting {
         key: "telemetry.log",
