@@ -47,6 +47,18 @@ pub enum Form {
 }
 
 impl Setting {
+    /// A setting, what holds when nobody says anything, what it must look like, and what it does.
+    #[must_use]
+    pub const fn new(key: &'static str, default: Option<&'static str>, form: Form, doc: &'static str) -> Self {
+        Self { key, alias: None, default, form, doc }
+    }
+
+    /// Adds a short variable.
+    #[must_use]
+    pub const fn called(self, alias: &'static str) -> Self {
+        Self { alias: Some(alias), ..self }
+    }
+
     /// The long environment variable: `TALLY_DATABASE_URL`.
     #[must_use]
     pub fn variable(&self) -> String {
