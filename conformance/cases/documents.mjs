@@ -13,7 +13,11 @@ export const documents = {
       'schema { query: Query } { me { __typename } }',
       'directive @extra on FIELD { me { __typename } }',
     ],
-    valid: ['{ me { __typename } }', 'query A { me { __typename } }', 'query { me { __typename } }'],
+    valid: [
+      '{ me { __typename } }',
+      'query A { me { __typename } }',
+      'query { me { __typename } }',
+    ],
   },
   UniqueOperationNames: {
     invalid: [
@@ -152,7 +156,8 @@ export const documents = {
     ],
     valid: [
       {
-        query: 'query A { ...F } query B { ...G } fragment F on Query { __typename } fragment G on Query { __typename }',
+        query:
+          'query A { ...F } query B { ...G } fragment F on Query { __typename } fragment G on Query { __typename }',
         operationName: 'A',
       },
     ],

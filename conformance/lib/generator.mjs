@@ -63,7 +63,10 @@ export class Generator {
     };
     // What the discarded selections of a subscription used is not used.
     const document = { kind: Kind.DOCUMENT, definitions: [operation, ...this.fragments] };
-    return { document: kind === 'subscription' ? pruned(document) : document, variables: this.variables };
+    return {
+      document: kind === 'subscription' ? pruned(document) : document,
+      variables: this.variables,
+    };
   }
 
   selections(type, depth) {

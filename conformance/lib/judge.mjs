@@ -63,7 +63,8 @@ export function contradiction({ valid, why }, { status, json, text }) {
   if (status !== 400) return `invalid (${why}), but the status is not 400: ${shown}`;
   if (!Array.isArray(json.errors) || json.errors.length === 0) return `no errors: ${shown}`;
   const bad = json.errors.find(
-    ({ message, extensions }) => typeof message !== 'string' || typeof extensions?.code !== 'string',
+    ({ message, extensions }) =>
+      typeof message !== 'string' || typeof extensions?.code !== 'string',
   );
   return bad ? `an error without message or extensions.code: ${shown}` : null;
 }

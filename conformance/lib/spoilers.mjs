@@ -94,12 +94,18 @@ const strange = (rng) =>
 const everywhere = ['query', 'mutation', 'subscription'];
 
 export const spoilers = {
-  'unknown field': { spoil: anySet((node) => void node.selections.push(field('nothing'))), kinds: everywhere },
+  'unknown field': {
+    spoil: anySet((node) => void node.selections.push(field('nothing'))),
+    kinds: everywhere,
+  },
   'a field of another type': {
-    spoil: anySet((node, _, rng) =>
-      void node.selections.push(
-        field(rng.pick(['prompt', 'totalCount', 'rank', 'edges', 'halfLifeHours', 'roles', 'itemId'])),
-      ),
+    spoil: anySet(
+      (node, _, rng) =>
+        void node.selections.push(
+          field(
+            rng.pick(['prompt', 'totalCount', 'rank', 'edges', 'halfLifeHours', 'roles', 'itemId']),
+          ),
+        ),
     ),
   },
   'misspelt field': {
@@ -143,8 +149,10 @@ export const spoilers = {
     kinds: everywhere,
   },
   'integer beyond 32 bits': {
-    spoil: one(Kind.INT, (node, _, rng) =>
-      void (node.value = rng.pick(['2147483648', '-2147483649', '9999999999999999999999'])),
+    spoil: one(
+      Kind.INT,
+      (node, _, rng) =>
+        void (node.value = rng.pick(['2147483648', '-2147483649', '9999999999999999999999'])),
     ),
   },
   'float for an integer': {
@@ -166,8 +174,10 @@ export const spoilers = {
     }),
   },
   'unknown input field': {
-    spoil: one(Kind.OBJECT, (node) =>
-      void node.fields.push({ kind: Kind.OBJECT_FIELD, name: name('nothing'), value: int(1) }),
+    spoil: one(
+      Kind.OBJECT,
+      (node) =>
+        void node.fields.push({ kind: Kind.OBJECT_FIELD, name: name('nothing'), value: int(1) }),
     ),
     kinds: ['mutation'],
   },
@@ -188,29 +198,40 @@ export const spoilers = {
     kinds: everywhere,
   },
   'another type': {
-    spoil: one(Kind.NAMED_TYPE, (node, _, rng) =>
-      void (node.name = name(rng.pick(['User', 'Query', 'Int', 'HotLevel', 'Video', 'Boolean', 'Node']))),
+    spoil: one(
+      Kind.NAMED_TYPE,
+      (node, _, rng) =>
+        void (node.name = name(
+          rng.pick(['User', 'Query', 'Int', 'HotLevel', 'Video', 'Boolean', 'Node']),
+        )),
     ),
   },
-  'unknown fragment': { spoil: anySet((node) => void node.selections.push(spread('Nothing'))), kinds: everywhere },
+  'unknown fragment': {
+    spoil: anySet((node) => void node.selections.push(spread('Nothing'))),
+    kinds: everywhere,
+  },
   'impossible fragment': {
-    spoil: anySet((node, _, rng) =>
-      void node.selections.push({
-        kind: Kind.INLINE_FRAGMENT,
-        typeCondition: named(rng.pick(['User', 'Mutation', 'PageInfo', 'Hotness', 'Video'])),
-        directives: [],
-        selectionSet: selectionSet([field('__typename')]),
-      }),
+    spoil: anySet(
+      (node, _, rng) =>
+        void node.selections.push({
+          kind: Kind.INLINE_FRAGMENT,
+          typeCondition: named(rng.pick(['User', 'Mutation', 'PageInfo', 'Hotness', 'Video'])),
+          directives: [],
+          selectionSet: selectionSet([field('__typename')]),
+        }),
     ),
   },
   'fragment on a leaf type': {
-    spoil: anySet((node, _, rng) =>
-      void node.selections.push({
-        kind: Kind.INLINE_FRAGMENT,
-        typeCondition: named(rng.pick(['Int', 'HotLevel', 'PublishVideoInput', 'ID', 'DateTime'])),
-        directives: [],
-        selectionSet: selectionSet([field('__typename')]),
-      }),
+    spoil: anySet(
+      (node, _, rng) =>
+        void node.selections.push({
+          kind: Kind.INLINE_FRAGMENT,
+          typeCondition: named(
+            rng.pick(['Int', 'HotLevel', 'PublishVideoInput', 'ID', 'DateTime']),
+          ),
+          directives: [],
+          selectionSet: selectionSet([field('__typename')]),
+        }),
     ),
   },
   'unused fragment': {
@@ -334,8 +355,12 @@ export const spoilers = {
     kinds: ['query', 'mutation'],
   },
   'directive with a wrong argument': {
-    spoil: one(Kind.FIELD, (node, _, rng) =>
-      void (node.directives = [directive('skip', rng.pick([int(1), string('true'), { kind: Kind.NULL }]))]),
+    spoil: one(
+      Kind.FIELD,
+      (node, _, rng) =>
+        void (node.directives = [
+          directive('skip', rng.pick([int(1), string('true'), { kind: Kind.NULL }])),
+        ]),
     ),
     kinds: ['query', 'mutation'],
   },
@@ -353,7 +378,9 @@ export const spoilers = {
     kinds: everywhere,
   },
   'unused variable': {
-    spoil: addToOperation((node) => void node.variableDefinitions.push(definition('unused', named('Int')))),
+    spoil: addToOperation(
+      (node) => void node.variableDefinitions.push(definition('unused', named('Int'))),
+    ),
     kinds: everywhere,
   },
   'variable twice': {
@@ -364,8 +391,10 @@ export const spoilers = {
     kinds: everywhere,
   },
   'variable of an output type': {
-    spoil: one(Kind.VARIABLE_DEFINITION, (node, _, rng) =>
-      void (node.type = named(rng.pick(['User', 'Content', 'Query', 'ArtworkConnection']))),
+    spoil: one(
+      Kind.VARIABLE_DEFINITION,
+      (node, _, rng) =>
+        void (node.type = named(rng.pick(['User', 'Content', 'Query', 'ArtworkConnection']))),
     ),
     kinds: everywhere,
   },
@@ -418,10 +447,14 @@ export const spoilers = {
     kinds: everywhere,
   },
   'second root field of a subscription': {
-    spoil: addToOperation((node) =>
-      void node.selectionSet.selections.push(
-        field('hotRankingChanged', { alias: name('second'), selectionSet: selectionSet([field('changedAt')]) }),
-      ),
+    spoil: addToOperation(
+      (node) =>
+        void node.selectionSet.selections.push(
+          field('hotRankingChanged', {
+            alias: name('second'),
+            selectionSet: selectionSet([field('changedAt')]),
+          }),
+        ),
     ),
     kinds: ['subscription'],
   },
@@ -446,7 +479,22 @@ export const spoilers = {
     spoil: (request, rng) => {
       const { query, variables } = sent(request);
       const at = rng.pick([...query.matchAll(/[{}()\[\]:$]/g)].map((each) => each.index));
-      const token = rng.pick(['{', '}', '(', ')', '$', '@', '...', '!', '=', '&', '|', '"', '%', '\u0000']);
+      const token = rng.pick([
+        '{',
+        '}',
+        '(',
+        ')',
+        '$',
+        '@',
+        '...',
+        '!',
+        '=',
+        '&',
+        '|',
+        '"',
+        '%',
+        '\u0000',
+      ]);
       return { query: query.slice(0, at) + token + query.slice(at), variables };
     },
     kinds: everywhere,

@@ -9,7 +9,9 @@ for await (const line of createInterface({ input: server.stdout })) {
   const base = /^board +(http:\/\/\S+)\/$/.exec(line)?.[1];
   if (!base) continue;
   const run = new URL('../run.mjs', import.meta.url).pathname;
-  const suites = spawn(process.execPath, [run, '--base', base, ...process.argv.slice(2)], { stdio: 'inherit' });
+  const suites = spawn(process.execPath, [run, '--base', base, ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  });
   suites.on('exit', (status) => {
     server.kill();
     process.exitCode = status ?? 1;

@@ -77,7 +77,8 @@ function size(name, value) {
 /** A TypeID of one of these kinds. */
 function checked(id, ...kinds) {
   const [, kind] = /^([a-z]+)_[0-7][0-9a-hjkmnp-tv-z]{25}$/.exec(id) ?? [];
-  if (!kinds.includes(kind)) throw refusal(`expected an id of ${kinds.join(' or ')}`, 'INVALID_INPUT');
+  if (!kinds.includes(kind))
+    throw refusal(`expected an id of ${kinds.join(' or ')}`, 'INVALID_INPUT');
   return id;
 }
 

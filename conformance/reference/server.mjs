@@ -29,7 +29,8 @@ for (const [name, field] of Object.entries(schema.getSubscriptionType().getField
   field.resolve = (event) => event;
 }
 
-const refusal = (message, code = 'INVALID_INPUT') => new GraphQLError(message, { extensions: { code } });
+const refusal = (message, code = 'INVALID_INPUT') =>
+  new GraphQLError(message, { extensions: { code } });
 const coded = (error) =>
   error.extensions?.code
     ? error
@@ -185,7 +186,8 @@ async function graphql(request, response) {
   }
   const [answer, init] = await perform(params);
   // graphql-http answers 200 where the variables were refused, which the specification wants to be 400.
-  const refused = init.headers?.['content-type']?.includes('graphql-response') && !('data' in JSON.parse(answer));
+  const refused =
+    init.headers?.['content-type']?.includes('graphql-response') && !('data' in JSON.parse(answer));
   return response.writeHead(refused ? 400 : init.status, init.headers).end(answer);
 }
 
@@ -213,7 +215,10 @@ const server = createServer((request, response) => {
         return response.end('ok');
       case '/demo/session': {
         const user = users.get(String((sessions++ % users.size) + 1));
-        return say(response, 200, { token: `demo-${user.number}`, user: { id: user.id, name: user.name } });
+        return say(response, 200, {
+          token: `demo-${user.number}`,
+          user: { id: user.id, name: user.name },
+        });
       }
       default:
         return response.writeHead(404).end('not found');
