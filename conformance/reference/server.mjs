@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 
-import { execute, GraphQLError, parse, subscribe } from 'graphql';
+import { execute, GraphQLError, parse, subscribe, validate } from 'graphql';
 import { createHandler as createHttp } from 'graphql-http';
 import { createHandler as createStream } from 'graphql-sse/lib/use/http';
 import { useServer } from 'graphql-ws/use/ws';
@@ -35,6 +35,9 @@ const coded = (error) =>
   error.extensions?.code
     ? error
     : new GraphQLError(error.message, { ...error, extensions: { code: 'INVALID_INPUT' } });
+
+const withCodes = (result) =>
+  result.errors ? { ...result, errors: result.errors.map(coded) } : result;
 
 /** Whose token it is; null without one. */
 function viewer(authorization) {
@@ -157,8 +160,8 @@ async function graphql(request, response) {
       return refuse(response, 400, refusal('not UTF-8'));
     }
   }
-  const perform = (params) =>
-    http({ method, url: request.url, headers, body: params, raw: request, context: user });
+  const perform = (params, url = request.url) =>
+    http({ method, url, headers, body: params, raw: request, context: user });
   const wantsJson = (headers['content-type'] ?? '').startsWith('application/json');
   let params = text;
   if (method === 'POST' && wantsJson) {
@@ -184,7 +187,19 @@ async function graphql(request, response) {
       return refuse(response, 200, error);
     }
   }
-  const [answer, init] = await perform(params);
+  let url = request.url;
+  const address = new URL(url, 'http://localhost');
+  if (method === 'GET' && address.searchParams.has('extensions')) {
+    try {
+      const given = Object.fromEntries(address.searchParams);
+      const { query } = known({ ...given, extensions: JSON.parse(given.extensions) });
+      address.searchParams.set('query', query);
+      url = address.pathname + address.search;
+    } catch (error) {
+      return refuse(response, 200, error);
+    }
+  }
+  const [answer, init] = await perform(params, url);
   // graphql-http answers 200 where the variables were refused, which the specification wants to be 400.
   const refused =
     init.headers?.['content-type']?.includes('graphql-response') && !('data' in JSON.parse(answer));
@@ -192,9 +207,19 @@ async function graphql(request, response) {
 }
 
 const stream = createStream({
-  schema,
-  rootValue: root,
-  context: (request) => ({ user: viewer(request.raw.headers.authorization) }),
+  onSubscribe(request, params) {
+    try {
+      const document = parse(params.query);
+      const errors = validate(schema, document);
+      if (errors.length > 0) return { errors: errors.map(coded) };
+      const contextValue = { user: viewer(request.raw.headers.authorization) };
+      const { operationName, variables: variableValues } = params;
+      return { schema, document, operationName, variableValues, contextValue, rootValue: root };
+    } catch (error) {
+      return { errors: [coded(error)] };
+    }
+  },
+  onNext: (_, _request, result) => withCodes(result),
 });
 
 let sessions = 0;
@@ -246,6 +271,8 @@ useServer(
       }
     },
     context: ({ extra }) => ({ user: extra.user }),
+    onError: (_, _id, _payload, errors) => errors.map(coded),
+    onNext: (_, _id, _payload, _args, result) => withCodes(result),
   },
   sockets,
 );
