@@ -153,7 +153,7 @@ export class Generator {
 
   argumentValue(arg) {
     if (this.definitions.length < 8 && this.rng.chance(0.35)) return this.variable(arg);
-    return this.literal(arg.type);
+    return this.literal(arg.type, { variables: true });
   }
 
   variable(arg) {
@@ -180,21 +180,25 @@ export class Generator {
     return [directive(skip ? 'skip' : 'include', boolean(rng.chance(0.5)))];
   }
 
-  /** A value for the type, as it is written in a document. */
-  literal(type, { nullable = true } = {}) {
+  /** A value for the type, as it is written in a document; of lists and objects a part may be a variable. */
+  literal(type, { nullable = true, variables = false } = {}) {
     const { rng } = this;
-    if (isNonNullType(type)) return this.literal(type.ofType, { nullable: false });
+    const part = (of) =>
+      variables && this.definitions.length < 8 && rng.chance(0.3)
+        ? this.variable({ type: of })
+        : this.literal(of, { variables });
+    if (isNonNullType(type)) return this.literal(type.ofType, { nullable: false, variables });
     if (nullable && rng.chance(0.1)) return { kind: Kind.NULL };
     if (isListType(type)) {
-      if (rng.chance(0.15)) return this.literal(type.ofType, { nullable: false });
-      const values = Array.from({ length: rng.below(SHORT + 1) }, () => this.literal(type.ofType));
+      if (rng.chance(0.15)) return this.literal(type.ofType, { nullable: false, variables });
+      const values = Array.from({ length: rng.below(SHORT + 1) }, () => part(type.ofType));
       return { kind: Kind.LIST, values };
     }
     if (isInputObjectType(type)) {
       const fields = this.inputFields(type).map((each) => ({
         kind: Kind.OBJECT_FIELD,
         name: name(each.name),
-        value: this.literal(each.type),
+        value: part(each.type),
       }));
       return { kind: Kind.OBJECT, fields };
     }

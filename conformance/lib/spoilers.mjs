@@ -414,6 +414,26 @@ export const spoilers = {
     ),
     kinds: everywhere,
   },
+  'nullable variable inside a value': {
+    spoil: (request, rng) => {
+      const inside = new Set();
+      const note = (node) => void inside.add(node.name.value);
+      for (const kind of [Kind.LIST, Kind.OBJECT]) {
+        for (const node of nodes(request.document, kind)) {
+          visit(node, { [Kind.VARIABLE]: note });
+        }
+      }
+      return one(
+        Kind.VARIABLE_DEFINITION,
+        (node) => {
+          node.type = node.type.type;
+          delete node.defaultValue;
+        },
+        (node) => node.type.kind === Kind.NON_NULL_TYPE && inside.has(node.variable.name.value),
+      )(request, rng);
+    },
+    kinds: everywhere,
+  },
   'default of another type': {
     spoil: one(Kind.VARIABLE_DEFINITION, (node, _, rng) => void (node.defaultValue = strange(rng))),
     kinds: everywhere,
@@ -478,7 +498,8 @@ export const spoilers = {
   'token too many': {
     spoil: (request, rng) => {
       const { query, variables } = sent(request);
-      const at = rng.pick([...query.matchAll(/[{}()\[\]:$]/g)].map((each) => each.index));
+      const places = [...query.matchAll(/[{}()\[\]:$,\n]/g)];
+      const at = rng.pick(places.map((each) => each.index));
       const token = rng.pick([
         '{',
         '}',
@@ -494,6 +515,18 @@ export const spoilers = {
         '"',
         '%',
         '\u0000',
+        ' null ',
+        ' true ',
+        ' 1 ',
+        ' 1.5 ',
+        ' "" ',
+        ' word ',
+        ' on ',
+        ' fragment ',
+        ':',
+        '[',
+        ']',
+        '#',
       ]);
       return { query: query.slice(0, at) + token + query.slice(at), variables };
     },

@@ -206,17 +206,22 @@ async function graphql(request, response) {
   return response.writeHead(refused ? 400 : init.status, init.headers).end(answer);
 }
 
+/** As a stream, because graphql-sse answers 400 to a plain result without data. */
+async function* onlyErrors(errors) {
+  yield { errors: errors.map(coded) };
+}
+
 const stream = createStream({
   onSubscribe(request, params) {
     try {
       const document = parse(params.query);
       const errors = validate(schema, document);
-      if (errors.length > 0) return { errors: errors.map(coded) };
+      if (errors.length > 0) return onlyErrors(errors);
       const contextValue = { user: viewer(request.raw.headers.authorization) };
       const { operationName, variables: variableValues } = params;
       return { schema, document, operationName, variableValues, contextValue, rootValue: root };
     } catch (error) {
-      return { errors: [coded(error)] };
+      return onlyErrors([error]);
     }
   },
   onNext: (_, _request, result) => withCodes(result),
