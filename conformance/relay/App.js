@@ -23,7 +23,7 @@ export const Artworks = graphql`
   fragment App_artworks on Query
   @refetchable(queryName: "AppArtworksQuery")
   @argumentDefinitions(
-    count: { type: "Int!", defaultValue: 20 }
+    count: { type: "Int", defaultValue: 20 }
     cursor: { type: "String" }
     level: { type: "HotLevel" }
   ) {
@@ -48,7 +48,7 @@ export const Artworks = graphql`
 export const Videos = graphql`
   fragment App_videos on Query
   @refetchable(queryName: "AppVideosQuery")
-  @argumentDefinitions(count: { type: "Int!", defaultValue: 20 }, cursor: { type: "String" }) {
+  @argumentDefinitions(count: { type: "Int", defaultValue: 20 }, cursor: { type: "String" }) {
     videos(last: $count, before: $cursor) @connection(key: "App_videos") {
       edges {
         node {
