@@ -55,7 +55,7 @@ function limits(query) {
   for (const each of document.definitions) if (each.name) fragments.set(each.name.value, each);
   const sizes = new Map();
   const size = (set, depth) => {
-    if (depth > 15) throw refusal('the document is too deep', 'TOO_COMPLEX');
+    if (depth > 20) throw refusal('the document is too deep', 'TOO_COMPLEX');
     let found = { fields: 0, aliases: 0, directives: 0 };
     for (const each of set?.selections ?? []) {
       found.directives = Math.max(found.directives, each.directives.length);
