@@ -28,7 +28,7 @@ soak:
 
 bench:
 	@scripts/setup.sh test
-	ulimit -n 16384 && scripts/postgres.sh cargo bench --locked --bench likes --bench subscribers --bench startup
+	ulimit -n 16384 && scripts/postgres.sh cargo bench --locked --bench likes --bench subscribers --bench gate --bench startup
 
 # What is generated and committed.
 schema:

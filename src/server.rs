@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use async_graphql::Schema;
+use async_graphql::{Schema, ValidationMode};
 
 use crate::app::App;
-use crate::kernel::auth::Tokens;
+use crate::kernel::auth::{AuthConfig, Tokens};
 use crate::kernel::clock::Clock;
 use crate::kernel::config::Settings;
 use crate::kernel::context::{Facades, Kernel};
-use crate::kernel::error::{Error, Result};
-use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription};
-use crate::kernel::http::{AnySchema, Assets, Listening, Site, listen, router};
+use crate::kernel::error::Result;
+use crate::kernel::gate::Gate;
+use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription, NodeKinds};
+use crate::kernel::http::{AnySchema, Assets, Listening, MetricsListening, Site, listen, listen_for_metrics, router};
 use crate::kernel::id::Ids;
 use crate::kernel::integrity::{self, Check, CheckReport};
 use crate::kernel::module::Modules;
@@ -31,6 +32,9 @@ pub fn sdl<A: App>() -> String {
         .sdl_with_options(async_graphql::SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items())
 }
 
+/// The gate limits how deep documents nest; the library's own limit, which counts otherwise, stays out of the way.
+const RECURSION_MOST: usize = 10_000;
+
 /// How long writers get to empty their queues once requests have ended, or had their time.
 const LAST_GRACE: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -44,7 +48,9 @@ pub struct Server {
     pub listening: Listening,
     /// Makes tokens that it takes.
     pub tokens: Tokens,
+    metrics: Option<MetricsListening>,
     schema: AnySchema,
+    gate: Gate,
     checks: Vec<Arc<dyn Check>>,
 }
 
@@ -52,16 +58,12 @@ impl Server {
     /// Opens the database, brings its schema up, starts all modules, takes the port.
     ///
     /// # Errors
-    /// Settings without `auth.secret`, modules that do not fit together, a database or a port that cannot be had.
+    /// Settings without a key to check tokens with, modules that do not fit together, a database or a port that cannot be had.
     pub async fn start<A: App>(settings: Settings, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Result<Self> {
-        let modules = Modules::new(A::modules())?;
-        let Some(secret) = settings.optional("auth.secret").map(str::to_owned) else {
-            return Err(Error::invalid(
-                "no secret to check tokens with: set TALLY_AUTH_SECRET to 32 characters or more \
-                 (for example `openssl rand -hex 32`), or run `tally demo` to look around",
-            ));
-        };
-        let kernel = Kernel::open(settings, Arc::clone(&clock), ids).await?;
+        let (modules, absent) = Modules::new(A::modules())?.switched(&settings)?;
+        // Before anything is made: a server without keys is refused, and leaves no database behind.
+        let auth = AuthConfig::read(&settings)?;
+        let kernel = Kernel::open(settings, clock, ids).await?;
         let applied = kernel.db.migrate(&modules.migrations()).await?;
         if applied > 0 {
             tracing::info!(applied, "schema brought up");
@@ -70,13 +72,20 @@ impl Server {
         let facades = Arc::new(facades);
         let mut checks = modules.checks();
         checks.extend(live_checks);
-        let schema = AppSchema::<A>::build(Default::default(), Default::default(), Default::default())
+        let schema =
+            absent.during(|| AppSchema::<A>::build(Default::default(), Default::default(), Default::default()));
+        let schema = schema
             .data(Arc::clone(&facades))
+            .data(Arc::new(NodeKinds::of(&modules.list)))
             .data(Arc::new(modules.access))
+            .validation_mode(ValidationMode::Fast)
+            .limit_recursive_depth(RECURSION_MOST)
             .finish();
+        let gate = Gate::new(&schema.sdl(), &kernel.settings, true)?;
         let listening = listen(&kernel).await?;
-        let tokens = Tokens::new(&secret, clock);
-        Ok(Self { kernel, facades, listening, tokens, schema: AnySchema::new(schema), checks })
+        let metrics = listen_for_metrics(&kernel).await?;
+        let tokens = Tokens::start(auth, &kernel).await?;
+        Ok(Self { kernel, facades, listening, tokens, metrics, schema: AnySchema::new(schema), gate, checks })
     }
 
     /// Serves until [`Kernel::shutdown`] is cancelled; every acknowledged write is durable long before.
@@ -84,8 +93,11 @@ impl Server {
     /// # Errors
     /// The listener's own.
     pub async fn serve(self, extra: Option<axum::Router>) -> Result<()> {
-        let Self { kernel, facades, listening, tokens, schema, .. } = self;
-        let site = Site::new(kernel.clone(), schema, tokens);
+        let Self { kernel, facades, listening, tokens, metrics, schema, gate, .. } = self;
+        if let Some(metrics) = metrics {
+            metrics.serve(&kernel);
+        }
+        let site = Site::new(kernel.clone(), schema, gate, tokens);
         let mut router = router(site, Assets);
         if let Some(extra) = extra {
             router = extra.merge(router);

@@ -23,16 +23,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(database_url: &str, settings: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tally"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .env("DATABASE_URL", database_url)
-            .env("TALLY_AUTH_SECRET", SECRET)
-            .env("TALLY_LOG", "warn")
-            .envs(settings.iter().copied())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the server starts");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tally"));
+        command.args(["serve", "--listen", "127.0.0.1:0"]).envs(settings.iter().copied());
+        Self::launch(command.env("DATABASE_URL", database_url).env("TALLY_AUTH_SECRET", SECRET)).await
+    }
+
+    /// Any program that says where it listens.
+    pub(crate) async fn launch(command: &mut Command) -> Self {
+        command.env("TALLY_LOG", "warn").stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("the server starts");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let line = lines.next_line().await.expect("its output").expect("a line");
         let address = line.strip_prefix("listening on http://").expect("the address").parse().expect("an address");

@@ -47,6 +47,8 @@ pub(super) async fn run<A: App>(options: Options) -> Result<u8> {
     // A secret of its own: a demo hands out tokens to anybody, and no real server is to take them.
     let secret: String = ids.bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
     flags.push(("auth.secret", secret));
+    // Nor does it take a real issuer's.
+    flags.push(("auth.jwks_url", String::new()));
     let server = Server::start::<A>(settings::<A>(&flags)?, clock, ids).await?;
     let address = server.listening.address;
     let token = server.tokens.mint(&demo::subject(1), &[Role::User], TOKEN_SECS)?;

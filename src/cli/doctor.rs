@@ -2,6 +2,8 @@
 
 use super::{FOUND, OK, open, say, settings};
 use crate::app::App;
+use crate::kernel::auth::AuthConfig;
+use crate::kernel::config::Settings;
 use crate::kernel::db::Db;
 use crate::kernel::error::Result;
 
@@ -16,13 +18,7 @@ pub(super) async fn run<A: App>() -> Result<u8> {
     match settings::<A>(&[]) {
         Ok(settings) => {
             findings.push(Finding::Good("settings are of their forms".into()));
-            findings.push(match settings.optional("auth.secret") {
-                Some(_) => Finding::Good("a secret for tokens is set".into()),
-                None => Finding::Bad(
-                    "no secret for tokens: set TALLY_AUTH_SECRET to 32 characters or more, else `tally serve` refuses"
-                        .into(),
-                ),
-            });
+            tokens(&settings, &mut findings).await;
             let address = settings.text("server.listen");
             findings.push(match tokio::net::TcpListener::bind(address).await {
                 Ok(_) => Finding::Good(format!("{address} is free to listen on")),
@@ -47,6 +43,23 @@ pub(super) async fn run<A: App>() -> Result<u8> {
         }
     }
     Ok(status)
+}
+
+async fn tokens(settings: &Settings, findings: &mut Vec<Finding>) {
+    let config = match AuthConfig::read(settings) {
+        Ok(config) => config,
+        Err(error) => return findings.push(Finding::Bad(error.client().to_owned())),
+    };
+    if config.has_secret() {
+        findings.push(Finding::Good("a secret for tokens is set".into()));
+    }
+    if config.has_jwks() {
+        findings.push(match config.probe().await {
+            Ok(0) => Finding::Bad("auth.jwks_url: the issuer publishes no key that tally can use".into()),
+            Ok(keys) => Finding::Good(format!("the issuer of tokens publishes {keys} usable key(s)")),
+            Err(error) => Finding::Bad(error.client().to_owned()),
+        });
+    }
 }
 
 async fn database<A: App>(findings: &mut Vec<Finding>) {

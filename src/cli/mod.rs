@@ -13,7 +13,7 @@ use std::sync::Arc;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::App;
-use crate::kernel::auth::{Role, Tokens};
+use crate::kernel::auth::{AuthConfig, Role, Tokens};
 use crate::kernel::clock::{Clock, SystemClock};
 use crate::kernel::config::Settings;
 use crate::kernel::context::Kernel;
@@ -55,7 +55,7 @@ enum Command {
     },
     /// Recompute every figure from its facts. Status 0: all tallies, 1: drift found, 2: could not be run.
     Check(check::Options),
-    /// Print a token for development, alone.
+    /// Print a token for development, alone: signed with `auth.secret`.
     Token {
         /// The token's subject: the user's external id.
         #[arg(long, value_name = "SUBJECT")]
@@ -91,10 +91,12 @@ fn run<A: App>(arguments: impl Iterator<Item = OsString>) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Error::internal(error)),
     };
-    match runtime.block_on(dispatch::<A>(cli.command)) {
+    let status = match runtime.block_on(dispatch::<A>(cli.command)) {
         Ok(status) => status,
         Err(error) => fail(&error),
-    }
+    };
+    crate::kernel::telemetry::stop();
+    status
 }
 
 async fn dispatch<A: App>(command: Command) -> Result<u8> {
@@ -130,10 +132,14 @@ async fn migrate<A: App>(status: bool) -> Result<u8> {
 
 fn token<A: App>(user: &str, roles: &[Role], hours: i64) -> Result<u8> {
     let settings = settings::<A>(&[])?;
-    let secret = settings
-        .optional("auth.secret")
-        .ok_or_else(|| Error::invalid("no secret to sign with: set TALLY_AUTH_SECRET to what the server has"))?;
-    let tokens = Tokens::new(secret, Arc::new(SystemClock));
+    let config = AuthConfig::read(&settings)?;
+    if !config.has_secret() {
+        return Err(Error::invalid(
+            "tokens come from the issuer of auth.jwks_url, whose keys tally does not have: set TALLY_AUTH_SECRET as \
+             well, on the server too, to make tokens here",
+        ));
+    }
+    let tokens = Tokens::local(config, Arc::new(SystemClock));
     say(tokens.mint(user, roles, hours * 3600)?);
     Ok(OK)
 }

@@ -15,6 +15,7 @@ use super::config::Settings;
 use super::db::Db;
 use super::error::{Error, Result};
 use super::id::Ids;
+use super::telemetry::Metrics;
 
 /// The kernel's services. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub struct Kernel {
     pub ids: Arc<Ids>,
     /// The settings.
     pub settings: Arc<Settings>,
+    /// What this server counts.
+    pub metrics: Metrics,
     /// Background tasks; the shutdown waits for them.
     pub tasks: TaskTracker,
     /// Told when the server is to stop.
@@ -39,8 +42,10 @@ impl Kernel {
     /// # Errors
     /// As [`Db::open`].
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Result<Self> {
+        let db = Db::open(&settings).await?;
         Ok(Self {
-            db: Db::open(&settings).await?,
+            metrics: Metrics::new(&settings, &db),
+            db,
             clock,
             ids,
             settings: Arc::new(settings),
@@ -57,7 +62,7 @@ impl Kernel {
             groups: self.settings.count("batch.groups") as usize,
             single_lane: self.settings.switch("batch.single_lane"),
         };
-        Batcher::start(writer, &self.db, &self.clock, &self.ids, limits, &self.tasks)
+        Batcher::start(writer, &self.db, &self.clock, &self.ids, limits, &self.tasks, self.metrics.batches(W::NAME))
     }
 
     /// Which dialect the database speaks.

@@ -23,8 +23,12 @@ impl Code {
     pub const FORBIDDEN: Self = Self("FORBIDDEN");
     /// The state of things refuses this: a duplicate key, an unpublished content.
     pub const CONFLICT: Self = Self("CONFLICT");
+    /// A document asks for more than one operation may.
+    pub const TOO_COMPLEX: Self = Self("TOO_COMPLEX");
     /// A queue is full; try again.
     pub const OVERLOADED: Self = Self("OVERLOADED");
+    /// One client asks for too much at once; try again later.
+    pub const RATE_LIMITED: Self = Self("RATE_LIMITED");
     /// The database cannot take it now; try again. If the connection broke at the wrong moment the act may have passed
     /// all the same: every act is idempotent, so a repetition does no harm.
     pub const UNAVAILABLE: Self = Self("UNAVAILABLE");

@@ -7,6 +7,7 @@ pub mod config;
 pub mod context;
 pub mod db;
 pub mod error;
+pub mod gate;
 pub mod graphql;
 pub mod http;
 pub mod id;

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use async_graphql::registry::{MetaType, Registry};
 use async_graphql::{ObjectType, OutputType, SubscriptionType};
 use futures_util::future::BoxFuture;
+use prometheus_client::registry::Registry as Registered;
 use sea_orm_migration::MigrationTrait;
 
 use super::auth::{Access, AccessTable, Root};
-use super::config::Setting;
+use super::config::{Setting, Settings};
 use super::context::{Facades, Kernel};
 use super::db::Migrations;
 use super::error::{Error, Result};
-use super::graphql::NodeKind;
+use super::graphql::{Absent, NodeKind};
 use super::integrity::Check;
 
 /// A module: its part of the schema, its tables, its settings, its checks, and how it starts.
@@ -87,6 +88,11 @@ impl Start<'_> {
             return Ok(facade);
         }
         Err(Error::internal(format!("{} uses {module} and does not declare it in DEPENDS_ON", self.module)))
+    }
+
+    /// Adds metrics of the module; their names begin with `tally_MODULE_`. Called once.
+    pub fn metrics(&self, register: impl FnOnce(&mut Registered)) {
+        self.kernel.metrics.register(self.module, register);
     }
 
     /// Adds a check that needs the running server: of an index or a cache against the database.
@@ -219,6 +225,41 @@ impl Modules {
             return Ok(Self { list, access });
         }
         Err(Error::internal(format!("{} wrong module(s):\n  {}", problems.len(), problems.join("\n  "))))
+    }
+
+    /// Takes out the modules named in `modules.off`, and says what their absence leaves out of the schema.
+    ///
+    /// # Errors
+    /// Every problem at once: names that are no module's, modules that stay and depend on one that goes.
+    pub fn switched(mut self, settings: &Settings) -> Result<(Self, Absent)> {
+        let off: HashSet<&str> = settings.list("modules.off").collect();
+        let mut problems: Vec<_> = off
+            .iter()
+            .filter(|name| !self.list.iter().any(|module| module.name == **name))
+            .map(|name| format!("there is no module {name}"))
+            .collect();
+        let (gone, kept): (Vec<_>, Vec<_>) = self.list.into_iter().partition(|module| off.contains(module.name));
+        for module in &kept {
+            for name in module.depends_on.iter().filter(|name| off.contains(**name)) {
+                problems.push(format!("{} depends on {name}: switch it off too", module.name));
+            }
+        }
+        if !problems.is_empty() {
+            problems.sort();
+            return Err(Error::invalid(format!("modules.off:\n  {}", problems.join("\n  "))));
+        }
+        let mut absent = Absent::default();
+        for module in gone {
+            absent.roots.extend((module.roots)());
+            absent.viewer.extend((module.viewer_fields)());
+            absent.prefixes.extend((module.nodes)().iter().map(|node| node.prefix));
+        }
+        self.access.0.retain(|field, _| !absent.roots.contains(field));
+        let left: HashSet<Root> = self.access.0.keys().map(|(root, _)| *root).collect();
+        absent.empty =
+            [Root::Query, Root::Mutation, Root::Subscription].into_iter().filter(|root| !left.contains(root)).collect();
+        self.list = kept;
+        Ok((self, absent))
     }
 
     /// All settings: the kernel's and every module's.

@@ -1,5 +1,7 @@
 //! Checks of text on its way in.
 
+use std::borrow::Cow;
+
 use super::error::{Error, Result};
 
 /// Checks a text that must be there: not blank, no NUL, at most `most` characters.
@@ -33,6 +35,16 @@ pub fn optional_url(field: &str, text: Option<&str>) -> Result<Option<String>> {
             Err(Error::invalid(format!("{field} must begin with https://, http:// or /")))
         }
         _ => Ok(url),
+    }
+}
+
+/// The beginning of a text that a client sent, for an error about it: at most `most` characters, and a sign that there
+/// was more.
+#[must_use]
+pub fn brief(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(text),
     }
 }
 

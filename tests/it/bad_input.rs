@@ -312,14 +312,16 @@ async fn bodies_are_checked(backend: Backend) {
         ("text/plain", &format!("{publish}}}"), 415),
         ("application/x-www-form-urlencoded", "query=%7Bme%7Broles%7D%7D", 415),
     ] {
-        let request = reqwest::Client::new().post(format!("{}/graphql", app.url)).bearer_auth(&token);
+        let request = crate::harness::http().post(format!("{}/graphql", app.url)).bearer_auth(&token);
+        let request = request.header("Accept", "application/graphql-response+json");
         let response = request.header("Content-Type", content_type).body(body.to_owned()).send().await.unwrap();
         let shown = &body[..body.len().min(60)];
         assert_eq!(response.status(), status, "{content_type}: {shown}");
         let answer = Answer { status, body: response.json().await.unwrap() };
         refused(&answer, "INVALID_INPUT");
     }
-    let response = reqwest::get(format!("{}/graphql", app.url)).await.unwrap();
+    let response =
+        crate::harness::http().get(format!("{}/graphql?query=mutation{{__typename}}", app.url)).send().await.unwrap();
     assert_eq!((response.status().as_u16(), &response.headers()["allow"]), (405, &"POST".parse().unwrap()));
     assert_eq!(stored(&app).await, before);
     app.finish().await;

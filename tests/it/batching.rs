@@ -39,6 +39,13 @@ impl Held {
     }
 }
 
+/// A counter of the module's batches.
+fn counted(app: &TestApp, what: &str) -> u64 {
+    let text = app.kernel.metrics.text().unwrap();
+    let series = format!("tally_batch_{what}_total{{writer=\"engagement\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&series)).expect("the series").parse().unwrap()
+}
+
 async fn acts_that_meet_in_one_batch_each_get_their_own_outcome(backend: Backend) {
     let app = TestApp::start(backend).await;
     let (reader, other) = (app.user("reader"), app.user("other"));
@@ -134,6 +141,9 @@ async fn a_culprit_fails_alone(backend: Backend) {
             assert_eq!(answer.data()["like"]["changed"], true);
         }
     }
+    assert_eq!(counted(&app, "failed"), 1, "one command failed for good");
+    assert!((1..=3).contains(&counted(&app, "halvings")), "of eight, three halvings find it at most");
+    assert_eq!(counted(&app, "retries"), 0, "a fault that stays is not tried again");
     let remove = format!("DELETE FROM contents WHERE title = '{title}'");
     app.database.sql(&remove).await;
     // The rank index of this process knows a content that the database has lost; a new process does not.
@@ -298,5 +308,6 @@ async fn an_answer_to_commit_that_is_lost_changes_nothing() {
         assert_eq!(answer.data()[verb]["content"]["likeCount"], likes);
         assert!(proxy.has_lost_it(), "the fault was met");
     }
+    assert_eq!(counted(&app, "retries"), 3);
     app.finish().await;
 }

@@ -26,7 +26,7 @@ async fn on(database: &TestDatabase, arguments: &[&str]) -> (i32, String, String
     run(arguments, &environment, tempfile::tempdir().unwrap().path()).await
 }
 
-fn repository(path: &str) -> PathBuf {
+pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
@@ -207,7 +207,7 @@ async fn doctor_says_what_is_well_and_what_is_not(backend: Backend) {
     let environment = [("DATABASE_URL", &*database.url), ("TALLY_LISTEN", &*address)];
     let (status, output, _) = run(&["doctor"], &environment, folder.path()).await;
     assert_eq!(status, 1, "{output}");
-    assert!(output.contains("FAIL  no secret for tokens: set TALLY_AUTH_SECRET"), "{output}");
+    assert!(output.contains("FAIL  no key to check tokens with: set TALLY_AUTH_SECRET"), "{output}");
     assert!(output.contains(&format!("FAIL  cannot listen on {address}")), "{output}");
     assert!(output.contains("ok    the database opens"), "one fault does not hide the rest: {output}");
     database.remove().await;
@@ -229,8 +229,17 @@ async fn serve_without_a_secret_says_what_to_set() {
     let (status, output, errors) = run(&["serve"], &[("TALLY_LISTEN", "127.0.0.1:0")], folder.path()).await;
     assert_eq!((status, &*output), (2, ""));
     assert!(errors.contains("set TALLY_AUTH_SECRET to 32 characters or more"), "{errors}");
+    assert!(errors.contains("or TALLY_AUTH_JWKS_URL to where"), "{errors}");
     let (status, _, errors) = run(&["token", "--user", "x"], &[], folder.path()).await;
     assert!(status == 2 && errors.contains("set TALLY_AUTH_SECRET"), "{errors}");
+    let issuer = [("TALLY_AUTH_JWKS_URL", "https://issuer.example/keys")];
+    let (status, _, errors) = run(&["token", "--user", "x"], &issuer, folder.path()).await;
+    assert!(status == 2 && errors.contains("tokens come from the issuer of auth.jwks_url"), "{errors}");
+    for wrong in ["issuer.example/hush", "ftp://hush@issuer.example/", "file:///hush"] {
+        let (status, _, errors) = run(&["serve"], &[("TALLY_AUTH_JWKS_URL", wrong)], folder.path()).await;
+        assert!(status == 2 && errors.contains("auth.jwks_url: must be a URL that begins with"), "{errors}");
+        assert!(!errors.contains("hush"), "{errors}");
+    }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made before it was refused");
 }
 
@@ -325,7 +334,7 @@ fn docs_settings_md_is_that_of_the_code_or_bless_it() {
 }
 
 /// Compares a committed file with what the code makes of it; `TALLY_TEST_BLESS=1` writes it.
-fn same_or_blessed(path: &str, expected: &str, how: &str) {
+pub(crate) fn same_or_blessed(path: &str, expected: &str, how: &str) {
     if std::env::var_os("TALLY_TEST_BLESS").is_some() {
         std::fs::write(repository(path), expected).unwrap();
     }

@@ -3,10 +3,14 @@
 mod module;
 mod tables;
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
+use tally::app::App as _;
 use tally::kernel::auth::Role;
+use tally::kernel::config::Settings;
 use tally::kernel::integrity;
-use tally::kernel::module::Module as _;
+use tally::kernel::module::{Module as _, Modules};
 
 pub(crate) use self::module::Guestbook;
 use crate::harness::{Backend, Options, TestApp, on_every_backend, unnamed};
@@ -26,6 +30,7 @@ on_every_backend!(
     its_rules_and_its_setting_hold,
     its_listeners_hear_and_so_do_everybody_elses,
     its_check_finds_a_drift,
+    switched_off_it_does_not_exist,
 );
 
 async fn start(backend: Backend) -> TestApp {
@@ -112,4 +117,42 @@ async fn its_check_finds_a_drift(backend: Backend) {
     // The audit at the end runs this check as well: mended, it is silent.
     app.database.sql("INSERT INTO guestbook_counts SELECT author_id, count(*) FROM guestbook_notes GROUP BY 1").await;
     app.finish().await;
+}
+
+async fn switched_off_it_does_not_exist(backend: Backend) {
+    let app = TestApp::start_with::<WithGuestbook>(backend, Options::default().with("modules.off", "guestbook")).await;
+    let visitor = app.user("visitor");
+    for document in [
+        "{ notes { text } }",
+        "{ me { noteCount } }",
+        "mutation { writeNote(text: \"x\") { id } }",
+        "subscription { noteWritten { id } }",
+        "{ node(id: \"note_01h455vb4pex5vsknk084sn02q\") { ... on Note { text } } }",
+    ] {
+        let answer = visitor.query(document).await;
+        assert_eq!((answer.status, answer.body.get("data")), (400, None), "{document}: {:#}", answer.body);
+        assert_eq!(answer.body["errors"][0]["extensions"]["code"], "INVALID_INPUT", "{document}");
+    }
+    let answer = visitor.query("{ node(id: \"note_01h455vb4pex5vsknk084sn02q\") { id } }").await;
+    assert_eq!(answer.message(), "nothing has ids that begin with note_");
+    let answer = visitor.query("{ __schema { types { name } } __type(name: \"Note\") { name } }").await;
+    assert_eq!(answer.data()["__type"], json!(null), "introspection does not know it either");
+    assert!(!answer.data()["__schema"].to_string().contains("Note"));
+    visitor.publish("the others work").await;
+    app.finish().await;
+}
+
+#[test]
+fn only_what_nobody_needs_can_be_switched_off() {
+    let switched = |off: &str| {
+        let list = Modules::new(WithGuestbook::modules()).unwrap();
+        let settings = list.settings();
+        let settings = Settings::read(&settings, None, &BTreeMap::new(), &[("modules.off", off.to_owned())]).unwrap();
+        list.switched(&settings).map(|(modules, _)| modules.list.len()).map_err(|error| error.client().to_owned())
+    };
+    assert_eq!(switched(""), Ok(3));
+    assert_eq!(switched(" engagement, guestbook "), Ok(1));
+    let problems = "modules.off:\n  engagement depends on users: switch it off too\n  guestbook depends on users: \
+                    switch it off too\n  there is no module nonsense";
+    assert_eq!(switched("users,nonsense"), Err(problems.to_owned()));
 }

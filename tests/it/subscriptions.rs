@@ -245,7 +245,9 @@ async fn a_listener_that_leaves_leaves_nothing_behind(backend: Backend) {
     socket.send(json!({ "type": "subscribe", "id": "2", "payload": { "query": RANKING } })).await;
     assert_eq!(socket.message().await["id"], "2");
     socket.send(json!({ "type": "complete", "id": "1" })).await;
-    assert_eq!(socket.message().await, json!({ "type": "complete", "id": "1" }));
+    // The answer to what came after it: from now on nothing is heard of it.
+    socket.send(json!({ "type": "ping" })).await;
+    assert_eq!(socket.message().await, json!({ "type": "pong" }));
     author.act("like", &id).await.data();
     assert_eq!(socket.message().await["id"], "2");
     // The same id may be used again, which it may not while the server still holds the subscription.
@@ -275,6 +277,11 @@ async fn a_stopping_server_ends_its_listeners(backend: Backend) {
     // With a grace period of ten seconds for open requests, open sockets must not be what it is spent on.
     app.finish().await;
     for listener in listeners {
-        listener.closed().await;
+        let (close, sent) = listener.end().await;
+        assert_eq!(
+            (close.0, &*close.1, sent),
+            (1001, "Going away", Vec::new()),
+            "no `complete`: there is more to come"
+        );
     }
 }

@@ -31,6 +31,23 @@ impl Access {
     }
 }
 
+impl std::fmt::Display for Access {
+    /// Who it is, in words for `docs/access.md`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Anyone => f.write_str("anyone"),
+            Self::SignedIn => f.write_str("any valid token"),
+            Self::Roles(roles) => {
+                roles
+                    .iter()
+                    .filter(|role| **role != Role::Admin)
+                    .try_for_each(|role| write!(f, "{}, ", role.name()))?;
+                f.write_str(Role::Admin.name())
+            }
+        }
+    }
+}
+
 /// The operation's root that a field belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Root {

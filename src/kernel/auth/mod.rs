@@ -1,10 +1,19 @@
-//! Who asks: bearer tokens (JWT, HS256) with roles, and the rule that each root field declares.
+//! Who asks: bearer tokens (JWT) with roles, and the rule that each root field declares.
 
 mod access;
+mod cache;
+mod claims;
+mod config;
+mod fetch;
+mod jwks;
+mod keys;
 mod token;
 
 pub use access::{Access, AccessTable, Root};
+pub use config::AuthConfig;
 pub use token::Tokens;
+
+use std::sync::Arc;
 
 use async_graphql::{Context, Enum};
 use serde::{Deserialize, Serialize};
@@ -29,14 +38,31 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::User, Self::Teacher, Self::Service, Self::Operator, Self::Admin];
+
+    /// As tokens and GraphQL have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::User => "USER",
+            Self::Teacher => "TEACHER",
+            Self::Service => "SERVICE",
+            Self::Operator => "OPERATOR",
+            Self::Admin => "ADMIN",
+        }
+    }
+}
+
 /// Whoever a valid token speaks for.
 #[derive(Clone, Debug)]
 pub struct Principal {
     /// The token's `sub`: the user's external subject.
     pub subject: String,
-    /// The token's `roles`.
+    /// Those of the token's roles that tally knows, each once.
     pub roles: Vec<Role>,
-    /// The token's `exp`.
+    /// When the token ceases to hold: its `exp`, and the leeway.
     pub expires_at: Millis,
 }
 
@@ -48,9 +74,9 @@ impl Principal {
     }
 }
 
-/// The request's bearer, or nobody. In every request's data.
+/// The request's bearer, or nobody. In every request's data, and cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Session(pub Option<Principal>);
+pub struct Session(pub Option<Arc<Principal>>);
 
 impl Session {
     /// The session of a request.
@@ -65,7 +91,7 @@ impl Session {
     /// # Errors
     /// [`Code::UNAUTHENTICATED`] without one.
     pub fn required(&self) -> Result<&Principal> {
-        self.0.as_ref().ok_or_else(|| Error::new(Code::UNAUTHENTICATED, "sign in: send a bearer token"))
+        self.0.as_deref().ok_or_else(|| Error::new(Code::UNAUTHENTICATED, "sign in: send a bearer token"))
     }
 
     /// Whether the bearer holds one of `roles`.

@@ -1,6 +1,7 @@
 //! Reads and writes by batch: [`Loader`] gathers the reads of one request, [`Batcher`] the writes of all of them.
 
 mod loader;
+mod marker;
 mod queue;
 mod writer;
 

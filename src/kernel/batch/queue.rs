@@ -7,22 +7,23 @@ use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use sea_orm::{DbBackend, Statement};
+use sea_orm::DbBackend;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
+use super::marker;
 use super::writer::{Applied, BatchWriter};
-use crate::kernel::clock::{Clock, Millis};
+use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 use crate::kernel::error::{Code, Error, Result, Retry};
 use crate::kernel::id::{Ids, Lane};
+use crate::kernel::telemetry::BatchMetrics;
 
-/// A marker is only looked for by the process that wrote it, within its retries: ten minutes are ample.
-const MARKER_LIFE_MS: i64 = 600_000;
 /// After the usual tries, a batch whose COMMIT may or may not have passed is tried so often, so far apart.
 const PATIENT_TRIES: usize = 30;
 const PATIENT_PAUSE: Duration = Duration::from_secs(1);
@@ -48,17 +49,25 @@ pub struct Batcher<W: BatchWriter> {
     writer: Arc<W>,
     queues: Arc<[mpsc::Sender<Queued<W>>]>,
     batches: Arc<AtomicU64>,
+    metrics: BatchMetrics,
 }
 
 impl<W: BatchWriter> Clone for Batcher<W> {
     fn clone(&self) -> Self {
-        Self { writer: Arc::clone(&self.writer), queues: Arc::clone(&self.queues), batches: Arc::clone(&self.batches) }
+        Self {
+            writer: Arc::clone(&self.writer),
+            queues: Arc::clone(&self.queues),
+            batches: Arc::clone(&self.batches),
+            metrics: self.metrics.clone(),
+        }
     }
 }
 
 struct Queued<W: BatchWriter> {
     command: W::Command,
     answer: oneshot::Sender<Result<W::Outcome>>,
+    /// Of the one who waits; nothing when spans are off.
+    span: Span,
 }
 
 impl<W: BatchWriter> Batcher<W> {
@@ -70,12 +79,17 @@ impl<W: BatchWriter> Batcher<W> {
         ids: &Arc<Ids>,
         limits: BatchLimits,
         tasks: &TaskTracker,
+        metrics: BatchMetrics,
     ) -> Self {
         let groups = if db.backend() == DbBackend::Sqlite { 1 } else { limits.groups.clamp(1, 256) };
         let batches = Arc::new(AtomicU64::new(0));
         let queues = (0..groups)
-            .map(|_| {
+            .map(|group| {
                 let (sender, receiver) = mpsc::channel(limits.queue);
+                // Weak: a writer ends when the last sender does.
+                let weak = sender.downgrade();
+                metrics
+                    .queue(group, limits.queue, move || weak.upgrade().map_or(0, |s| s.max_capacity() - s.capacity()));
                 let group = Group {
                     writer: Arc::clone(&writer),
                     db: db.clone(),
@@ -83,12 +97,13 @@ impl<W: BatchWriter> Batcher<W> {
                     ids: Arc::clone(ids),
                     limits,
                     batches: Arc::clone(&batches),
+                    metrics: metrics.clone(),
                 };
                 tasks.spawn(group.run(receiver));
                 sender
             })
             .collect();
-        Self { writer, queues, batches }
+        Self { writer, queues, batches, metrics }
     }
 
     /// Queues `command` and waits until it is durable. The command runs even if the caller goes away.
@@ -99,15 +114,19 @@ impl<W: BatchWriter> Batcher<W> {
     pub async fn submit(&self, command: W::Command) -> Result<W::Outcome> {
         let lane = usize::from(self.writer.lane(&command).0);
         let (answer, outcome) = oneshot::channel();
-        self.queues[lane * self.queues.len() / 256].try_send(Queued { command, answer }).map_err(
-            |error| match error {
-                mpsc::error::TrySendError::Full(_) => {
-                    Error::new(Code::OVERLOADED, "too many writes are waiting, try again")
-                }
-                mpsc::error::TrySendError::Closed(_) => Error::new(Code::UNAVAILABLE, "the server is shutting down"),
-            },
-        )?;
-        outcome.await.map_err(|_| Error::internal(format!("the {} writer dropped a command", W::NAME)))?
+        let span = tracing::debug_span!("submit", writer = W::NAME);
+        let queued = Queued { command, answer, span: span.clone() };
+        self.queues[lane * self.queues.len() / 256].try_send(queued).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                self.metrics.refused();
+                Error::new(Code::OVERLOADED, "too many writes are waiting, try again")
+            }
+            mpsc::error::TrySendError::Closed(_) => Error::new(Code::UNAVAILABLE, "the server is shutting down"),
+        })?;
+        outcome
+            .instrument(span)
+            .await
+            .map_err(|_| Error::internal(format!("the {} writer dropped a command", W::NAME)))?
     }
 
     /// How many batches were committed since the start.
@@ -125,6 +144,7 @@ struct Group<W: BatchWriter> {
     ids: Arc<Ids>,
     limits: BatchLimits,
     batches: Arc<AtomicU64>,
+    metrics: BatchMetrics,
 }
 
 impl<W: BatchWriter> Group<W> {
@@ -133,10 +153,11 @@ impl<W: BatchWriter> Group<W> {
         let mut batches = 0;
         while receiver.recv_many(&mut arrived, self.limits.commands).await > 0 {
             for batch in self.cut(std::mem::take(&mut arrived)) {
-                self.settle(batch).await;
+                let span = span_of(&batch);
+                self.settle(batch).instrument(span).await;
                 batches += 1;
                 if batches % PRUNE_EVERY == 0 {
-                    self.prune().await;
+                    marker::prune(&self.db, self.clock.now()).await;
                 }
             }
         }
@@ -166,9 +187,11 @@ impl<W: BatchWriter> Group<W> {
         let mut answers = answers.into_iter();
         let mut parts = vec![commands.as_slice()];
         while let Some(part) = parts.pop() {
+            let began = Instant::now();
             match self.commit(part).await {
                 Ok(applied) => {
                     self.batches.fetch_add(1, Ordering::Relaxed);
+                    self.metrics.committed(part.len(), began.elapsed());
                     // It is durable: a panic here must neither end this writer nor withhold the answers.
                     let effects = AssertUnwindSafe(|| self.writer.committed(applied.effects));
                     if std::panic::catch_unwind(effects).is_err() {
@@ -181,6 +204,7 @@ impl<W: BatchWriter> Group<W> {
                     }
                 }
                 Err(error) if part.len() > 1 && matches!(error.retry(), Retry::Never | Retry::Taken) => {
+                    self.metrics.halved();
                     tracing::warn!(
                         writer = W::NAME,
                         commands = part.len(),
@@ -191,6 +215,7 @@ impl<W: BatchWriter> Group<W> {
                     parts.extend([second, first]);
                 }
                 Err(error) => {
+                    self.metrics.failed(part.len());
                     tracing::error!(
                         writer = W::NAME,
                         commands = part.len(),
@@ -215,7 +240,8 @@ impl<W: BatchWriter> Group<W> {
         let mut unknown: Option<Applied<W>> = None;
         loop {
             // A panic must not take the writer with it: it is a batch that fails for good.
-            let attempt = AssertUnwindSafe(self.attempt(marker, commands, &mut unknown)).catch_unwind().await;
+            let attempt = self.attempt(marker, commands, &mut unknown).instrument(tracing::debug_span!("transaction"));
+            let attempt = AssertUnwindSafe(attempt).catch_unwind().await;
             let error = match attempt.unwrap_or_else(|_| Err(Error::internal("a batch writer panicked"))) {
                 Ok(applied) => return Ok(applied),
                 Err(error) => error,
@@ -223,6 +249,7 @@ impl<W: BatchWriter> Group<W> {
             let pause = pauses.next().or_else(|| unknown.as_ref().and_then(|_| patience.next()));
             match pause {
                 Some(pause) if matches!(error.retry(), Retry::Soon | Retry::Taken) || unknown.is_some() => {
+                    self.metrics.tried_again();
                     tracing::warn!(writer = W::NAME, error = error.for_operator(), "batch is tried again");
                     tokio::time::sleep(pause).await;
                 }
@@ -246,7 +273,7 @@ impl<W: BatchWriter> Group<W> {
         let tx = self.db.begin().await?;
         // First of all: where the first try is still committing, an insert of the same key waits for it. A look-up
         // would not, and would miss it.
-        let written = tx.execute(self.marker_insert(marker)).await?.rows_affected();
+        let written = tx.execute(marker::insert(tx.backend(), marker, self.clock.now())).await?.rows_affected();
         if written == 0 {
             return unknown.take().ok_or_else(|| Error::internal("a batch marker without a first try"));
         }
@@ -266,33 +293,14 @@ impl<W: BatchWriter> Group<W> {
             }
         }
     }
-
-    fn marker_insert(&self, marker: Uuid) -> Statement {
-        Statement::from_sql_and_values(
-            self.db.backend(),
-            "INSERT INTO batches (id, committed_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
-            [marker.into(), self.clock.now().0.into()],
-        )
-    }
-
-    async fn prune(&self) {
-        // The ids begin with their time: a range of the primary key.
-        let before = uuid_at(self.clock.now().plus(-MARKER_LIFE_MS));
-        let pruned = self
-            .db
-            .write(|tx| {
-                let sql = "DELETE FROM batches WHERE id IN (SELECT id FROM batches WHERE id < $1 LIMIT 5000)";
-                let delete = Statement::from_sql_and_values(tx.backend(), sql, [before.into()]);
-                Box::pin(tx.execute(delete))
-            })
-            .await;
-        if let Err(error) = pruned {
-            tracing::warn!(error = error.for_operator(), "old batch markers stay for now");
-        }
-    }
 }
 
-/// The smallest UUIDv7 of a moment.
-fn uuid_at(at: Millis) -> Uuid {
-    uuid::Builder::from_unix_timestamp_millis(u64::try_from(at.0).unwrap_or(0), &[0; 10]).into_uuid()
+/// A part of the first caller's trace, with links to the others': a batch has many causes, and a span one parent.
+fn span_of<W: BatchWriter>(batch: &[Queued<W>]) -> Span {
+    let parent = batch.first().and_then(|first| first.span.id());
+    let span = tracing::debug_span!(parent: parent, "batch", writer = W::NAME, commands = batch.len());
+    for queued in batch.iter().skip(1).filter(|queued| !queued.span.is_disabled()) {
+        span.follows_from(&queued.span);
+    }
+    span
 }

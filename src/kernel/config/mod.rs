@@ -197,6 +197,11 @@ impl Settings {
         self.text(key) == "true"
     }
 
+    /// The words of a setting that holds several, with commas between them.
+    pub fn list(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.text(key).split(',').map(str::trim).filter(|word| !word.is_empty())
+    }
+
     /// Where a value came from; `None` where there is none.
     #[must_use]
     pub fn source(&self, key: &str) -> Option<&Source> {

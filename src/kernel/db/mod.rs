@@ -6,9 +6,6 @@ mod open;
 mod sql;
 mod tx;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, QueryResult, Statement};
 
 pub use durability::Durability;
@@ -18,6 +15,7 @@ pub use tx::Tx;
 pub(crate) use tx::retry_pauses;
 
 use super::error::{Error, Result, Retry};
+use super::telemetry::DbMetrics;
 
 /// The database behind `DATABASE_URL`. Cheap to clone.
 #[derive(Clone)]
@@ -27,7 +25,18 @@ pub struct Db {
     writer: DatabaseConnection,
     /// `query_only` on SQLite, `default_transaction_read_only` on PostgreSQL: a stray write fails here.
     reader: DatabaseConnection,
-    statements: Arc<AtomicU64>,
+    metrics: DbMetrics,
+}
+
+/// How many connections a pool has.
+#[derive(Clone, Copy, Debug)]
+pub struct Connections {
+    /// All of them.
+    pub open: u64,
+    /// Those that nobody uses.
+    pub idle: u64,
+    /// How many there may be.
+    pub most: u64,
 }
 
 impl Db {
@@ -55,7 +64,10 @@ impl Db {
                 Err(error) => Error::from(error),
             };
             match pauses.next() {
-                Some(pause) if error.retry() == Retry::Soon => tokio::time::sleep(pause).await,
+                Some(pause) if error.retry() == Retry::Soon => {
+                    self.metrics.reader().tried_again();
+                    tokio::time::sleep(pause).await;
+                }
                 _ => return Err(error),
             }
         }
@@ -64,7 +76,23 @@ impl Db {
     /// How many statements ran since the start, transaction control left out. Tests watch it.
     #[must_use]
     pub fn statement_count(&self) -> u64 {
-        self.statements.load(Ordering::Relaxed)
+        self.metrics.statement_count()
+    }
+
+    /// What happened in the pools, counted.
+    #[must_use]
+    pub fn metrics(&self) -> &DbMetrics {
+        &self.metrics
+    }
+
+    /// The connections of the pool that reads, and of the one that writes. Who waits for one, sqlx does not tell.
+    #[must_use]
+    pub fn connections(&self) -> (Connections, Connections) {
+        let count = |connection: &DatabaseConnection| match self.backend {
+            DbBackend::Sqlite => connections_of(connection.get_sqlite_connection_pool()),
+            _ => connections_of(connection.get_postgres_connection_pool()),
+        };
+        (count(&self.reader), count(&self.writer))
     }
 
     /// Whether it answers.
@@ -84,4 +112,9 @@ impl Db {
         self.writer.close().await?;
         Ok(())
     }
+}
+
+fn connections_of<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Connections {
+    let most = pool.options().get_max_connections();
+    Connections { open: pool.size().into(), idle: pool.num_idle() as u64, most: most.into() }
 }

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbBackend, SqlxPostgresConnector, SqlxSqliteConnector};
@@ -15,6 +13,7 @@ use tracing::log::LevelFilter;
 use super::Db;
 use crate::kernel::config::Settings;
 use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::telemetry::DbMetrics;
 
 /// How PostgreSQL is to plan for the writer, whose statements have constant text, take their rows as arrays, and find
 /// them by key. Planned for the arrays at hand, each batch is planned anew; planned once while a table was small, a
@@ -49,14 +48,12 @@ impl Db {
         } else {
             return Err(Error::invalid("DATABASE_URL must begin with sqlite: or postgres://"));
         };
-        let statements = Arc::new(AtomicU64::new(0));
-        for connection in [&mut writer, &mut reader] {
-            let statements = Arc::clone(&statements);
-            connection.set_metric_callback(move |_| {
-                statements.fetch_add(1, Ordering::Relaxed);
-            });
+        let metrics = DbMetrics::default();
+        for (connection, counted) in [(&mut writer, metrics.writer()), (&mut reader, metrics.reader())] {
+            let counted = counted.clone();
+            connection.set_metric_callback(move |statement| counted.ran(statement.failed));
         }
-        Ok(Self { backend, writer, reader, statements })
+        Ok(Self { backend, writer, reader, metrics })
     }
 }
 

@@ -8,6 +8,7 @@ use sea_orm::{
     ConnectionTrait as _, DatabaseTransaction, DbBackend, ExecResult, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait as _,
 };
+use tracing::Instrument as _;
 
 use super::{Db, Rows, Sql};
 use crate::kernel::error::{Error, Result, Retry};
@@ -105,10 +106,13 @@ impl Db {
                 tx.commit().await?;
                 Ok(value)
             };
-            let done: Result<T> = tried.await;
+            let done: Result<T> = tried.instrument(tracing::debug_span!("transaction")).await;
             match done {
                 Err(error) if matches!(error.retry(), Retry::Soon | Retry::Taken) => match pauses.next() {
-                    Some(pause) => tokio::time::sleep(pause).await,
+                    Some(pause) => {
+                        self.metrics.writer().tried_again();
+                        tokio::time::sleep(pause).await;
+                    }
                     None => return Err(error),
                 },
                 done => return done,

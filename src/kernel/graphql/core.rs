@@ -1,10 +1,11 @@
 //! The two root fields that belong to no module: they are composed from all of them.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 
-use super::Node;
+use super::{Node, NodeKinds};
 use crate::app::App;
 use crate::kernel::auth::{Access, Session};
 use crate::kernel::error::{Error, Result};
@@ -36,8 +37,8 @@ impl<A: App> CoreQuery<A> {
         #[graphql(desc = "A TypeID of any kind.")] id: ID,
     ) -> Result<Option<Node<A>>> {
         let (prefix, uuid) = parse_any(&id)?;
-        let kinds = A::modules().into_iter().flat_map(|module| (module.nodes)());
-        let Some(kind) = kinds.into_iter().find(|kind| kind.prefix == prefix) else {
+        let kinds = ctx.data_opt::<Arc<NodeKinds>>().ok_or_else(|| Error::internal("no node kinds in the schema"))?;
+        let Some(kind) = kinds.find(&prefix) else {
             return Err(Error::invalid(format!("nothing has ids that begin with {prefix}_")));
         };
         kind.access.authorize("node", Session::of(ctx))?;

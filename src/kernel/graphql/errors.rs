@@ -3,6 +3,7 @@
 use async_graphql::{ErrorExtensionValues, Response};
 
 use crate::kernel::error::{Code, Error};
+use crate::kernel::telemetry::{self, Facts};
 
 /// Gives every error its code: tally's own, or [`Code::INVALID_INPUT`] for what async-graphql raised by itself (syntax,
 /// validation, coercion). Logs the operator's cause, which the client does not get.
@@ -12,7 +13,14 @@ pub fn with_codes(mut response: Response) -> Response {
         let code = match error.source::<Error>() {
             Some(own) => {
                 if own.cause().is_some() {
-                    tracing::error!(path = ?error.path, error = own.for_operator(), "request failed");
+                    let facts = telemetry::current();
+                    tracing::error!(
+                        path = ?error.path,
+                        operation = facts.as_ref().and_then(Facts::logged_name),
+                        kind = facts.as_ref().map(Facts::kind_word),
+                        error = own.for_operator(),
+                        "request failed"
+                    );
                 }
                 own.code()
             }

@@ -12,6 +12,7 @@ use async_graphql::{
 };
 use futures_util::{Stream, StreamExt as _};
 
+use super::absent;
 use crate::kernel::auth::{AccessTable, Root, Session};
 use crate::kernel::error::{Error, Result};
 
@@ -26,6 +27,13 @@ fn refusal(ctx: &Context<'_>, error: Error) -> ServerError {
     error.into_server_error(ctx.item.pos).with_path(vec![PathSegment::Field(key)])
 }
 
+/// Whether the field under way may be null.
+fn is_nullable(ctx: &Context<'_>, root: &str) -> bool {
+    let root = ctx.schema_env.registry.types.get(root);
+    let field = root.and_then(|root| root.field_by_name(&ctx.item.node.name.node));
+    field.is_some_and(|field| !field.ty.ends_with('!'))
+}
+
 macro_rules! guarded_object {
     ($(#[$doc:meta])* $name:ident, $root:expr) => {
         $(#[$doc])*
@@ -38,7 +46,9 @@ macro_rules! guarded_object {
             }
 
             fn create_type_info(registry: &mut Registry) -> String {
-                T::create_type_info(registry)
+                let name = T::create_type_info(registry);
+                absent::prune(registry, $root, &T::type_name());
+                name
             }
 
             async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
@@ -48,12 +58,23 @@ macro_rules! guarded_object {
 
         impl<T: ObjectType> ContainerType for $name<T> {
             fn is_empty() -> bool {
-                T::is_empty()
+                T::is_empty() || absent::is_empty($root)
             }
 
             async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
-                authorize(ctx, $root).map_err(|error| refusal(ctx, error))?;
-                self.0.resolve_field(ctx).await
+                let resolved = match authorize(ctx, $root) {
+                    Ok(()) => self.0.resolve_field(ctx).await,
+                    Err(error) => Err(refusal(ctx, error)),
+                };
+                match resolved {
+                    // An error of a field that may be null stays there (specification, 6.4.4); the library would let it
+                    // take the whole of the data.
+                    Err(error) if is_nullable(ctx, &T::type_name()) => {
+                        ctx.add_error(error);
+                        Ok(Some(Value::Null))
+                    }
+                    resolved => resolved,
+                }
             }
         }
 
@@ -82,11 +103,13 @@ impl<T: SubscriptionType> SubscriptionType for GuardedSubscription<T> {
     }
 
     fn create_type_info(registry: &mut Registry) -> String {
-        T::create_type_info(registry)
+        let name = T::create_type_info(registry);
+        absent::prune(registry, Root::Subscription, &T::type_name());
+        name
     }
 
     fn is_empty() -> bool {
-        T::is_empty()
+        T::is_empty() || absent::is_empty(Root::Subscription)
     }
 
     fn create_field_stream<'a>(

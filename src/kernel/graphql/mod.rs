@@ -1,13 +1,15 @@
 //! What GraphQL needs beyond async-graphql: guarded roots, empty roots, an open `Node`, error codes.
 
+mod absent;
 mod core;
 mod empty;
 mod errors;
 mod guard;
 mod node;
 
+pub use self::absent::Absent;
 pub use self::core::{CORE_ACCESS, CoreQuery};
 pub use empty::NoFields;
 pub use errors::with_codes;
 pub use guard::{GuardedMutation, GuardedQuery, GuardedSubscription};
-pub use node::{BoxNode, Node, NodeKind, NodeLoad};
+pub use node::{BoxNode, Node, NodeKind, NodeKinds, NodeLoad};

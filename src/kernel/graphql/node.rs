@@ -1,6 +1,7 @@
 //! `node(id:)` over an open set of types: each module says which of its types it finds.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use async_graphql::parser::types::Field;
@@ -10,9 +11,11 @@ use futures_util::future::BoxFuture;
 use indexmap::{IndexMap, IndexSet};
 use uuid::Uuid;
 
+use super::absent;
 use crate::app::App;
 use crate::kernel::auth::Access;
 use crate::kernel::error::Result;
+use crate::kernel::module::ModuleDecl;
 
 /// Finds one item for `node(id:)`.
 pub type NodeLoad = for<'a> fn(&'a Context<'a>, Uuid) -> BoxFuture<'a, Result<Option<BoxNode>>>;
@@ -27,6 +30,23 @@ pub struct NodeKind {
     pub register: fn(&mut Registry) -> String,
     /// Finds an item.
     pub load: NodeLoad,
+}
+
+/// The types that `node(id:)` finds, by prefix. In the schema's data.
+pub struct NodeKinds(HashMap<&'static str, NodeKind>);
+
+impl NodeKinds {
+    /// Those of these modules.
+    #[must_use]
+    pub fn of(modules: &[ModuleDecl]) -> Self {
+        let kinds = modules.iter().flat_map(|module| (module.nodes)());
+        Self(kinds.map(|kind| (kind.prefix, kind)).collect())
+    }
+
+    /// The type whose ids begin so.
+    pub(super) fn find(&self, prefix: &str) -> Option<&NodeKind> {
+        self.0.get(prefix)
+    }
 }
 
 /// Any object that is a node.
@@ -86,7 +106,8 @@ impl<A: App> OutputType for Node<A> {
         registry.create_output_type::<Self, _>(MetaTypeId::Interface, |registry| {
             let id_type = <ID as OutputType>::create_type_info(registry);
             let mut possible_types = IndexSet::new();
-            for kind in A::modules().iter().flat_map(|module| (module.nodes)()) {
+            let kinds = A::modules().into_iter().flat_map(|module| (module.nodes)());
+            for kind in kinds.filter(|kind| !absent::has_no_node(kind.prefix)) {
                 // `create_type_info` answers `Artwork!`; the registry knows `Artwork`.
                 let name = MetaTypeName::concrete_typename(&(kind.register)(registry)).to_owned();
                 registry.add_implements(&name, "Node");

@@ -1,66 +1,122 @@
-//! GraphQL over HTTP POST. The fine print of the protocol (GET, media types by Accept, batching, persisted documents)
-//! belongs to the document gate, which is not built yet.
+//! GraphQL over HTTP. Source: <https://graphql.github.io/graphql-over-http/draft/>; where it leaves a choice, the
+//! audits of the npm package `graphql-http` decide.
 
-use async_graphql::{Response, Value};
+use async_graphql::Response;
+use async_graphql::parser::types::OperationType;
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::response::IntoResponse;
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use axum::extract::{FromRequest as _, Request, State};
+use axum::response::IntoResponse as _;
+use futures_util::future::join_all;
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+use mime::Mime;
 
-use super::{Params, Site, refusal};
+use super::answer::{MediaType, Outcome, refuse, refuse_by_code, write, write_batch};
+use super::body::{self, Body};
+use super::{Operation, Params, Site, execution, refusal, socket};
+use crate::kernel::auth::Session;
 use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::telemetry::Transport;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
+const POST: HeaderValue = HeaderValue::from_static("POST");
 
-/// Runs the operation in the body.
-pub(super) async fn post(
-    State(site): State<Site>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> axum::response::Response {
-    if !is_json(&headers) {
-        let error = Error::invalid("send JSON: Content-Type: application/json");
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, error);
+/// Answers every method of `/graphql`, and opens its sockets.
+pub(super) async fn answer(State(site): State<Site>, request: Request) -> axum::response::Response {
+    if socket::is_upgrade(&request) {
+        return socket::upgrade(site, request).await;
     }
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => {
-            return refuse(rejection.status(), Error::invalid("the body is too large or was cut off"));
-        }
+    let media = match MediaType::accepted(request.headers()) {
+        Ok(media) => media,
+        Err(error) => return refuse(MediaType::Json, StatusCode::NOT_ACCEPTABLE, error),
     };
-    let session = match site.session(bearer(&headers)).await {
+    match *request.method() {
+        Method::GET | Method::HEAD => get(&site, media, &request.into_parts().0).await,
+        Method::POST => post(&site, media, request).await,
+        Method::OPTIONS => (StatusCode::NO_CONTENT, [(ALLOW, METHODS)]).into_response(),
+        _ => not_allowed(media, METHODS, "GraphQL is for GET and POST"),
+    }
+}
+
+pub(super) fn not_allowed(media: MediaType, allow: HeaderValue, message: &'static str) -> axum::response::Response {
+    let mut response = refuse(media, StatusCode::METHOD_NOT_ALLOWED, Error::invalid(message));
+    response.headers_mut().insert(ALLOW, allow);
+    response
+}
+
+/// Queries only: what changes something must not be a link.
+async fn get(site: &Site, media: MediaType, request: &Parts) -> axum::response::Response {
+    let session = match session(site, &request.headers).await {
         Ok(session) => session,
-        Err(error) => {
-            let mut response = refuse(StatusCode::UNAUTHORIZED, error);
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            return response;
-        }
+        Err(error) => return refuse_by_code(media, error),
     };
-    let params: Params = match serde_json::from_slice(&body) {
+    let params = match body::from_query(request.uri.query().unwrap_or_default()) {
         Ok(params) => params,
-        Err(error) => {
-            let error = Error::invalid(format!("the body is not a GraphQL request: {error}"));
-            return refuse(StatusCode::BAD_REQUEST, error);
+        Err(error) => return refuse(media, StatusCode::BAD_REQUEST, error),
+    };
+    match site.admit(&params, &session, Transport::Http) {
+        Ok(operation) if operation.kind == OperationType::Mutation => {
+            not_allowed(media, POST, "GET is for queries: send a mutation with POST")
         }
+        admitted => write(media, &run(site, admitted).await),
+    }
+}
+
+async fn post(site: &Site, media: MediaType, request: Request) -> axum::response::Response {
+    if let Err(error) = check_type(request.headers()) {
+        return refuse(media, StatusCode::UNSUPPORTED_MEDIA_TYPE, error);
+    }
+    let (parts, body) = request.into_parts();
+    let session = match session(site, &parts.headers).await {
+        Ok(session) => session,
+        Err(error) => return refuse_by_code(media, error),
     };
-    let response = match site.admit(params, &session) {
-        Ok(operation) => site.run(operation).await,
-        Err(response) => response,
+    let bytes = match Bytes::from_request(Request::from_parts(parts, body), &()).await {
+        Ok(bytes) => bytes,
+        Err(rejection) => return incomplete(media, &rejection),
     };
-    // A request error has no data at all; whatever was executed is 200, with its errors inside.
-    let status =
-        if response.is_err() && response.data == Value::Null && response.errors.iter().all(|e| e.path.is_empty()) {
-            StatusCode::BAD_REQUEST
-        } else {
-            StatusCode::OK
-        };
-    write(status, &response)
+    match body::parse(&bytes, site.kernel.settings.count("limits.batch") as usize) {
+        Ok(Body::Single(params)) => write(media, &run(site, site.admit(&params, &session, Transport::Http)).await),
+        Ok(Body::Batch(batch)) => write_batch(media, &run_batch(site, &batch, &session).await),
+        Err(error) => refuse(media, StatusCode::BAD_REQUEST, error),
+    }
+}
+
+async fn run(site: &Site, admitted: Result<Operation, Response>) -> Outcome {
+    match admitted {
+        Ok(operation) if operation.kind == OperationType::Subscription => {
+            let error = Error::invalid("a subscription needs a WebSocket, or /graphql/stream");
+            Outcome::Refused(refusal(error))
+        }
+        Ok(operation) => Outcome::Executed(execution::run(site, operation).await),
+        Err(response) => Outcome::Refused(response),
+    }
+}
+
+/// Queries run together; where something is changed, one after the other in the batch's order.
+async fn run_batch(site: &Site, batch: &[Params], session: &Session) -> Vec<Outcome> {
+    let admitted: Vec<_> = batch.iter().map(|params| site.admit(params, session, Transport::Http)).collect();
+    let changes = |admitted: &Result<Operation, Response>| {
+        admitted.as_ref().is_ok_and(|operation| operation.kind == OperationType::Mutation)
+    };
+    if !admitted.iter().any(changes) {
+        return join_all(admitted.into_iter().map(|admitted| run(site, admitted))).await;
+    }
+    let mut outcomes = Vec::with_capacity(admitted.len());
+    for admitted in admitted {
+        outcomes.push(run(site, admitted).await);
+    }
+    outcomes
+}
+
+async fn session(site: &Site, headers: &HeaderMap) -> Result<Session> {
+    site.session(bearer(headers)).await
 }
 
 /// The token in `Authorization: Bearer …`.
-fn bearer(headers: &HeaderMap) -> Option<Result<&str>> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<Result<&str>> {
     let value = headers.get(AUTHORIZATION)?;
     Some(
         value
@@ -77,25 +133,25 @@ pub(super) fn strip_bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(content_type) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
-        || essence.eq_ignore_ascii_case("application/graphql-response+json")
-}
-
-fn refuse(status: StatusCode, error: Error) -> axum::response::Response {
-    write(status, &refusal(error))
-}
-
-fn write(status: StatusCode, response: &Response) -> axum::response::Response {
-    match serde_json::to_vec(response) {
-        Ok(body) => (status, [(CONTENT_TYPE, JSON)], body).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "a response could not be written");
-            (StatusCode::INTERNAL_SERVER_ERROR, [(ALLOW, HeaderValue::from_static("POST"))]).into_response()
-        }
+/// JSON in UTF-8, as it is.
+pub(super) fn check_type(headers: &HeaderMap) -> Result<()> {
+    let given: Option<Mime> = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()?.parse().ok());
+    let json = given.is_some_and(|given| {
+        given.essence_str() == "application/json" && given.get_param(mime::CHARSET).is_none_or(|set| set == mime::UTF_8)
+    });
+    if !json {
+        return Err(Error::invalid("send JSON in UTF-8: Content-Type: application/json"));
     }
+    match headers.get(CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => Err(Error::invalid("send the body without Content-Encoding")),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn incomplete(media: MediaType, rejection: &BytesRejection) -> axum::response::Response {
+    let error = match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Error::invalid("the body is too large"),
+        _ => Error::invalid("the body was cut off"),
+    };
+    refuse(media, rejection.status(), error)
 }

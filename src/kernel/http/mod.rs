@@ -1,18 +1,24 @@
-//! The HTTP server: GraphQL, the pages, health.
+//! The HTTP server: GraphQL, the pages, health, metrics.
 
+mod answer;
 mod assets;
+mod body;
+mod execution;
 mod graphql;
 mod health;
+mod metrics;
 mod params;
 mod serve;
 mod site;
 mod socket;
+mod stream;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{any, get};
 use tower_http::compression::CompressionLayer;
 
 pub use assets::Assets;
+pub use metrics::{MetricsListening, listen_for_metrics};
 pub use params::Params;
 pub use serve::{Listening, listen};
 pub use site::{AnySchema, Operation, Site, refusal};
@@ -25,9 +31,11 @@ pub fn router(site: Site, pages: Assets) -> Router {
         .fallback(move |request: axum::extract::Request| async move { pages.answer(&request) })
         .layer(CompressionLayer::new());
     Router::new()
-        .route("/graphql", post(graphql::post).get(socket::upgrade))
+        .route("/graphql", any(graphql::answer))
+        .route("/graphql/stream", any(stream::answer))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::beside))
         .with_state(site.clone())
         .merge(pages)
         .layer(axum::extract::DefaultBodyLimit::max(body_most))

@@ -52,7 +52,8 @@ impl Listening {
             }
         });
         let shutdown = kernel.shutdown.clone();
-        let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(shutdown.clone().cancelled_owned());
         let grace = Duration::from_secs(kernel.settings.count("server.shutdown_secs").into());
         let cut_off = async {
             shutdown.cancelled().await;
@@ -73,10 +74,11 @@ pub(super) async fn trace(State(kernel): State<Kernel>, request: Request, next: 
         Some(id) if id.len() <= REQUEST_ID_MOST && id.bytes().all(|byte| byte.is_ascii_graphic()) => id.to_owned(),
         _ => kernel.ids.next().simple().to_string(),
     };
-    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let span = crate::kernel::telemetry::request_span(&request, &id);
     let started = kernel.clock.now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let took_ms = kernel.clock.now().0 - started.0;
+    kernel.metrics.http_response(response.status().as_u16());
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), took_ms, "answered"));
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);

@@ -11,7 +11,9 @@ use super::params::Params;
 use crate::kernel::auth::{Session, Tokens};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::gate::{Admitted, Gate, Rejection};
 use crate::kernel::graphql::with_codes;
+use crate::kernel::telemetry::{Facts, Transport};
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -19,6 +21,7 @@ pub struct Site {
     /// The kernel's services.
     pub kernel: Kernel,
     schema: AnySchema,
+    gate: Arc<Gate>,
     tokens: Tokens,
 }
 
@@ -26,23 +29,33 @@ pub struct Site {
 pub struct Operation {
     /// Whether it asks, changes or listens.
     pub kind: OperationType,
+    /// What metrics, logs and traces know of it.
+    pub facts: Facts,
     request: Request,
 }
 
 impl Site {
     /// Gathers what the handlers share.
     #[must_use]
-    pub fn new(kernel: Kernel, schema: AnySchema, tokens: Tokens) -> Self {
-        Self { kernel, schema, tokens }
+    pub fn new(kernel: Kernel, schema: AnySchema, gate: Gate, tokens: Tokens) -> Self {
+        Self { kernel, schema, gate: Arc::new(gate), tokens }
     }
 
     /// The session of a request with this `Authorization`, or nobody's without one.
     ///
     /// # Errors
-    /// [`crate::kernel::error::Code::UNAUTHENTICATED`] for a token that does not hold.
+    /// [`crate::kernel::error::Code::UNAUTHENTICATED`] for a token that does not hold;
+    /// [`crate::kernel::error::Code::UNAVAILABLE`] when the issuer's keys cannot be had to tell.
     pub async fn session(&self, token: Option<Result<&str>>) -> Result<Session> {
         match token.transpose()? {
-            Some(token) => Ok(Session(Some(self.tokens.verify(token)?))),
+            Some(token) => {
+                let found = self.tokens.look_up(token).await;
+                match &found {
+                    Ok((_, cached)) => self.kernel.metrics.token_taken(*cached),
+                    Err(_) => self.kernel.metrics.authentication_failed("token"),
+                }
+                Ok(Session(Some(found?.0)))
+            }
             None => Ok(Session(None)),
         }
     }
@@ -51,36 +64,33 @@ impl Site {
     ///
     /// # Errors
     /// The whole answer to a request that may not: errors, and no data.
-    pub fn admit(&self, params: Params, session: &Session) -> Result<Operation, Response> {
-        let mut request = Request::new(params.query.unwrap_or_default()).data(session.clone());
-        let wanted = params.operation_name.clone();
-        request.operation_name = params.operation_name;
-        let variables = serde_json::to_value(&params.variables).unwrap_or_default();
-        request.variables = async_graphql::Variables::from_json(variables);
-        let document = request.parsed_query().map_err(|error| with_codes(Response::from_errors(vec![error])))?;
-        // A stand-in until the document gate decides: of several operations, the named one.
-        let kind = document
-            .operations
-            .iter()
-            .find(|(name, _)| wanted.is_none() || name.map(|name| name.as_str()) == wanted.as_deref())
-            .map_or(OperationType::Query, |(_, operation)| operation.node.ty);
-        Ok(Operation { kind, request })
-    }
-
-    /// The schema itself, past the gate: for the library's socket, until tally has its own.
-    pub(super) fn executor(&self) -> AnySchema {
-        self.schema.clone()
+    pub fn admit(&self, params: &Params, session: &Session, transport: Transport) -> Result<Operation, Response> {
+        let admitted = self.gate.admit(params, session);
+        let metrics = &self.kernel.metrics;
+        metrics.document_cache(self.gate.cached_documents(), self.gate.cached_bytes());
+        match admitted {
+            Ok(Admitted { request, kind, name, trusted, document, known }) => {
+                metrics.document_looked_up(known);
+                let facts = Facts { kind, transport, name, trusted, document: Some(document) };
+                Ok(Operation { kind, facts, request })
+            }
+            Err(Rejection { reason, response }) => {
+                metrics.document_refused(reason, &response);
+                Err(response)
+            }
+        }
     }
 
     /// Runs a query or a mutation to its end.
     pub async fn run(&self, operation: Operation) -> Response {
-        Executor::execute(&self.schema, operation.request).await
+        self.kernel.metrics.watch(operation.facts).run(Executor::execute(&self.schema, operation.request)).await
     }
 
     /// Runs an operation of any kind: a subscription answers many times, the others once.
     #[must_use]
     pub fn stream(&self, operation: Operation) -> BoxStream<'static, Response> {
-        Executor::execute_stream(&self.schema, operation.request, None)
+        let answers = Executor::execute_stream(&self.schema, operation.request, None);
+        self.kernel.metrics.watch(operation.facts).stream(answers)
     }
 }
 

@@ -120,6 +120,12 @@ impl RankIndex {
         self.0.read().unwrap_or_else(PoisonError::into_inner).standings.get(&id).copied()
     }
 
+    /// How many items are listed on a board (`None`: on all).
+    #[must_use]
+    pub fn size(&self, board: Option<u8>) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).board(board).map_or(0, BTreeSet::len)
+    }
+
     /// How many items are listed.
     #[must_use]
     pub fn listed(&self) -> usize {

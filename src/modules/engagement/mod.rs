@@ -10,6 +10,7 @@ mod facade;
 pub mod graphql;
 pub mod hotness;
 mod loaders;
+mod metrics;
 mod settings;
 mod store;
 mod work;
@@ -78,6 +79,8 @@ impl Module for Engagement {
     async fn start(start: &mut Start<'_>) -> Result<()> {
         let facade = EngagementFacade::start(start.kernel).await?;
         start.check(Arc::new(checks::Ranking(Arc::clone(facade.rank_index()))));
+        let ranking = Arc::clone(facade.rank_index());
+        start.metrics(|registry| registry.register_collector(Box::new(metrics::RankSizes(ranking))));
         start.provide(facade)
     }
 }

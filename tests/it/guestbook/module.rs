@@ -173,8 +173,8 @@ impl Note {
     }
 
     /// Who wrote it. The facade reads the authors of a whole page in one statement.
-    async fn author(&self, ctx: &Context<'_>) -> Result<Option<User>> {
-        Ok(ctx.facade::<UsersFacade>()?.find(self.0.author_id).await?.map(User))
+    async fn author(&self, ctx: &Context<'_>) -> Option<Result<User>> {
+        User::find(ctx, self.0.author_id).await.transpose()
     }
 
     /// When it was written.

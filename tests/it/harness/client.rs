@@ -49,7 +49,7 @@ impl Answer {
 
 impl Client {
     pub(crate) fn new(url: &str, token: Option<String>) -> Self {
-        Self { http: reqwest::Client::new(), url: url.to_owned(), token }
+        Self { http: crate::harness::http(), url: url.to_owned(), token }
     }
 
     /// Runs an operation. `Err`: the connection broke, and nobody knows whether it ran.
@@ -58,6 +58,8 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
+        // With this media type a status says whether anything was executed.
+        let request = request.header("Accept", "application/graphql-response+json");
         let response = request.json(&json!({ "query": query, "variables": variables })).send().await?;
         let status = response.status().as_u16();
         Ok(Answer { status, body: response.json().await? })
@@ -108,15 +110,22 @@ pub(crate) fn unnamed(id: &str) -> String {
 pub(crate) struct Listener(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Listener {
-    async fn connect(url: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+    async fn connect(url: &str, headers: &[(&'static str, &str)]) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
         let mut request = format!("{}/graphql", url.replace("http", "ws")).into_client_request().expect("a request");
-        request.headers_mut().insert("Sec-WebSocket-Protocol", "graphql-transport-ws".parse().expect("a header"));
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
+        }
         tokio_tungstenite::connect_async(request).await.expect("a socket").0
     }
 
     /// A socket of one's own: what is sent on it, and when, is the caller's to say.
     pub(crate) async fn raw(url: &str) -> Self {
-        Self(Self::connect(url).await)
+        Self::raw_with(url, &[("sec-websocket-protocol", "graphql-transport-ws")]).await
+    }
+
+    /// The same, with headers of one's own.
+    pub(crate) async fn raw_with(url: &str, headers: &[(&'static str, &str)]) -> Self {
+        Self(Self::connect(url, headers).await)
     }
 
     async fn open(url: &str, token: Option<&str>, subscription: &str) -> Self {
@@ -126,6 +135,19 @@ impl Listener {
         assert_eq!(listener.message().await["type"], "connection_ack");
         listener.send(json!({ "type": "subscribe", "id": "1", "payload": { "query": subscription } })).await;
         listener
+    }
+
+    /// An acknowledged socket without a token.
+    pub(crate) async fn acknowledged(url: &str) -> Self {
+        let mut listener = Self::raw(url).await;
+        listener.send(json!({ "type": "connection_init" })).await;
+        assert_eq!(listener.message().await, json!({ "type": "connection_ack" }));
+        listener
+    }
+
+    /// Starts an operation.
+    pub(crate) async fn subscribe(&mut self, id: &str, query: &str) {
+        self.send(json!({ "type": "subscribe", "id": id, "payload": { "query": query } })).await;
     }
 
     /// Sends a message of the protocol.
@@ -185,22 +207,58 @@ impl Listener {
         futures_util::future::join(hearing, acting).await.0
     }
 
-    /// Whether nothing comes within `span`.
+    /// Whether no message comes within `span`.
     pub(crate) async fn silent_for(&mut self, span: Duration) -> bool {
-        tokio::time::timeout(span, self.0.next()).await.is_err()
+        let heard = async { while let Some(Ok(Message::Ping(_) | Message::Pong(_))) = self.0.next().await {} };
+        tokio::time::timeout(span, heard).await.is_err()
     }
 
-    /// Waits until the server ends the socket; returns what it still sent.
-    pub(crate) async fn closed(mut self) -> Vec<String> {
+    /// Reads until nothing comes for a moment; false when the socket has ended.
+    pub(crate) async fn drain(&mut self) -> bool {
+        while let Ok(frame) = tokio::time::timeout(Duration::from_millis(2), self.0.next()).await {
+            if !matches!(frame, Some(Ok(Message::Text(_) | Message::Ping(_) | Message::Pong(_)))) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The next frame of any kind.
+    pub(crate) async fn frame(&mut self) -> Message {
+        let frame = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a frame in time");
+        frame.expect("an open socket").expect("a frame")
+    }
+
+    /// Sends any frame; false when the socket is gone.
+    pub(crate) async fn send_frame(&mut self, frame: Message) -> bool {
+        self.0.send(frame).await.is_ok()
+    }
+
+    /// The connection below, to send what is no frame at all.
+    pub(crate) fn connection(&mut self) -> &mut MaybeTlsStream<TcpStream> {
+        self.0.get_mut()
+    }
+
+    /// Waits until the server ends the socket; returns its code and reason (0 when it did not say goodbye), and what it
+    /// still sent.
+    pub(crate) async fn end(mut self) -> ((u16, String), Vec<String>) {
         let ended = async {
-            let mut texts = Vec::new();
+            let (mut close, mut texts) = ((0, String::new()), Vec::new());
             while let Some(Ok(message)) = self.0.next().await {
-                if let Message::Text(text) = message {
-                    texts.push(text.to_string());
+                match message {
+                    Message::Text(text) => texts.push(text.to_string()),
+                    Message::Close(Some(frame)) => close = (frame.code.into(), frame.reason.to_string()),
+                    _ => {}
                 }
             }
-            texts
+            (close, texts)
         };
         tokio::time::timeout(PATIENCE, ended).await.expect("the socket ends in time")
     }
+}
+
+/// An HTTP client without certificates: all that is spoken here is plain HTTP on loopback, and to read those of the
+/// system takes longer than most tests.
+pub(crate) fn http() -> reqwest::Client {
+    reqwest::Client::builder().tls_certs_only([]).build().expect("a client")
 }

@@ -3,6 +3,7 @@
 
 mod client;
 mod database;
+mod issuer;
 mod process;
 mod proxy;
 
@@ -20,8 +21,9 @@ use tally::kernel::id::Ids;
 use tally::kernel::module::Modules;
 use tally::server::{Auditor, Server};
 
-pub(crate) use client::{Answer, Client, Listener, unnamed};
+pub(crate) use client::{Answer, Client, Listener, http, unnamed};
 pub(crate) use database::{Backend, TestDatabase};
+pub(crate) use issuer::{Issuer, Key, Says};
 pub(crate) use process::{Process, run};
 pub(crate) use proxy::LossyProxy;
 
@@ -59,6 +61,8 @@ pub(crate) use on_every_backend;
 pub(crate) struct Options {
     /// Settings, as flags.
     pub(crate) settings: Vec<(&'static str, String)>,
+    /// Settings of the harness that are not to be set.
+    pub(crate) without: Vec<&'static str>,
     /// A clock that the test moves; the system's when left out.
     pub(crate) clock: Option<Arc<ManualClock>>,
 }
@@ -67,6 +71,11 @@ impl Options {
     #[expect(clippy::needless_pass_by_value, reason = "reads better with literals")]
     pub(crate) fn with(mut self, key: &'static str, value: impl ToString) -> Self {
         self.settings.push((key, value.to_string()));
+        self
+    }
+
+    pub(crate) fn without(mut self, key: &'static str) -> Self {
+        self.without.push(key);
         self
     }
 
@@ -101,7 +110,7 @@ impl TestApp {
 
     /// On a database that is there already.
     pub(crate) async fn start_on<A: App>(database: TestDatabase, options: Options) -> Self {
-        let settings = settings::<A>(&database, options.settings);
+        let settings = settings::<A>(&database, options.settings, &options.without);
         let clock: Arc<dyn Clock> = match options.clock {
             Some(clock) => clock,
             None => Arc::new(SystemClock),
@@ -138,6 +147,11 @@ impl TestApp {
         self.tokens.mint(subject, roles, life_secs).expect("a token")
     }
 
+    /// How many tokens the server has verified by their signature.
+    pub(crate) fn verified(&self) -> u64 {
+        self.tokens.verified()
+    }
+
     pub(crate) fn facade<T: Clone + Send + Sync + 'static>(&self) -> T {
         self.facades.get::<T>().expect("a facade").1.clone()
     }
@@ -170,7 +184,7 @@ impl TestApp {
     }
 }
 
-fn settings<A: App>(database: &TestDatabase, given: Vec<(&'static str, String)>) -> Settings {
+fn settings<A: App>(database: &TestDatabase, given: Vec<(&'static str, String)>, without: &[&str]) -> Settings {
     let mut flags = vec![
         ("database.url", database.url.clone()),
         ("auth.secret", SECRET.to_owned()),
@@ -178,6 +192,7 @@ fn settings<A: App>(database: &TestDatabase, given: Vec<(&'static str, String)>)
         ("server.shutdown_secs", "10".to_owned()),
         ("engagement.live_interval_ms", "20".to_owned()),
     ];
+    flags.retain(|(key, _)| !without.contains(key));
     let list = Modules::new(A::modules()).expect("modules that fit").settings();
     flags.extend(given.into_iter().filter(|(key, _)| list.iter().any(|setting| setting.key == *key)));
     flags.retain(|(key, _)| list.iter().any(|setting| setting.key == *key));

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::{SECRET, TestDatabase};
@@ -12,6 +12,7 @@ use super::{SECRET, TestDatabase};
 /// `tally serve`.
 pub(crate) struct Process {
     child: Child,
+    log: tokio::task::JoinHandle<String>,
     pub(crate) url: String,
 }
 
@@ -25,19 +26,50 @@ pub(crate) fn command() -> Command {
 impl Process {
     /// Starts a server on a database and waits until it listens.
     pub(crate) async fn serve(database: &TestDatabase) -> Self {
+        Self::serve_with(database, &[]).await
+    }
+
+    /// The same, with variables of the test's own. Its log is kept for [`Process::stop`].
+    pub(crate) async fn serve_with(database: &TestDatabase, variables: &[(&str, &str)]) -> Self {
         let mut child = command()
             .args(["serve", "--listen", "127.0.0.1:0"])
             .env("DATABASE_URL", &database.url)
             .env("TALLY_AUTH_SECRET", SECRET)
             .env("TALLY_LOG", "error")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");
+        let mut errors = child.stderr.take().expect("its errors");
+        let log = tokio::spawn(async move {
+            let mut text = String::new();
+            // What it wrote before it was killed is enough.
+            let _ = errors.read_to_string(&mut text).await;
+            text
+        });
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
         let line = line.expect("it listens in time").expect("its output").expect("a line");
         let url = line.strip_prefix("listening on ").expect("the address").to_owned();
-        Self { child, url }
+        Self { child, log, url }
+    }
+
+    /// SIGTERM: waits for its end; its status, and all that it logged.
+    pub(crate) async fn stop(mut self) -> (i32, String) {
+        let id = self.child.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs").success());
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
+        let status = ended.expect("it stops in time").expect("its status").code().expect("it ends by itself");
+        (status, self.log.await.expect("its log"))
+    }
+
+    /// What it has in memory, in bytes.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let status = format!("/proc/{}/status", self.child.id().expect("it runs"));
+        let status = std::fs::read_to_string(status).expect("its status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<usize>().ok()).expect("a number") * 1024
     }
 
     /// SIGKILL: no warning, nothing is flushed.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use super::ids::{ArtworkKind, VideoKind};
 use crate::kernel::auth::Session;
 use crate::kernel::context::FacadeExt as _;
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 use crate::kernel::id::Id;
 use crate::kernel::page::checked_size;
 use crate::modules::engagement::EngagementFacade;
@@ -29,7 +29,7 @@ pub struct Video(pub(crate) ContentRecord);
     field(name = "id", ty = "Result<async_graphql::ID>", method = "id_text", desc = "`artwork_…` or `video_…`"),
     field(name = "external_id", ty = "Option<&str>", desc = "The platform's own id, if it gave one."),
     field(name = "title", ty = "&str", desc = "What it is called."),
-    field(name = "author", ty = "Result<Option<User>>", desc = "Whose it is; null once that user is gone."),
+    field(name = "author", ty = "Option<Result<User>>", desc = "Whose it is; null once that user is gone."),
     field(name = "cover_url", ty = "Option<&str>", desc = "A picture of it."),
     field(name = "status", ty = "Status", desc = "Whether lists and rankings show it."),
     field(name = "published_at", ty = "DateTime<Utc>", desc = "When it was published first."),
@@ -86,8 +86,8 @@ macro_rules! content_object {
             }
 
             /// Whose it is; null once that user is gone.
-            async fn author(&self, ctx: &Context<'_>) -> Result<Option<User>> {
-                Ok(ctx.facade::<UsersFacade>()?.find(self.0.info.author_id).await?.map(User))
+            async fn author(&self, ctx: &Context<'_>) -> Option<Result<User>> {
+                User::find(ctx, self.0.info.author_id).await.transpose()
             }
 
             /// A picture of it.
@@ -253,9 +253,9 @@ impl Hotness {
     }
 
     /// The rank among all published contents, from 1; null when it is not published.
-    async fn rank(&self, ctx: &Context<'_>) -> Result<Option<i64>> {
-        let rank = ctx.facade::<EngagementFacade>()?.rank(self.0.info.id);
-        Ok(rank.and_then(|rank| i64::try_from(rank).ok()))
+    async fn rank(&self, ctx: &Context<'_>) -> Option<Result<i64>> {
+        let rank = ctx.facade::<EngagementFacade>().map(|engagement| engagement.rank(self.0.info.id));
+        rank.transpose().map(|rank| i64::try_from(rank?).map_err(Error::internal))
     }
 
     /// When an interaction last changed it.
@@ -264,11 +264,12 @@ impl Hotness {
     }
 
     /// When the level changes next if nobody interacts; null when it does not.
-    async fn level_changes_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
-        let engagement = ctx.facade::<EngagementFacade>()?;
+    async fn level_changes_at(&self, ctx: &Context<'_>) -> Option<Result<DateTime<Utc>>> {
         let (heat, published_at) = (self.0.figures.heat, self.0.info.published_at);
-        let next = engagement.hotness().next_change(heat, published_at, engagement.now());
-        Ok(next.map(|at| at.to_utc()))
+        let next = ctx
+            .facade::<EngagementFacade>()
+            .map(|engagement| engagement.hotness().next_change(heat, published_at, engagement.now()));
+        next.transpose().map(|at| Ok(at?.to_utc()))
     }
 
     /// The newest recorded scores, oldest first: one a change of level, and one an interval.

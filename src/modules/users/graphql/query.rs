@@ -21,7 +21,7 @@ impl UsersQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "A user's id.")] id: Id<UserKind>,
     ) -> Result<Option<User>> {
-        Ok(ctx.facade::<UsersFacade>()?.find(id.uuid()).await?.map(User))
+        User::find(ctx, id.uuid()).await
     }
 }
 

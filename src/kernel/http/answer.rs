@@ -1,0 +1,161 @@
+//! Media types and status codes of answers.
+//! Source: <https://graphql.github.io/graphql-over-http/draft/#sec-Response>.
+
+use async_graphql::{Response, ServerError};
+use axum::response::IntoResponse as _;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, VARY, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use mime::Mime;
+use serde::Serialize;
+
+use super::refusal;
+use crate::kernel::error::{Code, Error, Result};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const GRAPHQL: HeaderValue = HeaderValue::from_static("application/graphql-response+json; charset=utf-8");
+
+/// What an answer is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MediaType {
+    /// `application/json`: a refused document answers 200, as clients from before the specification expect.
+    Json,
+    /// `application/graphql-response+json`: the status says whether anything was executed.
+    Graphql,
+}
+
+/// What came of one operation.
+pub(super) enum Outcome {
+    /// It ran; there are data, or null where an error took all of them.
+    Executed(Response),
+    /// It did not run: errors only.
+    Refused(Response),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Body<'a> {
+    Executed(&'a Response),
+    Refused { errors: &'a [ServerError] },
+}
+
+impl MediaType {
+    /// The type that `Accept` prefers; `application/json` without one, or for whoever takes anything.
+    ///
+    /// # Errors
+    /// When it takes neither.
+    pub(super) fn accepted(headers: &HeaderMap) -> Result<Self> {
+        let mut best: Option<(f32, Self)> = None;
+        let mut named = false;
+        for value in headers.get_all(ACCEPT) {
+            named = true;
+            for range in value.to_str().unwrap_or_default().split(',').filter_map(|range| range.trim().parse().ok()) {
+                let Some((weight, media)) = Self::of(&range) else { continue };
+                if weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
+                    best = Some((weight, media));
+                }
+            }
+        }
+        match best {
+            Some((_, media)) => Ok(media),
+            None if !named => Ok(Self::Json),
+            None => Err(Error::invalid("answers are application/graphql-response+json or application/json, in UTF-8")),
+        }
+    }
+
+    fn of(range: &Mime) -> Option<(f32, Self)> {
+        let media = match range.essence_str() {
+            "application/graphql-response+json" => Self::Graphql,
+            "application/json" | "application/*" | "*/*" => Self::Json,
+            _ => return None,
+        };
+        if range.get_param(mime::CHARSET).is_some_and(|charset| charset != mime::UTF_8) {
+            return None;
+        }
+        let weight = range.get_param("q").map_or(Some(1.0), |weight| weight.as_str().parse().ok())?;
+        Some((weight, media))
+    }
+
+    fn header(self) -> HeaderValue {
+        match self {
+            Self::Json => JSON,
+            Self::Graphql => GRAPHQL,
+        }
+    }
+}
+
+impl Outcome {
+    fn body(&self) -> Body<'_> {
+        match self {
+            Self::Executed(response) => Body::Executed(response),
+            Self::Refused(response) => Body::Refused { errors: &response.errors },
+        }
+    }
+
+    /// 200 for whatever ran. For what did not: 200 or 400 where the document is at fault, by the media type; else by
+    /// the first error's code.
+    fn status(&self, media: MediaType) -> StatusCode {
+        let Self::Refused(response) = self else { return StatusCode::OK };
+        let code = response.errors.first().and_then(|error| error.extensions.as_ref()?.get("code"));
+        let code = match code {
+            Some(async_graphql::Value::String(code)) => code.as_str(),
+            _ => Code::INTERNAL.0,
+        };
+        match (status(code), media) {
+            (StatusCode::BAD_REQUEST, MediaType::Json) => StatusCode::OK,
+            (status, _) => status,
+        }
+    }
+}
+
+/// The status of a refusal with this code.
+fn status(code: &str) -> StatusCode {
+    match code {
+        code if code == Code::UNAUTHENTICATED.0 => StatusCode::UNAUTHORIZED,
+        code if code == Code::FORBIDDEN.0 => StatusCode::FORBIDDEN,
+        code if code == Code::OVERLOADED.0 || code == Code::UNAVAILABLE.0 => StatusCode::SERVICE_UNAVAILABLE,
+        code if code == Code::INTERNAL.0 => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// The answer to one operation.
+pub(super) fn write(media: MediaType, outcome: &Outcome) -> axum::response::Response {
+    respond(media, outcome.status(media), &outcome.body())
+}
+
+/// The answers to a batch, in its order.
+pub(super) fn write_batch(media: MediaType, outcomes: &[Outcome]) -> axum::response::Response {
+    let bodies: Vec<_> = outcomes.iter().map(Outcome::body).collect();
+    respond(media, StatusCode::OK, &bodies)
+}
+
+/// The answer to a request of which nothing is executed, with a status of its own.
+pub(super) fn refuse(media: MediaType, status: StatusCode, error: Error) -> axum::response::Response {
+    respond(media, status, &Body::Refused { errors: &refusal(error).errors })
+}
+
+/// The same, with the status of the error's code.
+pub(super) fn refuse_by_code(media: MediaType, error: Error) -> axum::response::Response {
+    let status = status(error.code().0);
+    refuse(media, status, error)
+}
+
+fn respond(media: MediaType, status: StatusCode, body: &impl Serialize) -> axum::response::Response {
+    let bytes = match serde_json::to_vec(body) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::error!(%error, "a response could not be written");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    let headers = [
+        (CONTENT_TYPE, media.header()),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (VARY, HeaderValue::from_static("accept, authorization")),
+    ];
+    let mut response = (status, headers, bytes).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}

@@ -1,0 +1,138 @@
+//! `/metrics`, as OpenMetrics text: to those on this machine, unless the settings say otherwise.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderMap, VIA, WWW_AUTHENTICATE};
+use http::{HeaderName, StatusCode};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+
+use super::Site;
+use super::graphql::strip_bearer;
+use crate::kernel::context::Kernel;
+use crate::kernel::error::{Code, Error, Result};
+
+/// Source: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// A database that does not answer must not keep the other numbers back.
+const PING: Duration = Duration::from_secs(1);
+/// What proxies add: a peer on this machine that sends one of these speaks for somebody else.
+const FORWARDING: [HeaderName; 6] = [
+    FORWARDED,
+    VIA,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// `/metrics` beside GraphQL. To those who may not read it, it does not exist; with a token set, it asks for it.
+pub(super) async fn beside(State(site): State<Site>, request: Request) -> Response {
+    let settings = &site.kernel.settings;
+    let reader = match settings.optional("telemetry.metrics_listen") {
+        Some(_) => Reader::None,
+        None => reader(settings.text("telemetry.metrics"), settings.optional("telemetry.metrics_token")),
+    };
+    let may = match reader {
+        Reader::All => true,
+        Reader::Local => is_local(&request),
+        Reader::Bearer(token) if shows(request.headers(), token) => true,
+        Reader::Bearer(_) => return unauthorized(),
+        Reader::None => false,
+    };
+    if may { text(&site.kernel).await } else { (StatusCode::NOT_FOUND, "not found").into_response() }
+}
+
+/// `/metrics` on a port of its own: for whoever reaches it, and shows the token where one is set.
+async fn apart(State(kernel): State<Kernel>, headers: HeaderMap) -> Response {
+    match kernel.settings.optional("telemetry.metrics_token") {
+        Some(token) if !shows(&headers, token) => unauthorized(),
+        _ => text(&kernel).await,
+    }
+}
+
+/// Who may read.
+enum Reader<'a> {
+    All,
+    Local,
+    Bearer(&'a str),
+    None,
+}
+
+fn reader<'a>(mode: &str, token: Option<&'a str>) -> Reader<'a> {
+    match (mode, token) {
+        ("off", _) => Reader::None,
+        (_, Some(token)) => Reader::Bearer(token),
+        ("all", None) => Reader::All,
+        _ => Reader::Local,
+    }
+}
+
+/// Whether the request comes from this machine, and from nobody else through a proxy on it.
+fn is_local(request: &Request) -> bool {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let loopback = match peer {
+        Some(IpAddr::V6(address)) => address.to_canonical().is_loopback(),
+        Some(IpAddr::V4(address)) => address.is_loopback(),
+        None => false,
+    };
+    loopback && !FORWARDING.iter().any(|name| request.headers().contains_key(name))
+}
+
+/// Whether the token is shown. Digests are compared, so that the time says nothing of how much of it was right.
+fn shows(headers: &HeaderMap, token: &str) -> bool {
+    let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(strip_bearer);
+    shown.is_some_and(|shown| Sha256::digest(shown) == Sha256::digest(token))
+}
+
+fn unauthorized() -> Response {
+    (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], "the token of telemetry.metrics_token").into_response()
+}
+
+async fn text(kernel: &Kernel) -> Response {
+    let answers = matches!(tokio::time::timeout(PING, kernel.db.ping()).await, Ok(Ok(())));
+    kernel.metrics.set_ready(answers && !kernel.shutdown.is_cancelled());
+    match kernel.metrics.text() {
+        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS), (CACHE_CONTROL, "no-store")], text).into_response(),
+        Err(error) => {
+            tracing::error!(error = error.for_operator(), "metrics could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// The port of `telemetry.metrics_listen`.
+pub struct MetricsListening(TcpListener);
+
+/// Takes the port of `telemetry.metrics_listen`, where it is set.
+///
+/// # Errors
+/// When the address is not one, or is taken.
+pub async fn listen_for_metrics(kernel: &Kernel) -> Result<Option<MetricsListening>> {
+    let Some(address) = kernel.settings.optional("telemetry.metrics_listen") else {
+        return Ok(None);
+    };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some(MetricsListening(listener))),
+        Err(error) => Err(Error::new(Code::UNAVAILABLE, format!("cannot listen for metrics on {address}: {error}"))),
+    }
+}
+
+impl MetricsListening {
+    /// Serves in the background, until the shutdown begins: a reader that is cut off reads again elsewhere or later.
+    pub fn serve(self, kernel: &Kernel) {
+        let router = Router::new().route("/metrics", get(apart)).with_state(kernel.clone());
+        let (shutdown, tasks) = (kernel.shutdown.clone(), kernel.tasks.clone());
+        tasks.spawn(async move {
+            let serving = axum::serve(self.0, router).into_future();
+            if let Some(Err(error)) = shutdown.run_until_cancelled(serving).await {
+                tracing::error!(%error, "metrics are served no more");
+            }
+        });
+    }
+}

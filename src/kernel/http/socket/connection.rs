@@ -1,0 +1,272 @@
+//! One socket from its handshake to its end, in one task.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use async_graphql::parser::types::OperationType;
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use serde_json::Value;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::close::{Close, End};
+use super::message::{self, Incoming};
+use super::operations::Operations;
+use super::{Limits, bearer};
+use crate::kernel::auth::Session;
+use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::http::execution::execute;
+use crate::kernel::http::{Params, Site, refusal};
+use crate::kernel::telemetry::Transport;
+
+/// How long a peer gets to take note of the end.
+const LINGER: Duration = Duration::from_secs(1);
+/// Intervals between pings in which a living peer says something.
+const SILENT_MOST: u8 = 2;
+
+/// A socket and what runs on it.
+pub(super) struct Connection {
+    site: Site,
+    socket: WebSocket,
+    limits: Limits,
+    phase: Phase,
+    operations: Operations,
+    ping_at: Instant,
+    /// Pings since the peer was last heard.
+    silent: u8,
+}
+
+enum Phase {
+    /// `connection_init` has to come by then; the token of the handshake, for a payload without one.
+    New(Instant, Option<Result<String>>),
+    /// Its token is being looked at.
+    Checking(BoxFuture<'static, Result<Session>>),
+    /// Acknowledged.
+    Open(Session),
+}
+
+impl Phase {
+    async fn checked(&mut self) -> Result<Session> {
+        match self {
+            Self::Checking(session) => session.await,
+            Self::New(..) | Self::Open(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Connection {
+    /// A socket with an accepted handshake, and the token that it came with.
+    pub(super) fn new(site: Site, socket: WebSocket, limits: Limits, token: Option<Result<String>>) -> Self {
+        let now = Instant::now();
+        let phase = Phase::New(now + limits.init, token);
+        Self { site, socket, limits, phase, operations: Operations::default(), ping_at: now + limits.ping, silent: 0 }
+    }
+
+    /// Serves it until either side is done with it.
+    pub(super) async fn run(mut self) {
+        let mut held = self.site.kernel.metrics.socket_opened();
+        let end = if self.socket.protocol().is_some() { self.serve().await } else { Close::SUBPROTOCOL.into() };
+        self.operations = Operations::default();
+        let farewell = async {
+            let deaf = matches!(end, End::Deaf(_));
+            match end {
+                End::Close(close) | End::Deaf(close) => {
+                    tracing::debug!(?close, "socket closed");
+                    held.closes(close.code());
+                    self.socket.send(Message::Close(Some(close.frame()))).await?;
+                }
+                End::Left => {}
+                End::Gone => return Ok(()),
+            }
+            // To be gone while something is unread would reset the connection, and the peer might never learn why.
+            while let Some(read) = self.socket.recv().await {
+                read?;
+            }
+            if deaf {
+                tokio::time::sleep(LINGER).await;
+            }
+            Ok::<_, axum::Error>(())
+        };
+        // An error here: it ended before it could be closed.
+        let _ = timeout(LINGER, farewell).await;
+    }
+
+    async fn serve(&mut self) -> End {
+        let shutdown = self.site.kernel.shutdown.clone();
+        let mut stopping = pin!(shutdown.cancelled());
+        let mut alarm = pin!(sleep_until(self.alarm()));
+        loop {
+            // In this order: a listener of a stopping server is to hear that it stops, not that there is no more; and
+            // `complete` is to be read however fast an operation answers.
+            let done = tokio::select! {
+                biased;
+                () = &mut stopping => Err(Close::GOING_AWAY.into()),
+                () = &mut alarm => {
+                    let done = self.wake().await;
+                    alarm.as_mut().reset(self.alarm());
+                    done
+                }
+                session = self.phase.checked() => {
+                    let done = self.open(session).await;
+                    alarm.as_mut().reset(self.alarm());
+                    done
+                }
+                message = self.socket.recv() => match message {
+                    Some(Ok(message)) => self.receive(message).await,
+                    Some(Err(error)) => Err(End::of(error)),
+                    None => Err(End::Gone),
+                },
+                message = self.operations.next() => self.send(message).await,
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    /// When to look at the time.
+    fn alarm(&self) -> Instant {
+        match &self.phase {
+            Phase::New(init_by, _) => self.ping_at.min(*init_by),
+            Phase::Checking(_) | Phase::Open(Session(None)) => self.ping_at,
+            Phase::Open(Session(Some(principal))) => {
+                let left = principal.expires_at.0.saturating_sub(self.site.kernel.clock.now().0).max(1);
+                let left = Duration::from_millis(left.unsigned_abs());
+                Instant::now().checked_add(left).map_or(self.ping_at, |expiry| expiry.min(self.ping_at))
+            }
+        }
+    }
+
+    async fn wake(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if matches!(self.phase, Phase::New(init_by, _) if init_by <= now) {
+            return Err(Close::INIT_TIMEOUT.into());
+        }
+        self.check_expiry()?;
+        if self.ping_at > now {
+            return Ok(());
+        }
+        if self.silent >= SILENT_MOST {
+            tracing::debug!("a silent socket is dropped");
+            return Err(End::Gone);
+        }
+        self.silent += 1;
+        self.ping_at = now + self.limits.ping;
+        self.write(Message::Ping(Bytes::new())).await
+    }
+
+    fn check_expiry(&self) -> Result<(), End> {
+        match &self.phase {
+            Phase::Open(Session(Some(principal))) if principal.expires_at <= self.site.kernel.clock.now() => {
+                Err(Close::EXPIRED.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Acknowledges, if the token holds.
+    async fn open(&mut self, session: Result<Session>) -> Result<(), End> {
+        match session {
+            Ok(session) => self.phase = Phase::Open(session),
+            Err(error) => {
+                return Err(End::Close(match error.code() {
+                    Code::UNAUTHENTICATED | Code::FORBIDDEN => Close::FORBIDDEN,
+                    code => {
+                        tracing::warn!(error = error.for_operator(), "a socket's token could not be checked");
+                        let passing = matches!(code, Code::UNAVAILABLE | Code::OVERLOADED | Code::RATE_LIMITED);
+                        if passing { Close::TRY_LATER } else { Close::INTERNAL }
+                    }
+                }));
+            }
+        }
+        self.send(Ok(message::ACK)).await
+    }
+
+    async fn receive(&mut self, message: Message) -> Result<(), End> {
+        self.silent = 0;
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => return Err(Close::INVALID.into()),
+            // The library answers a ping by itself.
+            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Close(_) => return Err(End::Left),
+        };
+        match message::parse(&text).ok_or(Close::INVALID)? {
+            Incoming::Init(authorization) => self.init(authorization),
+            Incoming::Ping(payload) => self.send(message::pong(payload.as_ref())).await,
+            Incoming::Pong => Ok(()),
+            Incoming::Subscribe(id, params) => self.subscribe(id, *params).await,
+            Incoming::Complete(id) => {
+                self.operations.stop(&id);
+                Ok(())
+            }
+        }
+    }
+
+    /// Has the token looked at: the payload's, because browsers cannot set headers on a socket, or the handshake's.
+    fn init(&mut self, authorization: Option<Value>) -> Result<(), End> {
+        let Phase::New(_, handshake) = &mut self.phase else { return Err(Close::INIT_TWICE.into()) };
+        let token = authorization.map(|value| bearer(value.as_str())).or(handshake.take());
+        let site = self.site.clone();
+        let session = async move {
+            match token {
+                Some(Ok(token)) => site.session(Some(Ok(&token))).await,
+                Some(Err(error)) => site.session(Some(Err(error))).await,
+                None => site.session(None).await,
+            }
+        };
+        self.phase = Phase::Checking(session.boxed());
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, id: Box<str>, params: Params) -> Result<(), End> {
+        let Phase::Open(session) = &self.phase else { return Err(Close::UNAUTHORIZED.into()) };
+        self.check_expiry()?;
+        if self.operations.contains(&id) {
+            return Err(Close::taken(&id).into());
+        }
+        let admitted = if self.operations.len() < self.limits.operations {
+            self.site.admit(&params, session, Transport::Socket)
+        } else {
+            let most = self.limits.operations;
+            Err(refusal(Error::new(Code::RATE_LIMITED, format!("a socket has {most} operations at most at a time"))))
+        };
+        match admitted {
+            Ok(operation) => {
+                let lasting = operation.kind == OperationType::Mutation;
+                self.operations.start(id, execute(&self.site, operation), lasting);
+                Ok(())
+            }
+            Err(refused) => self.send(message::error(&id, &refused.errors)).await,
+        }
+    }
+
+    async fn send(&mut self, message: serde_json::Result<Utf8Bytes>) -> Result<(), End> {
+        match message {
+            Ok(text) => self.write(Message::Text(text)).await,
+            Err(error) => {
+                tracing::error!(%error, "a message could not be written");
+                Err(Close::INTERNAL.into())
+            }
+        }
+    }
+
+    /// Sends a frame to its last byte: what the client does not take is not piled up here.
+    async fn write(&mut self, message: Message) -> Result<(), End> {
+        let Self { site, socket, limits, operations, .. } = self;
+        tokio::select! {
+            biased;
+            sent = timeout(limits.write, socket.send(message)) => match sent {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) => Err(End::Gone),
+                Err(_) => {
+                    tracing::debug!("a socket that does not read is dropped");
+                    Err(End::Gone)
+                }
+            },
+            never = operations.go_on() => match never {},
+            () = site.kernel.shutdown.cancelled() => Err(End::Gone),
+        }
+    }
+}

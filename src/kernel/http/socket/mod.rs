@@ -1,0 +1,94 @@
+//! graphql-transport-ws, by its specification, in small buffers.
+//! Source: <https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>; where it is silent, the package decides.
+
+mod close;
+mod connection;
+mod message;
+mod operations;
+
+use std::time::Duration;
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{FromRequestParts as _, Request};
+use axum::response::{IntoResponse as _, Response};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, UPGRADE};
+
+use tracing::{Instrument as _, Span};
+
+use self::connection::Connection;
+use super::Site;
+use super::graphql::strip_bearer;
+use crate::kernel::config::Settings;
+use crate::kernel::error::{Code, Error, Result};
+
+/// The only protocol that is spoken.
+const PROTOCOL: &str = "graphql-transport-ws";
+/// Grows for a longer message.
+const READ_BUFFER: usize = 1_024;
+const MESSAGE_MOST: usize = 64 * 1024;
+
+/// The settings of every socket.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Until `connection_init`.
+    init: Duration,
+    /// Between two pings.
+    ping: Duration,
+    /// For one message.
+    write: Duration,
+    /// At a time.
+    operations: usize,
+}
+
+impl Limits {
+    fn of(settings: &Settings) -> Self {
+        let secs = |key| Duration::from_secs(settings.count(key).into());
+        Self {
+            init: secs("server.socket_init_secs"),
+            ping: secs("server.socket_ping_secs"),
+            write: secs("server.socket_write_secs"),
+            operations: settings.count("server.socket_operations") as usize,
+        }
+    }
+}
+
+/// Whether a request asks for a socket.
+pub(super) fn is_upgrade(request: &Request) -> bool {
+    request.headers().get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Upgrades to a socket. One that speaks another protocol is told so by its close code, which a browser's script can
+/// read; an HTTP status it cannot.
+pub(super) async fn upgrade(site: Site, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let token = handshake_token(&parts.headers);
+    let limits = Limits::of(&site.kernel.settings);
+    // A message is sent to its last byte before the next one is written: the write buffer holds one at most.
+    let span = Span::current();
+    upgrade
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(MESSAGE_MOST)
+        .max_frame_size(MESSAGE_MOST)
+        .protocols([PROTOCOL])
+        .on_upgrade(move |socket| {
+            // The shutdown waits until the peers know of it.
+            let tasks = site.kernel.tasks.clone();
+            tasks.track_future(Connection::new(site, socket, limits, token).run().instrument(span))
+        })
+}
+
+fn handshake_token(headers: &HeaderMap) -> Option<Result<String>> {
+    headers.get(AUTHORIZATION).map(|value| bearer(value.to_str().ok()))
+}
+
+/// The token in `Bearer …`.
+fn bearer(text: Option<&str>) -> Result<String> {
+    let token = text.and_then(strip_bearer);
+    token.map(str::to_owned).ok_or_else(|| Error::new(Code::UNAUTHENTICATED, "Authorization must be: Bearer TOKEN"))
+}

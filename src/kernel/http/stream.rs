@@ -1,0 +1,167 @@
+//! graphql-sse in its distinct connections mode: an event stream for each operation.
+//! Source: <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>.
+//!
+//! What is wrong with the HTTP request is answered in HTTP; what is wrong with the GraphQL document comes as an event,
+//! as the protocol demands: of a failed connection an `EventSource` learns nothing.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::time::Duration;
+
+use async_graphql::ServerError;
+use async_graphql::parser::types::OperationType;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest as _, Request, State};
+use axum::response::IntoResponse as _;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use super::answer::{MediaType, refuse, refuse_by_code};
+use super::execution::execute;
+use super::graphql::{bearer, check_type, incomplete, not_allowed};
+use super::{Site, body};
+use crate::kernel::auth::Session;
+use crate::kernel::clock::Clock;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::telemetry::Transport;
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, OPTIONS");
+const POST: HeaderValue = HeaderValue::from_static("POST");
+/// A comment: clients skip it. Some browsers take a stream for open only once something has come.
+const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+/// With an empty `data`, without which an `EventSource` passes over the event.
+const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata:\n\n");
+
+type Answer = axum::response::Response;
+
+/// Answers every method of `/graphql/stream`.
+pub(super) async fn answer(State(site): State<Site>, request: Request) -> Answer {
+    match *request.method() {
+        Method::GET | Method::POST => open(&site, request).await.unwrap_or_else(|refused| *refused),
+        Method::OPTIONS => (StatusCode::NO_CONTENT, [(ALLOW, METHODS)]).into_response(),
+        // PUT and DELETE are the protocol's single connection mode.
+        _ => not_allowed(
+            MediaType::Json,
+            METHODS,
+            "open a stream for each operation, with GET or POST: there is no other mode",
+        ),
+    }
+}
+
+/// The stream of an operation, or the refusal.
+async fn open(site: &Site, request: Request) -> Result<Answer, Box<Answer>> {
+    let boxed = |status, error| Box::new(refuse(MediaType::Json, status, error));
+    if !takes_events(request.headers()) {
+        let error = Error::invalid("answers are event streams: Accept: text/event-stream");
+        return Err(boxed(StatusCode::NOT_ACCEPTABLE, error));
+    }
+    let (parts, body) = request.into_parts();
+    let session = site.session(bearer(&parts.headers)).await;
+    let session = session.map_err(|error| Box::new(refuse_by_code(MediaType::Json, error)))?;
+    let reads_only = parts.method == Method::GET;
+    let params = if reads_only {
+        body::from_query(parts.uri.query().unwrap_or_default())
+    } else {
+        check_type(&parts.headers).map_err(|error| boxed(StatusCode::UNSUPPORTED_MEDIA_TYPE, error))?;
+        let bytes = Bytes::from_request(Request::from_parts(parts, body), &()).await;
+        body::parse_single(&bytes.map_err(|rejection| Box::new(incomplete(MediaType::Json, &rejection)))?)
+    };
+    let params = params.map_err(|error| boxed(StatusCode::BAD_REQUEST, error))?;
+    let answers = match site.admit(&params, &session, Transport::Sse) {
+        Ok(operation) if reads_only && operation.kind == OperationType::Mutation => {
+            let message = "GET is for queries and subscriptions: send a mutation with POST";
+            return Err(Box::new(not_allowed(MediaType::Json, POST, message)));
+        }
+        Ok(operation) => execute(site, operation).map(|answer| event(&answer)).boxed(),
+        Err(refused) => stream::iter([event(&Refused { errors: &refused.errors })]).boxed(),
+    };
+    let headers = [
+        (CONTENT_TYPE, EVENT_STREAM),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+        // nginx would hold events back.
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    Ok((headers, Body::from_stream(events(site, session, answers))).into_response())
+}
+
+/// What a refused operation is told.
+#[derive(Serialize)]
+struct Refused<'a> {
+    errors: &'a [ServerError],
+}
+
+/// An answer as a `next` event; nothing of one that cannot be written.
+fn event(answer: &impl Serialize) -> Option<Bytes> {
+    let mut bytes = b"event: next\ndata: ".to_vec();
+    match serde_json::to_writer(&mut bytes, answer) {
+        // JSON has its newlines escaped: it is one line.
+        Ok(()) => bytes.extend_from_slice(b"\n\n"),
+        Err(error) => {
+            tracing::error!(%error, "an event could not be written");
+            return None;
+        }
+    }
+    Some(bytes.into())
+}
+
+/// Where a stream is.
+enum Stage {
+    Opening,
+    Answering,
+    Ended,
+}
+
+/// All that is sent: a comment at once and after each silence, the answers, `complete`. A stream that ends with its
+/// token or with the server has no `complete`, so that the client comes back.
+fn events(
+    site: &Site,
+    session: Session,
+    answers: BoxStream<'static, Option<Bytes>>,
+) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
+    let silence = Duration::from_secs(site.kernel.settings.count("server.stream_ping_secs").into());
+    let (clock, shutdown) = (site.kernel.clock.clone(), site.kernel.shutdown.clone());
+    let state = (Stage::Opening, answers, session, site.kernel.metrics.event_stream_opened());
+    stream::unfold(state, move |(stage, mut answers, session, open)| {
+        let (clock, shutdown) = (clock.clone(), shutdown.clone());
+        async move {
+            let (sent, stage) = match stage {
+                Stage::Opening => (COMMENT, Stage::Answering),
+                Stage::Answering => tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => return None,
+                    () = until_expiry(&session, &*clock) => return None,
+                    answer = answers.next() => match answer {
+                        Some(answer) => (answer?, Stage::Answering),
+                        None => (COMPLETE, Stage::Ended),
+                    },
+                    () = tokio::time::sleep(silence) => (COMMENT, Stage::Answering),
+                },
+                Stage::Ended => return None,
+            };
+            Some((Ok(sent), (stage, answers, session, open)))
+        }
+    })
+}
+
+/// Ends when the session's token does.
+async fn until_expiry(session: &Session, clock: &dyn Clock) {
+    let Some(principal) = &session.0 else { return pending().await };
+    while let left @ 1.. = principal.expires_at.0.saturating_sub(clock.now().0) {
+        tokio::time::sleep(Duration::from_millis(left.unsigned_abs())).await;
+    }
+}
+
+fn takes_events(headers: &HeaderMap) -> bool {
+    let mut given = headers.get_all(ACCEPT).iter().peekable();
+    if given.peek().is_none() {
+        return true;
+    }
+    let ranges = given.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let essences = ranges.map(|range| range.split(';').next().unwrap_or_default().trim());
+    essences
+        .into_iter()
+        .any(|essence| ["text/event-stream", "text/*", "*/*"].iter().any(|taken| essence.eq_ignore_ascii_case(taken)))
+}

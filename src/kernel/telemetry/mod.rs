@@ -1,0 +1,27 @@
+//! What an operator sees of a server: metrics, logs, traces.
+//!
+//! Metrics belong to a server ([`Metrics`], one a [`super::context::Kernel`]); logs and traces belong to the process,
+//! because `tracing` has one subscriber a process.
+
+mod batches;
+mod database;
+mod families;
+mod json;
+mod labels;
+mod logs;
+mod metrics;
+mod otlp;
+mod process;
+mod spans;
+mod watch;
+
+pub use batches::BatchMetrics;
+pub use database::DbMetrics;
+pub use labels::{Label, Outcome, Transport};
+pub use logs::{start, stop};
+pub use metrics::{Held, Metrics, SocketHeld};
+/// What modules make their own metrics with: [`crate::kernel::module::Start::metrics`].
+pub use prometheus_client;
+pub(crate) use spans::request_span;
+pub(crate) use watch::count_statement;
+pub use watch::{Facts, Watch, current};

@@ -1,0 +1,127 @@
+//! THE LISTS of who may do what. A new line is a promise, a line that goes is a decision.
+
+/// What a caller gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gets {
+    Answer,
+    Code(&'static str),
+}
+
+pub(super) const YES: Gets = Gets::Answer;
+const WHO: Gets = Gets::Code("UNAUTHENTICATED");
+const NO: Gets = Gets::Code("FORBIDDEN");
+
+/// The callers of each line's columns, in order.
+pub(super) const COLUMNS: [&str; 6] = ["nobody", "USER", "TEACHER", "SERVICE", "OPERATOR", "ADMIN"];
+
+type Row = [Gets; 6];
+
+const ALL: Row = [YES; 6];
+const SIGNED_IN: Row = [WHO, YES, YES, YES, YES, YES];
+/// Services, operators, administrators.
+pub(super) const STAFF: Row = [WHO, NO, NO, YES, YES, YES];
+
+/// Root, field, a sample document, and what each caller gets. `A`, `V` and `U` stand for the ids of an artwork, a video
+/// and their author, who is none of the callers.
+pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
+    ("query", "me", "{ me { roles } }", ALL),
+    ("query", "node", "{ node(id: \"A\") { id } }", ALL),
+    ("query", "user", "{ user(id: \"U\") { id } }", ALL),
+    ("query", "artwork", "{ artwork(id: \"A\") { id } }", ALL),
+    ("query", "video", "{ video(id: \"V\") { id } }", ALL),
+    ("query", "contents", "{ contents(ids: [\"A\", \"V\"]) { id } }", ALL),
+    ("query", "artworks", "{ artworks(authorId: \"U\") { nodes { id } } }", ALL),
+    ("query", "videos", "{ videos(authorId: \"U\") { nodes { id } } }", ALL),
+    ("query", "hotRanking", "{ hotRanking { rank } }", ALL),
+    ("query", "hotnessSettings", "{ hotnessSettings { version } }", ALL),
+    ("mutation", "ensureUser", "mutation { ensureUser(subject: \"x\") { id } }", STAFF),
+    ("mutation", "publishArtwork", "mutation { publishArtwork(input: { title: \"x\" }) { created } }", SIGNED_IN),
+    ("mutation", "publishVideo", "mutation { publishVideo(input: { title: \"x\" }) { created } }", SIGNED_IN),
+    ("mutation", "like", "mutation { like(contentId: \"A\") { changed } }", SIGNED_IN),
+    ("mutation", "unlike", "mutation { unlike(contentId: \"A\") { changed } }", SIGNED_IN),
+    ("mutation", "favorite", "mutation { favorite(contentId: \"V\") { changed } }", SIGNED_IN),
+    ("mutation", "unfavorite", "mutation { unfavorite(contentId: \"V\") { changed } }", SIGNED_IN),
+    // Of another author; one's own is in OWN.
+    ("mutation", "unpublishContent", "mutation { unpublishContent(id: \"A\") { changed } }", STAFF),
+    ("mutation", "republishContent", "mutation { republishContent(id: \"A\") { changed } }", STAFF),
+    ("subscription", "hotnessChanged", "subscription { hotnessChanged { score } }", ALL),
+    ("subscription", "hotRankingChanged", "subscription { hotRankingChanged { kind } }", ALL),
+];
+
+/// Acts on another user's data: field, the argument that names the user (or, with a space in it, what else makes it
+/// another's), a sample document, and what each caller gets.
+pub(super) const OTHERS: &[(&str, &str, &str, Row)] = &[
+    ("like", "userId", "mutation { like(contentId: \"A\", userId: \"U\") { changed } }", STAFF),
+    ("unlike", "userId", "mutation { unlike(contentId: \"A\", userId: \"U\") { changed } }", STAFF),
+    ("favorite", "userId", "mutation { favorite(contentId: \"A\", userId: \"U\") { changed } }", STAFF),
+    ("unfavorite", "userId", "mutation { unfavorite(contentId: \"A\", userId: \"U\") { changed } }", STAFF),
+    (
+        "publishArtwork",
+        "input.authorId",
+        "mutation { publishArtwork(input: { title: \"x\", authorId: \"U\" }) { created } }",
+        STAFF,
+    ),
+    (
+        "publishVideo",
+        "input.authorId",
+        "mutation { publishVideo(input: { title: \"x\", authorId: \"U\" }) { created } }",
+        STAFF,
+    ),
+    // Not a user's data, but everybody's: the order of the ranking.
+    (
+        "publishArtwork",
+        "a baseWeight",
+        "mutation { publishArtwork(input: { title: \"x\", baseWeight: 1 }) { created } }",
+        STAFF,
+    ),
+    (
+        "publishVideo",
+        "a baseWeight",
+        "mutation { publishVideo(input: { title: \"x\", baseWeight: 1 }) { created } }",
+        STAFF,
+    ),
+    ("unpublishContent", "another author's content", "mutation { unpublishContent(id: \"V\") { changed } }", STAFF),
+    ("republishContent", "another author's content", "mutation { republishContent(id: \"V\") { changed } }", STAFF),
+    ("ensureUser", "subject", "mutation { ensureUser(subject: \"author\", name: \"N\") { id } }", STAFF),
+];
+
+/// Arguments that speak of a user and open nothing: what they lead to is everybody's to read, or the key of one's own.
+pub(super) const PUBLIC: &[&str] = &[
+    "user.id",
+    "artworks.authorId",
+    "videos.authorId",
+    "publishArtwork.input.clientKey",
+    "publishVideo.input.clientKey",
+];
+
+/// What a plain user may do to what is theirs, by name. `ME` stands for the user's id, `MINE` for a content of theirs.
+pub(super) const OWN: &[(&str, &str)] = &[
+    ("like", "mutation { like(contentId: \"A\", userId: \"ME\") { changed } }"),
+    ("unlike", "mutation { unlike(contentId: \"A\", userId: \"ME\") { changed } }"),
+    ("favorite", "mutation { favorite(contentId: \"A\", userId: \"ME\") { changed } }"),
+    ("unfavorite", "mutation { unfavorite(contentId: \"A\", userId: \"ME\") { changed } }"),
+    ("publishArtwork", "mutation { publishArtwork(input: { title: \"x\", authorId: \"ME\" }) { created } }"),
+    ("publishVideo", "mutation { publishVideo(input: { title: \"x\", authorId: \"ME\" }) { created } }"),
+    ("unpublishContent", "mutation { unpublishContent(id: \"MINE\") { changed } }"),
+    ("republishContent", "mutation { republishContent(id: \"MINE\") { changed } }"),
+];
+
+/// The fields of `me`, which is null without a token.
+pub(super) const VIEWER: &[(&str, &str)] = &[("user", "{ me { user { id } } }"), ("roles", "{ me { roles } }")];
+
+/// The kinds of `node(id:)`.
+pub(super) const NODES: &[(&str, &str, Row)] = &[
+    ("user", "{ node(id: \"U\") { id } }", ALL),
+    ("artwork", "{ node(id: \"A\") { id } }", ALL),
+    ("video", "{ node(id: \"V\") { id } }", ALL),
+];
+
+/// What is not GraphQL, and looks at no token: path, what it is, status of a GET.
+pub(super) const PATHS: &[(&str, &str, u16)] = &[
+    ("/", "the board", 200),
+    ("/graphiql", "GraphiQL", 200),
+    ("/healthz", "whether the process lives", 200),
+    ("/readyz", "whether the database answers", 200),
+    // A demo's alone: it hands out tokens.
+    ("/demo/session", "tokens of a demo: `tally demo` only", 404),
+];
