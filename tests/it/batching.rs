@@ -142,7 +142,8 @@ async fn a_culprit_fails_alone(backend: Backend) {
         }
     }
     assert_eq!(counted(&app, "failed"), 1, "one command failed for good");
-    assert!((1..=3).contains(&counted(&app, "halvings")), "of eight, three halvings find it at most");
+    // None, where the culprit came first: the first command of a group does not wait for others.
+    assert!(counted(&app, "halvings") <= 3, "of eight, three halvings find it at most");
     assert_eq!(counted(&app, "retries"), 0, "a fault that stays is not tried again");
     let remove = format!("DELETE FROM contents WHERE title = '{title}'");
     app.database.sql(&remove).await;

@@ -129,9 +129,16 @@ pub(super) fn write_batch(media: MediaType, outcomes: &[Outcome]) -> axum::respo
     respond(media, StatusCode::OK, &bodies)
 }
 
+/// Why a request was refused before there was a document to refuse; on its way out it is counted.
+#[derive(Clone, Copy)]
+pub(super) struct RefusedWith(pub(super) Code);
+
 /// The answer to a request of which nothing is executed, with a status of its own.
 pub(super) fn refuse(media: MediaType, status: StatusCode, error: Error) -> axum::response::Response {
-    respond(media, status, &Body::Refused { errors: &refusal(error).errors })
+    let code = error.code();
+    let mut response = respond(media, status, &Body::Refused { errors: &refusal(error).errors });
+    response.extensions_mut().insert(RefusedWith(code));
+    response
 }
 
 /// The same, with the status of the error's code.

@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue};
 use tokio::net::TcpListener;
 use tracing::Instrument as _;
 
+use super::answer::RefusedWith;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error, Result};
 
@@ -79,6 +80,9 @@ pub(super) async fn trace(State(kernel): State<Kernel>, request: Request, next: 
     let mut response = next.run(request).instrument(span.clone()).await;
     let took_ms = kernel.clock.now().0 - started.0;
     kernel.metrics.http_response(response.status().as_u16());
+    if let Some(RefusedWith(code)) = response.extensions().get() {
+        kernel.metrics.error(*code);
+    }
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), took_ms, "answered"));
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
