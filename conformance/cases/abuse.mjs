@@ -8,6 +8,7 @@
 import { gzipSync } from 'node:zlib';
 
 import { message } from '../lib/raw.mjs';
+import { RESPONSE_TYPE } from '../lib/server.mjs';
 
 const JSON_TYPE = 'application/json';
 const ask = (query, more) => JSON.stringify({ query, ...more });
@@ -24,7 +25,7 @@ function exploding(links) {
   return `{${spreads(0)}}${fragments.join('')}`;
 }
 
-function exploding_fields(links) {
+function explodingFields(links) {
   const fragments = Array.from(
     { length: links },
     (_, n) => `fragment F${n} on User{${n + 1 < links ? `...F${n + 1} ...F${n + 1}` : 'id name'}}`,
@@ -95,7 +96,7 @@ export const abuse = {
     },
     {
       name: '30 such fragments below a list',
-      query: exploding_fields(30),
+      query: explodingFields(30),
       refused: true,
       under: 2048,
     },
@@ -552,7 +553,7 @@ export const abuse = {
       raw: message(method, '/graphql', { 'content-type': JSON_TYPE }, ask('{__typename}')),
       refused: true,
     })),
-    { name: 'HEAD', raw: message('HEAD', '/graphql'), either: true, quiet: true },
+    { name: 'HEAD', raw: message('HEAD', '/graphql'), either: true, noBody: true },
     {
       name: 'OPTIONS',
       raw: message('OPTIONS', '/graphql', {
@@ -592,7 +593,11 @@ export const abuse = {
     },
     {
       name: 'CR and LF in the address',
-      raw: message('GET', '/graphql?query=%7B__typename%7D&operationName=A%0d%0aSet-Cookie:%20a=1'),
+      raw: message(
+        'GET',
+        '/graphql?query=%7B__typename%7D&operationName=A%0d%0aSet-Cookie:%20a=1',
+        { accept: RESPONSE_TYPE },
+      ),
       refused: true,
       noCookie: true,
     },

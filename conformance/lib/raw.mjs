@@ -47,8 +47,25 @@ function split(buffer) {
   return { status: Number(line.split(' ')[1]), headers, body: buffer.subarray(at + 4) };
 }
 
+/** The parts of a chunked body put together; null while the last is not there. */
+function joined(body) {
+  const parts = [];
+  for (let at = 0; ;) {
+    const end = body.indexOf('\r\n', at);
+    if (end < 0) return null;
+    const size = Number.parseInt(body.subarray(at, end).toString('latin1'), 16);
+    if (size === 0) return Buffer.concat(parts);
+    parts.push(body.subarray(end + 2, end + 2 + size));
+    at = end + 2 + size + 2;
+    if (at > body.length) return null;
+  }
+}
+
+const isChunked = (headers) => headers.get('transfer-encoding') === 'chunked';
+
 function complete(buffer) {
   const answer = split(buffer);
+  if (answer && isChunked(answer.headers)) return joined(answer.body) !== null;
   const length = answer?.headers.get('content-length');
   return length !== null && length !== undefined && answer.body.length >= Number(length);
 }
@@ -56,14 +73,16 @@ function complete(buffer) {
 function parsed(buffer, ms) {
   const answer = split(buffer);
   if (!answer) return { status: 0, headers: new Headers(), text: '', json: undefined, ms };
-  const text = answer.body.toString('utf8');
+  const body = isChunked(answer.headers) ? joined(answer.body) : answer.body;
+  const text = (body ?? answer.body).toString('utf8');
   let json;
   try {
     json = JSON.parse(text);
   } catch {
     // The status says enough.
   }
-  return { ...answer, text, json, ms };
+  const { status, headers } = answer;
+  return { status, headers, text, json, ms };
 }
 
 /** A request with a body, as text or bytes. */

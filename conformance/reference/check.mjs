@@ -1,4 +1,6 @@
-/** Runs the suites against the reference server: `npm run self-check`. */
+/**
+ * Runs the suites against the reference server: `npm run self-check`. Not those that are about tally's own robustness.
+ */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
