@@ -13,15 +13,18 @@ test:
 	@scripts/setup.sh test
 	scripts/postgres.sh cargo test --locked --workspace
 	scripts/pages.sh target/debug/tally
+	scripts/conformance.sh target/debug/tally
 
 lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-# Long random schedules; TALLY_TEST_SOAK multiplies their rounds.
+# Long random schedules; TALLY_TEST_SOAK multiplies their rounds, and the random requests.
 soak:
 	@scripts/setup.sh test
 	TALLY_TEST_SOAK=$${TALLY_TEST_SOAK:-20} scripts/postgres.sh cargo test --locked --test it -- chaos model hotness --nocapture
+	cargo build --locked --bin tally
+	SOAK=$${TALLY_TEST_SOAK:-20} scripts/conformance.sh target/debug/tally validation fuzz
 
 bench:
 	@scripts/setup.sh test

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use chrono::{DateTime, Utc};
 
 /// Milliseconds since 1970-01-01T00:00:00Z; may be negative.
@@ -30,6 +31,21 @@ impl Millis {
         } else {
             DateTime::<Utc>::MAX_UTC
         })
+    }
+}
+
+/// A moment as RFC 3339 text, in UTC when the server writes it: `2026-05-01T08:30:00.250+00:00`. Kept in milliseconds.
+#[Scalar(name = "DateTime", specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339")]
+impl ScalarType for Millis {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) => Ok(Self(text.parse::<DateTime<Utc>>()?.timestamp_millis())),
+            value => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.to_utc().to_rfc3339())
     }
 }
 

@@ -1,8 +1,10 @@
 //! Relay pages by keyset: `first`/`after`/`last`/`before`, cursors that nobody needs to take apart.
 //! Source: <https://relay.dev/graphql/connections.htm>.
 
-use async_graphql::connection::{Connection, CursorType, Edge};
-use async_graphql::{ObjectType, OutputType};
+use std::borrow::Cow;
+
+use async_graphql::connection::CursorType;
+use async_graphql::{Object, ObjectType, OutputType, SimpleObject, TypeName};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
@@ -108,24 +110,103 @@ impl Page {
         mut found: Vec<Row>,
         fields: Fields,
         edge: impl Fn(Row) -> (Cursor, Node),
-    ) -> Connection<Cursor, Node, Fields>
-    where
-        Node: OutputType,
-        Fields: ObjectType,
-    {
+    ) -> Connection<Node, Fields> {
         let more = found.len() > self.size;
         found.truncate(self.size);
         if self.backward {
             found.reverse();
         }
         let (previous, next) = if self.backward { (more, self.from.is_some()) } else { (self.from.is_some(), more) };
-        let mut connection = Connection::with_additional_fields(previous, next, fields);
-        connection.edges.extend(found.into_iter().map(|row| {
+        let edges = found.into_iter().map(|row| {
             let (cursor, node) = edge(row);
-            Edge::new(cursor, node)
-        }));
-        connection
+            Edge { cursor, node }
+        });
+        Connection { edges: edges.collect(), previous, next, fields }
     }
+}
+
+/// A page of a list. The library's own type would do, but for what it says of itself in every schema.
+pub struct Connection<Node, Fields> {
+    edges: Vec<Edge<Node>>,
+    previous: bool,
+    next: bool,
+    /// What the list has besides its page.
+    fields: Fields,
+}
+
+impl<Node: OutputType, Fields: Send + Sync> TypeName for Connection<Node, Fields> {
+    fn type_name() -> Cow<'static, str> {
+        format!("{}Connection", Node::type_name()).into()
+    }
+}
+
+/// A page of a list, as the Relay specification of connections has it.
+#[Object(name_type)]
+impl<Node: OutputType, Fields: ObjectType> Connection<Node, Fields> {
+    /// The items of the page in the order of the list, each with its cursor.
+    async fn edges(&self) -> &[Edge<Node>] {
+        &self.edges
+    }
+
+    /// The items of the page in the order of the list.
+    async fn nodes(&self) -> Vec<&Node> {
+        self.edges.iter().map(|edge| &edge.node).collect()
+    }
+
+    /// Whether the list goes on before and after the page, and from which cursor.
+    async fn page_info(&self) -> PageInfo {
+        PageInfo {
+            has_previous_page: self.previous,
+            has_next_page: self.next,
+            start_cursor: self.edges.first().map(|edge| edge.cursor.encode_cursor()),
+            end_cursor: self.edges.last().map(|edge| edge.cursor.encode_cursor()),
+        }
+    }
+
+    #[graphql(flatten)]
+    async fn fields(&self) -> &Fields {
+        &self.fields
+    }
+}
+
+/// An item and its place in the list.
+pub struct Edge<Node> {
+    cursor: Cursor,
+    node: Node,
+}
+
+impl<Node: OutputType> TypeName for Edge<Node> {
+    fn type_name() -> Cow<'static, str> {
+        format!("{}Edge", Node::type_name()).into()
+    }
+}
+
+/// An item of a page, and its place in the list.
+#[Object(name_type)]
+impl<Node: OutputType> Edge<Node> {
+    /// The place: what `after` and `before` of the same list in the same order take. Opaque, and good for as long as the
+    /// list keeps its order.
+    async fn cursor(&self) -> String {
+        self.cursor.encode_cursor()
+    }
+
+    /// The item.
+    async fn node(&self) -> &Node {
+        &self.node
+    }
+}
+
+/// Whether a list goes on before and after a page, and from where.
+#[derive(SimpleObject)]
+struct PageInfo {
+    /// Whether there are items before the page. Reading forward: whether `after` was given.
+    has_previous_page: bool,
+    /// Whether there are items after the page. Reading backward: whether `before` was given.
+    has_next_page: bool,
+    /// The first item's cursor, for `before`; null on an empty page.
+    start_cursor: Option<String>,
+    /// The last item's cursor, for `after`; null on an empty page.
+    end_cursor: Option<String>,
 }
 
 /// A number of items within bounds, for `first` and its like.

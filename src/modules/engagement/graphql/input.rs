@@ -11,17 +11,17 @@ use crate::modules::users::UserKind;
 pub struct PublishArtworkInput {
     /// What it is called, 1 to 200 characters.
     pub(super) title: String,
-    /// What it was made from, at most 10,000 characters; raises its quality.
+    /// The words that it was made from, at most 10,000 characters; raises its quality.
     pub(super) prompt: Option<String>,
-    /// What made it, at most 200 characters; raises its quality.
+    /// The model that made it, at most 200 characters; raises its quality.
     pub(super) model: Option<String>,
-    /// In pixels, 1 to 100,000; together with height. Megapixels, up to 2, are its quality.
+    /// Its width in pixels, 1 to 100,000; together with height. Megapixels, up to 2, are its quality.
     pub(super) width: Option<i64>,
-    /// In pixels, 1 to 100,000; together with width.
+    /// Its height in pixels, 1 to 100,000; together with width.
     pub(super) height: Option<i64>,
-    /// The picture: `https://…`, `http://…` or a path.
+    /// The picture itself: `https://…`, `http://…` or a path that begins with `/`, at most 2,000 characters.
     pub(super) image_url: Option<String>,
-    /// A picture for lists.
+    /// A picture for lists: `https://…`, `http://…` or a path that begins with `/`, at most 2,000 characters.
     pub(super) cover_url: Option<String>,
     /// The platform's own id, unique among all contents, at most 200 characters.
     pub(super) external_id: Option<String>,
@@ -42,11 +42,11 @@ pub struct PublishVideoInput {
     pub(super) title: String,
     /// The video platform's item id, at most 200 characters.
     pub(super) item_id: Option<String>,
-    /// How long it is, in milliseconds.
+    /// How long it is, in milliseconds, from 0.
     pub(super) duration_ms: Option<i64>,
-    /// The video: `https://…`, `http://…` or a path.
+    /// The video itself: `https://…`, `http://…` or a path that begins with `/`, at most 2,000 characters.
     pub(super) video_url: Option<String>,
-    /// A picture for lists.
+    /// A picture for lists: `https://…`, `http://…` or a path that begins with `/`, at most 2,000 characters.
     pub(super) cover_url: Option<String>,
     /// The platform's own id, unique among all contents, at most 200 characters.
     pub(super) external_id: Option<String>,

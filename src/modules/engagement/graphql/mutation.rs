@@ -55,7 +55,8 @@ pub struct EngagementMutation;
 
 #[Object]
 impl EngagementMutation {
-    /// Publishes an artwork. `CONFLICT` when its externalId is taken.
+    /// Publishes an artwork, for oneself; for services and operators, for others too. `CONFLICT` when its externalId is
+    /// taken, `INVALID_INPUT` for a field out of its bounds.
     async fn publish_artwork(
         &self,
         ctx: &Context<'_>,
@@ -82,7 +83,8 @@ impl EngagementMutation {
         Ok(PublishArtworkPayload { artwork: Artwork(outcome.content), created: outcome.created })
     }
 
-    /// Publishes a video. `CONFLICT` when its externalId is taken.
+    /// Publishes a video, for oneself; for services and operators, for others too. `CONFLICT` when its externalId is
+    /// taken, `INVALID_INPUT` for a field out of its bounds.
     async fn publish_video(
         &self,
         ctx: &Context<'_>,
@@ -126,7 +128,8 @@ impl EngagementMutation {
         set_status(ctx, id, Status::Published).await
     }
 
-    /// Likes a content. A repeat changes nothing, and says so. `CONFLICT` when it is not published.
+    /// Likes a content. A repeat changes nothing, and says so. `NOT_FOUND` when there is no such content, `CONFLICT` when
+    /// it is not published, `FORBIDDEN` for others without the role.
     async fn like(
         &self,
         ctx: &Context<'_>,
@@ -138,7 +141,8 @@ impl EngagementMutation {
         act(ctx, content_id, user_id, BehaviorKind::Like, true).await
     }
 
-    /// Takes a like back. A repeat changes nothing, and says so.
+    /// Takes a like back, of an unpublished content too. A repeat changes nothing, and says so. `NOT_FOUND` when there is
+    /// no such content.
     async fn unlike(
         &self,
         ctx: &Context<'_>,
@@ -150,7 +154,8 @@ impl EngagementMutation {
         act(ctx, content_id, user_id, BehaviorKind::Like, false).await
     }
 
-    /// Makes a content a favorite. A repeat changes nothing, and says so. `CONFLICT` when it is not published.
+    /// Makes a content a favorite. A repeat changes nothing, and says so. `NOT_FOUND` when there is no such content,
+    /// `CONFLICT` when it is not published, `FORBIDDEN` for others without the role.
     async fn favorite(
         &self,
         ctx: &Context<'_>,
@@ -162,7 +167,8 @@ impl EngagementMutation {
         act(ctx, content_id, user_id, BehaviorKind::Favorite, true).await
     }
 
-    /// Takes a favorite back. A repeat changes nothing, and says so.
+    /// Takes a favorite back, of an unpublished content too. A repeat changes nothing, and says so. `NOT_FOUND` when there
+    /// is no such content.
     async fn unfavorite(
         &self,
         ctx: &Context<'_>,

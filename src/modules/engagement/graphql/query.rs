@@ -1,6 +1,5 @@
 //! Root queries.
 
-use async_graphql::connection::Connection;
 use async_graphql::{Context, Enum, Object};
 use uuid::Uuid;
 
@@ -11,7 +10,7 @@ use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::Id;
-use crate::kernel::page::{Cursor, Page, checked_size};
+use crate::kernel::page::{Connection, Cursor, Page, checked_size};
 use crate::modules::engagement::EngagementFacade;
 use crate::modules::engagement::content::{ContentRecord, Kind};
 use crate::modules::engagement::hotness::{Level, NEW_FOR};
@@ -98,7 +97,7 @@ impl List {
         self,
         ctx: &Context<'_>,
         node: fn(ContentRecord) -> Node,
-    ) -> Result<Connection<Cursor, Node, ContentTotal>> {
+    ) -> Result<Connection<Node, ContentTotal>> {
         let engagement = ctx.facade::<EngagementFacade>()?;
         let order = self.order as u8;
         let page = Page::new(order, self.first, self.after.as_deref(), self.last, self.before.as_deref())?;
@@ -133,7 +132,7 @@ pub struct EngagementQuery;
 
 #[Object]
 impl EngagementQuery {
-    /// An artwork by id; null where there is none.
+    /// An artwork by id, an unpublished one too; null where there is none.
     async fn artwork(
         &self,
         ctx: &Context<'_>,
@@ -142,7 +141,7 @@ impl EngagementQuery {
         Ok(find(ctx, Kind::Artwork, id.uuid()).await?.map(Artwork))
     }
 
-    /// A video by id; null where there is none.
+    /// A video by id, an unpublished one too; null where there is none.
     async fn video(
         &self,
         ctx: &Context<'_>,
@@ -152,6 +151,7 @@ impl EngagementQuery {
     }
 
     /// Contents by their ids or by the platform's own, in the order asked for; null where there is none.
+    /// `INVALID_INPUT` unless one of both is given.
     async fn contents(
         &self,
         ctx: &Context<'_>,
@@ -189,40 +189,42 @@ impl EngagementQuery {
         }
     }
 
-    /// Published artworks.
+    /// Published artworks, a page at a time; 20 unless `first` or `last` says otherwise, never both.
     #[expect(clippy::too_many_arguments, reason = "the arguments of a Relay connection, and its filters")]
     async fn artworks(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "How many from the beginning, 0 to 100; 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only what comes after this cursor of the same order.")] after: Option<String>,
         #[graphql(desc = "How many from the end, 0 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only what comes before this cursor of the same order.")] before: Option<String>,
         #[graphql(desc = "Only this author's.")] author_id: Option<Id<UserKind>>,
         #[graphql(desc = "Only those that have this level now.")] level: Option<Level>,
         #[graphql(desc = "Only those published so recently.", default_with = "TimeWindow::All")]
         published_within: TimeWindow,
-        #[graphql(desc = "The order.", default_with = "Order::Newest")] order_by: Order,
-    ) -> Result<Connection<Cursor, Artwork, ContentTotal>> {
+        #[graphql(desc = "The order; cursors of one are refused by the others.", default_with = "Order::Newest")]
+        order_by: Order,
+    ) -> Result<Connection<Artwork, ContentTotal>> {
         let (kind, author, window, order) = (Kind::Artwork, author_id, published_within, order_by);
         List { kind, first, after, last, before, author, level, window, order }.connection(ctx, Artwork).await
     }
 
-    /// Published videos.
+    /// Published videos, a page at a time; 20 unless `first` or `last` says otherwise, never both.
     #[expect(clippy::too_many_arguments, reason = "the arguments of a Relay connection, and its filters")]
     async fn videos(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "How many from the beginning, 0 to 100; 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only what comes after this cursor of the same order.")] after: Option<String>,
         #[graphql(desc = "How many from the end, 0 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only what comes before this cursor of the same order.")] before: Option<String>,
         #[graphql(desc = "Only this author's.")] author_id: Option<Id<UserKind>>,
         #[graphql(desc = "Only those that have this level now.")] level: Option<Level>,
         #[graphql(desc = "Only those published so recently.", default_with = "TimeWindow::All")]
         published_within: TimeWindow,
-        #[graphql(desc = "The order.", default_with = "Order::Newest")] order_by: Order,
-    ) -> Result<Connection<Cursor, Video, ContentTotal>> {
+        #[graphql(desc = "The order; cursors of one are refused by the others.", default_with = "Order::Newest")]
+        order_by: Order,
+    ) -> Result<Connection<Video, ContentTotal>> {
         let (kind, author, window, order) = (Kind::Video, author_id, published_within, order_by);
         List { kind, first, after, last, before, author, level, window, order }.connection(ctx, Video).await
     }

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use async_graphql::{Context, SimpleObject, Subscription};
-use chrono::{DateTime, Utc};
 use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::ids::ContentId;
 use super::query::entries;
 use super::types::{Content, RankingEntry};
+use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::page::checked_size;
@@ -47,7 +47,7 @@ pub struct RankingUpdate {
     /// Best first.
     entries: Vec<RankingEntry>,
     /// When this state was read.
-    changed_at: DateTime<Utc>,
+    changed_at: Millis,
 }
 
 /// What one listener of `hotnessChanged` hears of.
@@ -80,7 +80,8 @@ pub struct EngagementSubscription;
 
 #[Subscription]
 impl EngagementSubscription {
-    /// Hears when hotness changes; of several changes of a content within an interval, the newest state.
+    /// Hears when hotness changes; of several changes of a content within an interval, the newest state. Ends with
+    /// `OVERLOADED` for a listener that falls 64 intervals behind: subscribe again.
     async fn hotness_changed<'a>(
         &self,
         ctx: &Context<'a>,
@@ -159,5 +160,5 @@ fn change(engagement: &EngagementFacade, watch: &Watch, event: &HotnessEvent) ->
 
 async fn update(engagement: &EngagementFacade, kind: Option<Kind>, size: usize) -> Result<RankingUpdate> {
     let ranking = engagement.ranking(kind.map(Kind::number), None, size).await?;
-    Ok(RankingUpdate { kind, entries: entries(engagement, ranking), changed_at: engagement.now().to_utc() })
+    Ok(RankingUpdate { kind, entries: entries(engagement, ranking), changed_at: engagement.now() })
 }

@@ -1,10 +1,10 @@
 //! Types.
 
 use async_graphql::{Context, Enum, Interface, Object, SimpleObject};
-use chrono::{DateTime, Utc};
 
 use super::ids::{ArtworkKind, VideoKind};
 use crate::kernel::auth::Session;
+use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::Id;
@@ -26,21 +26,42 @@ pub struct Video(pub(crate) ContentRecord);
 #[derive(Interface)]
 #[expect(clippy::duplicated_attributes, reason = "one `field(…)` each, alike but for their names")]
 #[graphql(
-    field(name = "id", ty = "Result<async_graphql::ID>", method = "id_text", desc = "`artwork_…` or `video_…`"),
-    field(name = "external_id", ty = "Option<&str>", desc = "The platform's own id, if it gave one."),
-    field(name = "title", ty = "&str", desc = "What it is called."),
+    field(
+        name = "id",
+        ty = "Result<async_graphql::ID>",
+        method = "id_text",
+        desc = "`artwork_…` or `video_…`; never changes."
+    ),
+    field(
+        name = "external_id",
+        ty = "Option<&str>",
+        desc = "The platform's own id, unique among all contents; null when it gave none."
+    ),
+    field(name = "title", ty = "&str", desc = "What it is called, 1 to 200 characters."),
     field(name = "author", ty = "Option<Result<User>>", desc = "Whose it is; null once that user is gone."),
-    field(name = "cover_url", ty = "Option<&str>", desc = "A picture of it."),
+    field(
+        name = "cover_url",
+        ty = "Option<&str>",
+        desc = "A picture of it for lists: `https://…`, `http://…` or a path of the platform."
+    ),
     field(name = "status", ty = "Status", desc = "Whether lists and rankings show it."),
-    field(name = "published_at", ty = "DateTime<Utc>", desc = "When it was published first."),
-    field(name = "like_count", ty = "i64", desc = "Likes that hold."),
-    field(name = "favorite_count", ty = "i64", desc = "Favorites that hold."),
-    field(name = "comment_count", ty = "i64", desc = "Comments that hold."),
-    field(name = "share_count", ty = "i64", desc = "Shares."),
-    field(name = "view_count", ty = "i64", desc = "Views."),
+    field(name = "published_at", ty = "Millis", desc = "When it was published first."),
+    field(name = "like_count", ty = "i64", desc = "Users who like it now."),
+    field(name = "favorite_count", ty = "i64", desc = "Users who have it as a favorite now."),
+    field(name = "comment_count", ty = "i64", desc = "Comments on it that were not deleted."),
+    field(name = "share_count", ty = "i64", desc = "How often it was shared."),
+    field(name = "view_count", ty = "i64", desc = "How often it was viewed."),
     field(name = "hotness", ty = "Hotness", desc = "How hot it is now."),
-    field(name = "viewer_has_liked", ty = "Result<bool>", desc = "Whether the token's user likes it."),
-    field(name = "viewer_has_favorited", ty = "Result<bool>", desc = "Whether the token's user has it as a favorite.")
+    field(
+        name = "viewer_has_liked",
+        ty = "Result<bool>",
+        desc = "Whether the token's user likes it; false without a token."
+    ),
+    field(
+        name = "viewer_has_favorited",
+        ty = "Result<bool>",
+        desc = "Whether the token's user has it as a favorite; false without a token."
+    )
 )]
 pub enum Content {
     /// A picture.
@@ -60,7 +81,7 @@ impl From<ContentRecord> for Content {
 
 /// A content type: the fields of all contents, and those of its own kind.
 macro_rules! content_object {
-    ($type:ident, $id:ty, { $($own:tt)* }) => {
+    ($about:literal, $type:ident, $id:ty, $own_id:literal, { $($own:tt)* }) => {
         impl $type {
             /// For the interface, whose members have ids of different Rust types.
             async fn id_text(&self, _: &Context<'_>) -> Result<async_graphql::ID> {
@@ -68,19 +89,20 @@ macro_rules! content_object {
             }
         }
 
+        #[doc = $about]
         #[Object]
         impl $type {
-            /// Its id.
+            #[doc = $own_id]
             async fn id(&self) -> Id<$id> {
                 Id::new(self.0.info.id)
             }
 
-            /// The platform's own id, if it gave one.
+            /// The platform's own id, unique among all contents; null when it gave none.
             async fn external_id(&self) -> Option<&str> {
                 self.0.info.external_id.as_deref()
             }
 
-            /// What it is called.
+            /// What it is called, 1 to 200 characters.
             async fn title(&self) -> &str {
                 &self.0.info.title
             }
@@ -90,7 +112,7 @@ macro_rules! content_object {
                 User::find(ctx, self.0.info.author_id).await.transpose()
             }
 
-            /// A picture of it.
+            /// A picture of it for lists: `https://…`, `http://…` or a path of the platform.
             async fn cover_url(&self) -> Option<&str> {
                 self.0.info.cover_url.as_deref()
             }
@@ -101,31 +123,31 @@ macro_rules! content_object {
             }
 
             /// When it was published first.
-            async fn published_at(&self) -> DateTime<Utc> {
-                self.0.info.published_at.to_utc()
+            async fn published_at(&self) -> Millis {
+                self.0.info.published_at
             }
 
-            /// Likes that hold.
+            /// Users who like it now.
             async fn like_count(&self) -> i64 {
                 self.0.figures.like_count
             }
 
-            /// Favorites that hold.
+            /// Users who have it as a favorite now.
             async fn favorite_count(&self) -> i64 {
                 self.0.figures.favorite_count
             }
 
-            /// Comments that hold.
+            /// Comments on it that were not deleted.
             async fn comment_count(&self) -> i64 {
                 self.0.figures.comment_count
             }
 
-            /// Shares.
+            /// How often it was shared.
             async fn share_count(&self) -> i64 {
                 self.0.figures.share_count
             }
 
-            /// Views.
+            /// How often it was viewed.
             async fn view_count(&self) -> i64 {
                 self.0.figures.view_count
             }
@@ -150,8 +172,8 @@ macro_rules! content_object {
     };
 }
 
-content_object!(Artwork, ArtworkKind, {
-    /// What it was made from.
+content_object!("A picture that was published.", Artwork, ArtworkKind, "`artwork_…`; never changes.", {
+    /// The words that it was made from; null when the publisher gave none.
     async fn prompt(&self) -> Option<&str> {
         match &self.0.info.detail {
             Detail::Artwork { prompt, .. } => prompt.as_deref(),
@@ -159,7 +181,7 @@ content_object!(Artwork, ArtworkKind, {
         }
     }
 
-    /// What made it.
+    /// The model that made it; null when the publisher gave none.
     async fn model(&self) -> Option<&str> {
         match &self.0.info.detail {
             Detail::Artwork { model, .. } => model.as_deref(),
@@ -167,7 +189,7 @@ content_object!(Artwork, ArtworkKind, {
         }
     }
 
-    /// In pixels.
+    /// Its width in pixels; null, as is its height, when the publisher gave none.
     async fn width(&self) -> Option<i64> {
         match &self.0.info.detail {
             Detail::Artwork { width, .. } => *width,
@@ -175,7 +197,7 @@ content_object!(Artwork, ArtworkKind, {
         }
     }
 
-    /// In pixels.
+    /// Its height in pixels; null, as is its width, when the publisher gave none.
     async fn height(&self) -> Option<i64> {
         match &self.0.info.detail {
             Detail::Artwork { height, .. } => *height,
@@ -183,7 +205,7 @@ content_object!(Artwork, ArtworkKind, {
         }
     }
 
-    /// The picture.
+    /// The picture itself: `https://…`, `http://…` or a path of the platform.
     async fn image_url(&self) -> Option<&str> {
         match &self.0.info.detail {
             Detail::Artwork { image_url, .. } => image_url.as_deref(),
@@ -191,14 +213,14 @@ content_object!(Artwork, ArtworkKind, {
         }
     }
 
-    /// What it was made of: a generation's id, or what else the publisher said.
+    /// What it was made of, opaque to tally: a generation's id, or what else the publisher said.
     async fn source(&self) -> Option<&str> {
         self.0.info.source.as_deref()
     }
 });
 
-content_object!(Video, VideoKind, {
-    /// The video platform's item id.
+content_object!("A video that was published.", Video, VideoKind, "`video_…`; never changes.", {
+    /// The video platform's item id; null when the publisher gave none.
     async fn item_id(&self) -> Option<&str> {
         match &self.0.info.detail {
             Detail::Video { item_id, .. } => item_id.as_deref(),
@@ -206,7 +228,7 @@ content_object!(Video, VideoKind, {
         }
     }
 
-    /// How long it is, in milliseconds.
+    /// How long it is, in milliseconds; null when the publisher gave none.
     async fn duration_ms(&self) -> Option<i64> {
         match &self.0.info.detail {
             Detail::Video { duration_ms, .. } => *duration_ms,
@@ -214,7 +236,7 @@ content_object!(Video, VideoKind, {
         }
     }
 
-    /// The video.
+    /// The video itself: `https://…`, `http://…` or a path of the platform.
     async fn video_url(&self) -> Option<&str> {
         match &self.0.info.detail {
             Detail::Video { video_url, .. } => video_url.as_deref(),
@@ -239,7 +261,8 @@ pub struct Hotness(ContentRecord);
 /// How hot a content is. Score and level are derived when they are read: they are right at any moment.
 #[Object]
 impl Hotness {
-    /// The points of all interactions, each halved once a half-life, times the quality of the content.
+    /// The points of all interactions, each halved once a half-life, times the quality of the content; not negative.
+    /// `hotnessSettings` has points and half-life.
     async fn score(&self, ctx: &Context<'_>) -> Result<f64> {
         let engagement = ctx.facade::<EngagementFacade>()?;
         Ok(engagement.hotness().heat.score(self.0.figures.heat, engagement.now()))
@@ -259,20 +282,21 @@ impl Hotness {
     }
 
     /// When an interaction last changed it.
-    async fn updated_at(&self) -> DateTime<Utc> {
-        self.0.figures.last_hot_update.to_utc()
+    async fn updated_at(&self) -> Millis {
+        self.0.figures.last_hot_update
     }
 
     /// When the level changes next if nobody interacts; null when it does not.
-    async fn level_changes_at(&self, ctx: &Context<'_>) -> Option<Result<DateTime<Utc>>> {
+    async fn level_changes_at(&self, ctx: &Context<'_>) -> Option<Result<Millis>> {
         let (heat, published_at) = (self.0.figures.heat, self.0.info.published_at);
         let next = ctx
             .facade::<EngagementFacade>()
             .map(|engagement| engagement.hotness().next_change(heat, published_at, engagement.now()));
-        next.transpose().map(|at| Ok(at?.to_utc()))
+        next.transpose()
     }
 
-    /// The newest recorded scores, oldest first: one a change of level, and one an interval.
+    /// The newest recorded scores, oldest first: one a change of level, and one an interval of
+    /// `engagement.history_interval_secs`.
     async fn history(
         &self,
         ctx: &Context<'_>,
@@ -287,7 +311,7 @@ impl Hotness {
         let entries = rows.iter().flat_map(|rows| rows.iter()).map(|row| HotHistoryEntry {
             score: row.hot_score,
             level: Level::from_number(row.hot_level).unwrap_or(Level::Cold),
-            calculated_at: row.calculated_at.to_utc(),
+            calculated_at: row.calculated_at,
             calculation_method: CalculationMethod::from_number(row.calculation_method),
         });
         Ok(entries.collect())
@@ -328,8 +352,8 @@ pub struct HotHistoryEntry {
     score: f64,
     /// The level at that moment.
     level: Level,
-    /// The moment.
-    calculated_at: DateTime<Utc>,
+    /// The moment that it was recorded.
+    calculated_at: Millis,
     /// How the record came to be.
     calculation_method: CalculationMethod,
 }
@@ -337,9 +361,9 @@ pub struct HotHistoryEntry {
 /// A place in a ranking.
 #[derive(SimpleObject)]
 pub struct RankingEntry {
-    /// From 1.
+    /// The place, from 1; no two have the same.
     pub(super) rank: i32,
-    /// Who is there.
+    /// The content that has this place.
     pub(super) content: Content,
     /// Its score now.
     pub(super) score: f64,
