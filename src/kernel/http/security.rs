@@ -42,13 +42,16 @@ pub(super) fn refuse(status: StatusCode, error: Error) -> Response {
 /// An error of the API in the form of the API: clients read `errors`, whoever found the fault. Other headers stay.
 pub(super) fn as_graphql(response: Response) -> Response {
     let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
     let is_json = response
         .headers()
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
         .is_some_and(|essence| essence.trim_end().ends_with("json"));
-    if is_json || !(status.is_client_error() || status.is_server_error()) {
+    if is_json {
         return response;
     }
     let (code, what) = match status {
