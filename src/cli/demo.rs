@@ -10,6 +10,7 @@ use crate::kernel::auth::Role;
 use crate::kernel::clock::{Clock, SystemClock};
 use crate::kernel::config::Source;
 use crate::kernel::error::Result;
+use crate::kernel::http::raise_open_files;
 use crate::kernel::id::Ids;
 use crate::server::Server;
 
@@ -36,6 +37,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run<A: App>(options: Options) -> Result<u8> {
+    raise_open_files();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids = Arc::new(Ids::new(Arc::clone(&clock)));
     let given = settings::<A>(&[])?;

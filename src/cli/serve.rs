@@ -6,12 +6,14 @@ use super::{OK, say, settings, stop_signal};
 use crate::app::App;
 use crate::kernel::clock::{Clock, SystemClock};
 use crate::kernel::error::Result;
+use crate::kernel::http::raise_open_files;
 use crate::kernel::id::Ids;
 use crate::server::Server;
 
 pub(super) async fn run<A: App>(listen: Option<String>) -> Result<u8> {
     let flags: Vec<_> = listen.map(|address| ("server.listen", address)).into_iter().collect();
     let settings = settings::<A>(&flags)?;
+    raise_open_files();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids = Arc::new(Ids::new(Arc::clone(&clock)));
     let server = Server::start::<A>(settings, clock, ids).await?;

@@ -135,6 +135,10 @@ async fn what_validation_by_the_library_let_pass_is_refused() {
         "{ hotRanking(first: 4294967296) { rank } }",
         "{ hotRanking(first: 1.5) { rank } }",
         "{ artwork(id: \"x\") }",
+        "{ hotRanking(kind: null null) { rank } }",
+        "query ($a: ID) { contents(ids: [$a]) { id } }",
+        "query ($a: ID) { ...f } fragment f on Query { contents(ids: [$a]) { id } }",
+        "mutation ($t: String) { publishArtwork(input: { title: $t }) { created } }",
         "{ hotRanking { rank rank: score } }",
         "subscription { a: hotRankingChanged { kind } b: hotRankingChanged { kind } }",
         "subscription { __typename }",
@@ -154,6 +158,17 @@ async fn what_validation_by_the_library_let_pass_is_refused() {
         assert!(errors.iter().all(|error| error["extensions"]["code"] == "INVALID_INPUT"), "{document}: {errors:#?}");
     }
     assert_eq!(titles(&author).await, json!([]));
+    for document in [
+        "query { __typename } query b { __typename }",
+        "query,{ query: __typename,, }",
+        "{ node(id: \"\"\"artwork_\n01\"\"\") { id } } # x",
+        "{ node(id: \"\\u00e9 \\n \\\" \") { id } }",
+        "query q ($a: ID! = \"x\", $b: [ID!] = []) @skip(if: false) { a: node(id: $a) { id } contents(ids: $b) { id } }",
+    ] {
+        let answer = author.run(document, Value::Null).await;
+        let shown = answer.body.to_string();
+        assert!(!shown.contains("syntax error: unexpected"), "{document}: {shown}");
+    }
     app.finish().await;
 }
 

@@ -98,7 +98,7 @@ pub const SETTINGS: &[Setting] = &[
         "server.connections_per_client",
         Some("1000"),
         Form::Count(1, 1_000_000),
-        "open connections of one address (IPv6: one /64) at most; those of trusted proxies are not counted",
+        "open connections of one address (IPv6: one /64) at most; those of trusted proxies are not counted, and none in development unless this is set",
     ),
     Setting::new(
         "server.first_byte_secs",
@@ -267,13 +267,13 @@ pub const SETTINGS: &[Setting] = &[
         "limits.rate_anonymous",
         Some("50"),
         Form::Count(0, 1_000_000),
-        "operations a second of one address without a token, and failed sign-ins of it; 0 is no limit",
+        "operations a second of one address without a token, and failed sign-ins of it; 0 is no limit, and so is development unless this is set",
     ),
     Setting::new(
         "limits.rate_user",
         Some("100"),
         Form::Count(0, 1_000_000),
-        "operations a second of one subject; 0 is no limit",
+        "operations a second of one subject; likewise",
     ),
     Setting::new(
         "limits.rate_service",

@@ -12,6 +12,7 @@ mod limits;
 mod persisted;
 mod rules;
 mod shape;
+mod syntax;
 mod values;
 mod variables;
 
@@ -185,6 +186,7 @@ impl Gate {
             Parser::new().token_limit(self.limits.tokens as usize).recursion_limit(self.limits.nesting() as usize);
         // After the first error of its syntax a parser guesses.
         let ast = parser.parse_ast(text, "document").map_err(|broken| Refused::listed("syntax", &broken.errors, 1))?;
+        syntax::check(text, &ast).map_err(|error| Refused::placed("syntax", error))?;
         shape::check(&ast, &self.limits).map_err(|error| Refused::of("limits", error))?;
         // In two steps: a field that does not exist would else be told again as a selection that is empty.
         let built = ast
@@ -192,7 +194,7 @@ impl Gate {
             .map_err(|wrong| Refused::listed("validation", &wrong.errors, ERRORS_MOST))?;
         let valid =
             built.validate(&self.schema).map_err(|wrong| Refused::listed("validation", &wrong.errors, ERRORS_MOST))?;
-        rules::check(&ast).map_err(|error| Refused::placed("validation", error))?;
+        rules::check(&self.schema, &valid).map_err(|error| Refused::placed("validation", *error))?;
         for operation in valid.operations.iter() {
             introspection::check_max_depth(&valid, operation)
                 .map_err(|error| Refused::of("limits", Error::new(Code::TOO_COMPLEX, error.message().to_string())))?;

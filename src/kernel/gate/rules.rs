@@ -1,83 +1,140 @@
-//! Rules of the specification that apollo-compiler does not check.
+//! Rules of the specification that apollo-compiler does not check: what stands inside lists and objects.
 
 use std::collections::HashSet;
 
-use apollo_compiler::Node;
-use apollo_compiler::ast::{Argument, Definition, DirectiveList, Document, Selection, Value};
+use apollo_compiler::ast::{Type, Value, VariableDefinition};
+use apollo_compiler::executable::{Argument, DirectiveList, Operation, Selection, SelectionSet};
+use apollo_compiler::schema::{ExtendedType, InputValueDefinition};
+use apollo_compiler::validation::Valid;
+use apollo_compiler::{ExecutableDocument, Name, Node, Schema};
 use async_graphql::ServerError;
 
 use super::{located, place};
 use crate::kernel::error::Error;
 
+type Checked = Result<(), Box<ServerError>>;
+
 /// Checks what validation left out.
 ///
 /// # Errors
-/// [`crate::kernel::error::Code::INVALID_INPUT`] of the first breach: an input object that has a field twice (5.6.3).
-pub(super) fn check(document: &Document) -> Result<(), ServerError> {
-    let rules = Rules { document };
-    for definition in &document.definitions {
-        match definition {
-            Definition::OperationDefinition(operation) => {
-                rules.directives(&operation.directives)?;
-                for variable in &operation.variables {
-                    variable.default_value.iter().try_for_each(|value| rules.value(value))?;
-                    rules.directives(&variable.directives)?;
-                }
-                rules.selections(&operation.selection_set)?;
+/// [`crate::kernel::error::Code::INVALID_INPUT`] of the first breach: an input object that has a field twice (5.6.3), a
+/// variable of a type that its place does not allow (5.8.5).
+pub(super) fn check(schema: &Schema, document: &Valid<ExecutableDocument>) -> Checked {
+    for operation in document.operations.iter() {
+        let mut rules = Rules { schema, document, operation, seen: HashSet::new() };
+        for variable in &operation.variables {
+            if let Some(value) = &variable.default_value {
+                rules.value(value, &variable.ty, false)?;
             }
-            Definition::FragmentDefinition(fragment) => {
-                rules.directives(&fragment.directives)?;
-                rules.selections(&fragment.selection_set)?;
-            }
-            _ => {}
+            rules.directives(&variable.directives)?;
         }
+        rules.directives(&operation.directives)?;
+        rules.selections(&operation.selection_set)?;
     }
     Ok(())
 }
 
+/// One operation and what it spreads: its variables are those of its fragments.
 struct Rules<'a> {
-    document: &'a Document,
+    schema: &'a Schema,
+    document: &'a ExecutableDocument,
+    operation: &'a Operation,
+    seen: HashSet<&'a Name>,
 }
 
-impl Rules<'_> {
-    fn selections(&self, selections: &[Selection]) -> Result<(), ServerError> {
-        selections.iter().try_for_each(|selection| match selection {
-            Selection::Field(field) => {
-                self.arguments(&field.arguments)?;
-                self.directives(&field.directives)?;
-                self.selections(&field.selection_set)
+impl<'a> Rules<'a> {
+    fn selections(&mut self, set: &'a SelectionSet) -> Checked {
+        for selection in &set.selections {
+            match selection {
+                Selection::Field(field) => {
+                    self.arguments(&field.arguments, &field.definition.arguments)?;
+                    self.directives(&field.directives)?;
+                    self.selections(&field.selection_set)?;
+                }
+                Selection::InlineFragment(inline) => {
+                    self.directives(&inline.directives)?;
+                    self.selections(&inline.selection_set)?;
+                }
+                Selection::FragmentSpread(spread) => {
+                    self.directives(&spread.directives)?;
+                    if self.seen.insert(&spread.fragment_name)
+                        && let Some(fragment) = self.document.fragments.get(&spread.fragment_name)
+                    {
+                        self.directives(&fragment.directives)?;
+                        self.selections(&fragment.selection_set)?;
+                    }
+                }
             }
-            Selection::FragmentSpread(spread) => self.directives(&spread.directives),
-            Selection::InlineFragment(inline) => {
-                self.directives(&inline.directives)?;
-                self.selections(&inline.selection_set)
+        }
+        Ok(())
+    }
+
+    fn directives(&self, directives: &DirectiveList) -> Checked {
+        directives.iter().try_for_each(|directive| {
+            let definition = self.schema.directive_definitions.get(&directive.name);
+            self.arguments(&directive.arguments, definition.map_or(&[], |definition| &definition.arguments))
+        })
+    }
+
+    fn arguments(&self, given: &[Node<Argument>], definitions: &[Node<InputValueDefinition>]) -> Checked {
+        given.iter().try_for_each(|argument| {
+            match definitions.iter().find(|definition| definition.name == argument.name) {
+                Some(definition) => self.value(&argument.value, &definition.ty, definition.default_value.is_some()),
+                None => Ok(()),
             }
         })
     }
 
-    fn directives(&self, directives: &DirectiveList) -> Result<(), ServerError> {
-        directives.iter().try_for_each(|directive| self.arguments(&directive.arguments))
-    }
-
-    fn arguments(&self, arguments: &[Node<Argument>]) -> Result<(), ServerError> {
-        arguments.iter().try_for_each(|argument| self.value(&argument.value))
-    }
-
-    fn value(&self, value: &Node<Value>) -> Result<(), ServerError> {
+    /// A value where `ty` is wanted; `defaulted`: its place has a default of its own.
+    fn value(&self, value: &Node<Value>, ty: &Type, defaulted: bool) -> Checked {
         match &**value {
-            Value::List(items) => items.iter().try_for_each(|item| self.value(item)),
-            Value::Object(fields) => {
-                let mut seen = HashSet::with_capacity(fields.len());
-                for (name, value) in fields {
-                    if !seen.insert(name) {
-                        let error = Error::invalid(format!("the input field `{name}` is given twice"));
-                        return Err(located(error, place(value, &self.document.sources)));
-                    }
-                    self.value(value)?;
-                }
-                Ok(())
-            }
+            Value::Variable(name) => self.variable(value, name, ty, defaulted),
+            Value::List(items) => items.iter().try_for_each(|item| self.value(item, ty.item_type(), false)),
+            Value::Object(fields) => self.object(fields, ty),
             _ => Ok(()),
         }
     }
+
+    fn object(&self, fields: &[(Name, Node<Value>)], ty: &Type) -> Checked {
+        let definition = match self.schema.types.get(ty.inner_named_type()) {
+            Some(ExtendedType::InputObject(definition)) => Some(definition),
+            // Whatever a scalar of a module takes.
+            _ => None,
+        };
+        let mut seen = HashSet::with_capacity(fields.len());
+        for (name, value) in fields {
+            if !seen.insert(name) {
+                return Err(self.breach(value, format!("the input field `{name}` is given twice")));
+            }
+            if let Some(field) = definition.and_then(|definition| definition.fields.get(name)) {
+                self.value(value, &field.ty, field.default_value.is_some())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn variable(&self, value: &Node<Value>, name: &Name, wanted: &Type, defaulted: bool) -> Checked {
+        // One that does not exist was found by validation.
+        let Some(variable) = self.operation.variables.iter().find(|variable| variable.name == *name) else {
+            return Ok(());
+        };
+        if fits(variable, wanted, defaulted) {
+            return Ok(());
+        }
+        Err(self
+            .breach(value, format!("variable `${name}` of type `{}` is used where `{wanted}` is wanted", variable.ty)))
+    }
+
+    fn breach(&self, value: &Node<Value>, message: String) -> Box<ServerError> {
+        Box::new(located(Error::invalid(message), place(value, &self.document.sources)))
+    }
+}
+
+/// Source: specification, 5.8.5, `IsVariableUsageAllowed`.
+fn fits(variable: &VariableDefinition, wanted: &Type, defaulted: bool) -> bool {
+    if !wanted.is_non_null() || variable.ty.is_non_null() {
+        return variable.ty.is_assignable_to(wanted);
+    }
+    let own = variable.default_value.as_ref().is_some_and(|value| !value.is_null());
+    (own || defaulted) && variable.ty.is_assignable_to(&wanted.clone().nullable())
 }

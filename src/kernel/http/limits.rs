@@ -16,6 +16,7 @@ use governor::{Quota, RateLimiter};
 use http::header::{HeaderValue, RETRY_AFTER};
 
 use super::client::ClientAddress;
+use super::mode::Mode;
 use crate::kernel::auth::{Role, Session};
 use crate::kernel::config::Settings;
 use crate::kernel::error::{Code, Error, Result};
@@ -62,7 +63,7 @@ impl<C: Clock + Clone> Limits<C> {
     fn on(clock: C, settings: &Settings) -> Self {
         let secs = settings.count("limits.burst_secs");
         let buckets = |key| {
-            let rate = NonZeroU32::new(settings.count(key))?;
+            let rate = NonZeroU32::new(Mode::limit(settings, key))?;
             Some(Buckets::new(clock.clone(), rate, rate.saturating_mul(NonZeroU32::new(secs)?)))
         };
         Self {

@@ -34,6 +34,7 @@ pub use mode::Mode;
 pub use origins::Origins;
 pub(crate) use origins::origin_form;
 pub use params::Params;
+pub use seats::raise_open_files;
 pub use serve::{Listening, listen};
 pub use site::{AnySchema, Operation, Site, refusal};
 

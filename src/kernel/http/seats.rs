@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::client::ClientAddress;
+use super::mode::Mode;
 use crate::kernel::config::Settings;
 
 /// Files that are not connections: the database's, the log's, the listener's, those being accepted.
@@ -41,7 +44,10 @@ impl Seats {
         }
         Arc::new(Self {
             most,
-            most_of_one: settings.count("server.connections_per_client"),
+            most_of_one: match Mode::limit(settings, "server.connections_per_client") {
+                0 => u32::MAX,
+                most => most,
+            },
             taken: AtomicUsize::new(0),
             of_one: Mutex::default(),
         })
@@ -84,7 +90,15 @@ impl Drop for Seat {
 
 /// How many files the process may have open, where Linux says it. Source: proc_pid_limits(5).
 fn open_files_most() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
-    line.split_whitespace().nth(3)?.parse().ok()
+    usize::try_from(getrlimit(Resource::Nofile).current?).ok()
+}
+
+/// Lets the process open as many files as its administrator allows; shells start it with fewer, for the sake of
+/// programs that could not count further.
+pub fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays");
+    }
 }
