@@ -98,10 +98,10 @@ impl Server {
     /// The listener's own.
     pub async fn serve(self, extra: Option<axum::Router>) -> Result<()> {
         let Self { kernel, facades, listening, tokens, metrics, schema, gate, .. } = self;
-        if let Some(metrics) = metrics {
-            metrics.serve(&kernel);
-        }
         let site = Site::new(kernel.clone(), schema, gate, tokens);
+        if let Some(metrics) = metrics {
+            metrics.serve(&site);
+        }
         let mut router = router(site, Assets);
         if let Some(extra) = extra {
             router = extra.merge(router);

@@ -44,14 +44,14 @@ pub(super) async fn beside(State(site): State<Site>, request: Request) -> Respon
         Reader::Bearer(_) => return unauthorized(),
         Reader::None => false,
     };
-    if may { text(&site.kernel).await } else { (StatusCode::NOT_FOUND, "not found").into_response() }
+    if may { text(&site).await } else { (StatusCode::NOT_FOUND, "not found").into_response() }
 }
 
 /// `/metrics` on a port of its own: for whoever reaches it, and shows the token where one is set.
-async fn apart(State(kernel): State<Kernel>, headers: HeaderMap) -> Response {
-    match kernel.settings.optional("telemetry.metrics_token") {
+async fn apart(State(site): State<Site>, headers: HeaderMap) -> Response {
+    match site.kernel.settings.optional("telemetry.metrics_token") {
         Some(token) if !shows(&headers, token) => unauthorized(),
-        _ => text(&kernel).await,
+        _ => text(&site).await,
     }
 }
 
@@ -89,7 +89,9 @@ fn unauthorized() -> Response {
     (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], "the token of telemetry.metrics_token").into_response()
 }
 
-async fn text(kernel: &Kernel) -> Response {
+async fn text(site: &Site) -> Response {
+    let kernel = &site.kernel;
+    site.measure();
     let answers = matches!(tokio::time::timeout(PING, kernel.db.ping()).await, Ok(Ok(())));
     kernel.metrics.set_ready(answers && !kernel.shutdown.is_cancelled());
     match kernel.metrics.text() {
@@ -120,9 +122,9 @@ pub async fn listen_for_metrics(kernel: &Kernel) -> Result<Option<MetricsListeni
 
 impl MetricsListening {
     /// Serves in the background, until the shutdown begins: a reader that is cut off reads again elsewhere or later.
-    pub fn serve(self, kernel: &Kernel) {
-        let router = Router::new().route("/metrics", get(apart)).with_state(kernel.clone());
-        let (shutdown, tasks) = (kernel.shutdown.clone(), kernel.tasks.clone());
+    pub fn serve(self, site: &Site) {
+        let router = Router::new().route("/metrics", get(apart)).with_state(site.clone());
+        let (shutdown, tasks) = (site.kernel.shutdown.clone(), site.kernel.tasks.clone());
         tasks.spawn(async move {
             let serving = axum::serve(self.0, router).into_future();
             if let Some(Err(error)) = shutdown.run_until_cancelled(serving).await {

@@ -100,7 +100,6 @@ impl Site {
     pub fn admit(&self, params: &Params, session: &Session, transport: Transport) -> Result<Operation, Response> {
         let admitted = self.gate.admit(params, session);
         let metrics = &self.kernel.metrics;
-        metrics.document_cache(self.gate.cached_documents(), self.gate.cached_bytes());
         match admitted {
             Ok(Admitted { request, kind, name, trusted, document, known }) => {
                 metrics.document_looked_up(known);
@@ -112,6 +111,11 @@ impl Site {
                 Err(response)
             }
         }
+    }
+
+    /// Takes the measures that are read, not counted, for those who ask for the metrics.
+    pub(super) fn measure(&self) {
+        self.kernel.metrics.document_cache(self.gate.cached_documents(), self.gate.cached_bytes());
     }
 
     /// Runs a query or a mutation to its end.
