@@ -339,7 +339,7 @@ async fn a_token_that_has_expired_starts_nothing() {
     assert_eq!(socket.message().await, complete("1"));
     clock.set(START.plus(60_000));
     socket.subscribe("2", "{ me { roles } }").await;
-    assert_eq!(socket.end().await, ((4401, "Token expired".to_owned()), Vec::new()));
+    assert_eq!(socket.end().await, ((4403, "Token expired".to_owned()), Vec::new()));
     app.finish().await;
 }
 

@@ -100,7 +100,7 @@ async fn a_socket_ends_with_its_token(backend: Backend) {
     for socket in [&mut listener, &mut other, &mut anonymous] {
         socket.next().await;
     }
-    assert_eq!(listener.end().await, ((4401, "Token expired".to_owned()), Vec::new()));
+    assert_eq!(listener.end().await, ((4403, "Token expired".to_owned()), Vec::new()));
     app.user("author").publish("one").await;
     other.next().await;
     anonymous.next().await;

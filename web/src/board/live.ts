@@ -13,7 +13,6 @@ export const connection = signal<Connection>('connecting');
 const PING_EVERY_MS = 10_000;
 const PONG_WITHIN_MS = 5_000;
 const LONGEST_WAIT_MS = 5_000;
-const PROTOCOL_ERROR = 1002;
 
 let presented: string | null = null;
 let pongMissing: ReturnType<typeof setTimeout> | undefined;
@@ -37,14 +36,8 @@ const client = createClient({
       clearTimeout(pongMissing);
       connection.value = 'reconnecting';
       const code = (event as CloseEvent).code;
-      // The server's WebSocket library refuses a connection_init with 1002.
-      if (
-        code === CloseCode.Forbidden ||
-        code === CloseCode.Unauthorized ||
-        code === PROTOCOL_ERROR
-      ) {
-        if (presented !== null) void renewSession(presented);
-      }
+      // The token does not hold, or holds no longer: the client comes back by itself.
+      if (code === CloseCode.Forbidden && presented !== null) void renewSession(presented);
     },
     // A phone that changes networks leaves a socket that is open and dead: nobody closes it
     // but us, when a ping stays without an answer.

@@ -37,7 +37,9 @@ impl Close {
     pub(super) const TRY_LATER: Self = Self::of(1013, "Try again later");
     pub(super) const INVALID: Self = Self::of(4400, "Invalid message received");
     pub(super) const UNAUTHORIZED: Self = Self::of(4401, "Unauthorized");
-    pub(super) const EXPIRED: Self = Self::of(4401, "Token expired");
+    /// As the package's recipe for tokens that expire has it: its client takes 4401 for final, and comes back with a new
+    /// token after 4403.
+    pub(super) const EXPIRED: Self = Self::of(4403, "Token expired");
     pub(super) const FORBIDDEN: Self = Self::of(4403, "Forbidden");
     pub(super) const SUBPROTOCOL: Self = Self::of(4406, "Subprotocol not acceptable");
     pub(super) const INIT_TIMEOUT: Self = Self::of(4408, "Connection initialisation timeout");
