@@ -12,7 +12,9 @@ use crate::kernel::context::{Facades, Kernel};
 use crate::kernel::error::Result;
 use crate::kernel::gate::Gate;
 use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription, NodeKinds};
-use crate::kernel::http::{AnySchema, Assets, Listening, MetricsListening, Site, listen, listen_for_metrics, router};
+use crate::kernel::http::{
+    AnySchema, Assets, Listening, MetricsListening, Mode, Site, listen, listen_for_metrics, router,
+};
 use crate::kernel::id::Ids;
 use crate::kernel::integrity::{self, Check, CheckReport};
 use crate::kernel::module::Modules;
@@ -74,6 +76,8 @@ impl Server {
         checks.extend(live_checks);
         let schema =
             absent.during(|| AppSchema::<A>::build(Default::default(), Default::default(), Default::default()));
+        let introspection = Mode::introspection(&kernel.settings);
+        let schema = if introspection { schema } else { schema.disable_introspection().disable_suggestions() };
         let schema = schema
             .data(Arc::clone(&facades))
             .data(Arc::new(NodeKinds::of(&modules.list)))
@@ -81,7 +85,7 @@ impl Server {
             .validation_mode(ValidationMode::Fast)
             .limit_recursive_depth(RECURSION_MOST)
             .finish();
-        let gate = Gate::new(&schema.sdl(), &kernel.settings, true)?;
+        let gate = Gate::new(&schema.sdl(), &kernel.settings, introspection)?;
         let listening = listen(&kernel).await?;
         let metrics = listen_for_metrics(&kernel).await?;
         let tokens = Tokens::start(auth, &kernel).await?;

@@ -49,6 +49,8 @@ pub(super) async fn run<A: App>(options: Options) -> Result<u8> {
     flags.push(("auth.secret", secret));
     // Nor does it take a real issuer's.
     flags.push(("auth.jwks_url", String::new()));
+    // GraphiQL is half of what there is to see.
+    flags.push(("server.mode", "development".to_owned()));
     let server = Server::start::<A>(settings::<A>(&flags)?, clock, ids).await?;
     let address = server.listening.address;
     let token = server.tokens.mint(&demo::subject(1), &[Role::User], TOKEN_SECS)?;

@@ -6,6 +6,7 @@ use crate::kernel::auth::AuthConfig;
 use crate::kernel::config::Settings;
 use crate::kernel::db::Db;
 use crate::kernel::error::Result;
+use crate::kernel::http::Mode;
 
 /// What one look found.
 enum Finding {
@@ -24,6 +25,14 @@ pub(super) async fn run<A: App>() -> Result<u8> {
                 Ok(_) => Finding::Good(format!("{address} is free to listen on")),
                 Err(error) => Finding::Bad(format!("cannot listen on {address}: {error}")),
             });
+            let (mode, why) = Mode::of(&settings);
+            let shown = |shown| if shown { "on" } else { "off" };
+            findings.push(Finding::Good(format!(
+                "{} mode, for {why}: GraphiQL {}, introspection {}",
+                mode.name(),
+                shown(Mode::graphiql(&settings)),
+                shown(Mode::introspection(&settings))
+            )));
             if Db::is_missing(&settings) {
                 findings.push(Finding::Good("no database yet; `tally serve` makes it".into()));
             } else {

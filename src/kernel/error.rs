@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_orm::{DbErr, RuntimeErr};
 
@@ -25,10 +26,10 @@ impl Code {
     pub const CONFLICT: Self = Self("CONFLICT");
     /// A document asks for more than one operation may.
     pub const TOO_COMPLEX: Self = Self("TOO_COMPLEX");
+    /// Too many operations for one client; [`Error::retry_after`] says when the next may come.
+    pub const RATE_LIMITED: Self = Self("RATE_LIMITED");
     /// A queue is full; try again.
     pub const OVERLOADED: Self = Self("OVERLOADED");
-    /// One client asks for too much at once; try again later.
-    pub const RATE_LIMITED: Self = Self("RATE_LIMITED");
     /// The database cannot take it now; try again. If the connection broke at the wrong moment the act may have passed
     /// all the same: every act is idempotent, so a repetition does no harm.
     pub const UNAVAILABLE: Self = Self("UNAVAILABLE");
@@ -45,6 +46,7 @@ pub struct Error {
     client: Cow<'static, str>,
     cause: Option<Arc<str>>,
     retry: Retry,
+    retry_after: Option<Duration>,
 }
 
 /// What a repetition of the failed database work would do.
@@ -64,7 +66,7 @@ pub enum Retry {
 impl Error {
     /// An error with a code and a message for the client.
     pub fn new(code: Code, client: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, client: client.into(), cause: None, retry: Retry::Never }
+        Self { code, client: client.into(), cause: None, retry: Retry::Never, retry_after: None }
     }
 
     /// [`Code::INVALID_INPUT`].
@@ -119,6 +121,18 @@ impl Error {
             Some(cause) => format!("{}: {} ({cause})", self.code.0, self.client),
             None => format!("{}: {}", self.code.0, self.client),
         }
+    }
+
+    /// Says when the client may try again: `extensions.retryAfterMs`, and `Retry-After` over HTTP.
+    #[must_use]
+    pub fn with_retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    /// How long the client should wait before it tries again, if anybody knows.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// Says what a repetition would do.

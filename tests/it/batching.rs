@@ -236,9 +236,12 @@ async fn a_stop_while_a_write_waits_ends_and_keeps_its_word(backend: Backend) {
         async move { reader.try_run("mutation ($id: ID!) { like(contentId: $id) { changed } }", json!({ "id": id })).await }
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
+    let tasks = app.kernel.tasks.clone();
     // Ends, although the lock is still held.
     let database = app.stop_unaudited().await;
     held.release().await;
+    // What was left behind would die with its process; here it shares the next server's, and must not write under it.
+    tasks.wait().await;
     let acknowledged = matches!(like.await.unwrap(), Ok(answer) if answer.body.get("errors").is_none());
     let app = TestApp::start_on::<Tally>(database, Options::default()).await;
     let query = "query ($id: ID!) { artwork(id: $id) { viewerHasLiked } }";

@@ -202,6 +202,26 @@ async fn doctor_says_what_is_well_and_what_is_not(backend: Backend) {
     on(&database, &["migrate"]).await;
     assert!(on(&database, &["doctor"]).await.1.contains("the schema is up to date"));
 
+    for (variables, line) in [
+        (
+            &[][..],
+            "ok    development mode, for only this machine can reach server.listen: GraphiQL on, introspection on",
+        ),
+        (
+            &[("TALLY_SERVER_HTTPS", "true")],
+            "ok    production mode, for a proxy is in front: GraphiQL off, introspection off",
+        ),
+        (
+            &[("TALLY_SERVER_MODE", "production"), ("TALLY_GRAPHQL_INTROSPECTION", "on")],
+            "ok    production mode, for server.mode says so: GraphiQL off, introspection on",
+        ),
+        (&[("TALLY_LISTEN", "0.0.0.0:0")], "ok    production mode, for other machines can reach server.listen: "),
+    ] {
+        let environment = [&[("DATABASE_URL", &*database.url), ("TALLY_LISTEN", "127.0.0.1:0")], variables].concat();
+        let output = run(&["doctor"], &environment, folder.path()).await.1;
+        assert!(output.contains(line), "«{line}» is not in:\n{output}");
+    }
+
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let environment = [("DATABASE_URL", &*database.url), ("TALLY_LISTEN", &*address)];
@@ -246,8 +266,8 @@ async fn serve_without_a_secret_says_what_to_set() {
 #[tokio::test]
 async fn wrong_settings_are_all_named_at_once_and_no_secret_is_shown() {
     let folder = tempfile::tempdir().unwrap();
-    let file =
-        "[server]\nlisten = \"127.0.0.1:0\"\ncolour = \"red\"\n[batch]\nqueue = 0\n[auth]\nsecret = \"hush-in-file\"\n";
+    let file = "[server]\nlisten = \"127.0.0.1:0\"\ncolour = \"red\"\n\
+         trusted_proxies = [\"127.0.0.1\", \"10.0.0.0/33\"]\n[batch]\nqueue = 0\n[auth]\nsecret = \"hush-in-file\"\n";
     std::fs::write(folder.path().join("tally.toml"), file).unwrap();
     let environment = [
         ("TALLY_AUTH_SECRET", "hush-in-variable"),
@@ -256,10 +276,13 @@ async fn wrong_settings_are_all_named_at_once_and_no_secret_is_shown() {
         ("TALLY_ENGAGEMENT_HALF_LIFE_HOURS", "NaN"),
         ("TALLY_TELEMETRY_FORMAT", "xml"),
         ("TALLY_BATCH_SINGLE_LANE", "perhaps"),
+        ("TALLY_SERVER_CORS_ORIGINS", "https://a.example, b.example"),
     ];
     let problems = [
-        "9 wrong setting(s)",
+        "11 wrong setting(s)",
         "server.colour: no such setting",
+        "server.trusted_proxies: «10.0.0.0/33» must be an address or a network like 10.0.0.0/8",
+        "TALLY_SERVER_CORS_ORIGINS: «b.example» must be an origin like https://example.org, or *",
         "batch.queue: must be a whole number from 1 to 1000000",
         "auth.secret: must be 32 characters or more",
         "TALLY_AUTH_SECRET: must be 32 characters or more",

@@ -41,9 +41,24 @@ pub enum Form {
     Count(u32, u32),
     /// A decimal number within these bounds.
     Number(f64, f64),
+    /// Entries between commas, each of which the function takes or says what it must be; in `tally.toml` an array of
+    /// texts, too.
+    List(fn(&str) -> Result<(), &'static str>),
 }
 
 impl Setting {
+    /// A setting, what holds when nobody says anything, what it must look like, and what it does.
+    #[must_use]
+    pub const fn new(key: &'static str, default: Option<&'static str>, form: Form, doc: &'static str) -> Self {
+        Self { key, alias: None, default, form, doc }
+    }
+
+    /// Adds a short variable.
+    #[must_use]
+    pub const fn called(self, alias: &'static str) -> Self {
+        Self { alias: Some(alias), ..self }
+    }
+
     /// The long environment variable: `TALLY_DATABASE_URL`.
     #[must_use]
     pub fn variable(&self) -> String {
@@ -67,6 +82,10 @@ impl Setting {
             Form::Number(least, most) => match value.parse::<f64>() {
                 Ok(number) if (least..=most).contains(&number) => Ok(()),
                 _ => refuse(format!("a number from {least} to {most}")),
+            },
+            Form::List(check) => match entries(value).find_map(|entry| Some((entry, check(entry).err()?))) {
+                None => Ok(()),
+                Some((entry, what)) => Err(format!("«{entry}» must be {what}")),
             },
         }
     }
@@ -197,9 +216,9 @@ impl Settings {
         self.text(key) == "true"
     }
 
-    /// The words of a setting that holds several, with commas between them.
+    /// The entries of a setting of [`Form::List`]; none where it has no value.
     pub fn list(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.text(key).split(',').map(str::trim).filter(|word| !word.is_empty())
+        entries(self.text(key))
     }
 
     /// Where a value came from; `None` where there is none.
@@ -216,6 +235,10 @@ impl std::fmt::Debug for Settings {
     }
 }
 
+fn entries(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
 /// Variables of the test harness, and those that Kubernetes sets for a service named `tally`.
 fn set_by_others(name: &str) -> bool {
     ["TALLY_TEST_", "TALLY_PORT", "TALLY_SERVICE_"].iter().any(|prefix| name.starts_with(prefix))
@@ -227,6 +250,10 @@ fn flatten(table: &toml::Table, prefix: &str, given: &mut Vec<(String, String, S
         match value {
             toml::Value::Table(inner) => flatten(inner, &key, given),
             toml::Value::String(text) => given.push((key, text.clone(), Source::File)),
+            toml::Value::Array(items) if items.iter().all(toml::Value::is_str) => {
+                let items: Vec<_> = items.iter().filter_map(toml::Value::as_str).collect();
+                given.push((key, items.join(","), Source::File));
+            }
             other => given.push((key, other.to_string(), Source::File)),
         }
     }

@@ -10,6 +10,7 @@ use crate::kernel::telemetry::{self, Facts};
 #[must_use]
 pub fn with_codes(mut response: Response) -> Response {
     for error in &mut response.errors {
+        let retry_after = error.source::<Error>().and_then(Error::retry_after);
         let code = match error.source::<Error>() {
             Some(own) => {
                 if own.cause().is_some() {
@@ -29,6 +30,9 @@ pub fn with_codes(mut response: Response) -> Response {
         let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
         if extensions.get("code").is_none() {
             extensions.set("code", code.0);
+        }
+        if let Some(wait) = retry_after {
+            extensions.set("retryAfterMs", u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         }
     }
     response

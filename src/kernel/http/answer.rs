@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode};
 use mime::Mime;
 use serde::Serialize;
 
+use super::limits::with_retry_after;
 use super::refusal;
 use crate::kernel::error::{Code, Error, Result};
 
@@ -112,6 +113,7 @@ fn status(code: &str) -> StatusCode {
     match code {
         code if code == Code::UNAUTHENTICATED.0 => StatusCode::UNAUTHORIZED,
         code if code == Code::FORBIDDEN.0 => StatusCode::FORBIDDEN,
+        code if code == Code::RATE_LIMITED.0 => StatusCode::TOO_MANY_REQUESTS,
         code if code == Code::OVERLOADED.0 || code == Code::UNAVAILABLE.0 => StatusCode::SERVICE_UNAVAILABLE,
         code if code == Code::INTERNAL.0 => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,
@@ -135,10 +137,10 @@ pub(super) struct RefusedWith(pub(super) Code);
 
 /// The answer to a request of which nothing is executed, with a status of its own.
 pub(super) fn refuse(media: MediaType, status: StatusCode, error: Error) -> axum::response::Response {
-    let code = error.code();
+    let (code, wait) = (error.code(), error.retry_after());
     let mut response = respond(media, status, &Body::Refused { errors: &refusal(error).errors });
     response.extensions_mut().insert(RefusedWith(code));
-    response
+    with_retry_after(wait, response)
 }
 
 /// The same, with the status of the error's code.

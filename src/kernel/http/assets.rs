@@ -4,8 +4,10 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
-use http::{HeaderName, Method, StatusCode};
+use http::{Method, StatusCode};
 use rust_embed::{EmbeddedFile, RustEmbed};
+
+use super::security;
 
 /// Scripts, styles and connections of the same site only. GraphiQL's editor runs its workers from blobs and sets
 /// styles on elements.
@@ -25,8 +27,8 @@ struct Dist;
 pub struct Assets;
 
 impl Assets {
-    /// Answers `/`, `/graphiql`, and every file of the build.
-    pub(super) fn answer(self, request: &Request) -> Response {
+    /// Answers `/`, `/graphiql` (if it is to be there), and every file of the build.
+    pub(super) fn answer(self, request: &Request, graphiql: bool) -> Response {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return StatusCode::METHOD_NOT_ALLOWED.into_response();
         }
@@ -35,7 +37,8 @@ impl Assets {
             "/graphiql" => "graphiql.html",
             path => path.trim_start_matches('/'),
         };
-        match Dist::get(name) {
+        let hidden = !graphiql && (name == "graphiql.html" || name.starts_with("assets/graphiql"));
+        match Dist::get(name).filter(|_| !hidden) {
             Some(file) => page(name, file, request.headers().get(IF_NONE_MATCH)),
             None => (StatusCode::NOT_FOUND, "not found").into_response(),
         }
@@ -49,11 +52,9 @@ fn page(name: &str, file: EmbeddedFile, seen: Option<&HeaderValue>) -> Response 
         (CACHE_CONTROL, if name.starts_with("assets/") { HASHED } else { FRESH }),
         (CONTENT_SECURITY_POLICY, POLICY),
         (ETAG, HeaderValue::from_str(&format!("\"{tag}\"")).unwrap_or(FRESH)),
-        (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
-        (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer")),
     ];
     if seen.is_some_and(|seen| *seen == headers[3].1) {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
+        return (StatusCode::NOT_MODIFIED, security::PAGE, headers).into_response();
     }
-    (headers, Body::from(file.data)).into_response()
+    (security::PAGE, headers, Body::from(file.data)).into_response()
 }

@@ -1,86 +1,74 @@
-//! Parameters out of bodies and query strings.
+//! Reads a request's body before anything else happens: whole, within its size and its time.
 
-use serde::de::IgnoredAny;
-use serde_json::{Map, Value};
+use std::time::Duration;
 
-use super::Params;
-use crate::kernel::error::{Error, Result};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use tokio::time::Instant;
 
-/// What a POST holds.
-pub(super) enum Body {
-    /// One operation.
-    Single(Box<Params>),
-    /// Several, answered in their order.
-    Batch(Vec<Params>),
+/// What is read past the limit and thrown away, so that a client that sends first and reads then gets its answer and
+/// not a broken connection.
+const DRAINED_MOST: usize = 4 * 1024 * 1024;
+/// For how long.
+const DRAINED_FOR: Duration = Duration::from_secs(2);
+
+/// Why there is no body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// More than the limit.
+    TooLarge,
+    /// Not complete in time.
+    TooSlow,
+    /// Not of its form, or cut off.
+    Broken,
 }
 
-/// Reads a JSON body; a batch has `batch_most` operations at most.
-///
-/// # Errors
-/// Whatever is not a request of this form, saying what and where.
-pub(super) fn parse(bytes: &[u8], batch_most: usize) -> Result<Body> {
-    let wrong = |error: serde_json::Error| Error::invalid(format!("the body is not a GraphQL request: {error}"));
-    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        None => Err(Error::invalid("the body is empty: send { \"query\": … }")),
-        Some(b'[') => {
-            // Counted before anything is kept of it.
-            let count = serde_json::from_slice::<Vec<IgnoredAny>>(bytes).map_err(wrong)?.len();
-            if count == 0 || count > batch_most {
-                return Err(Error::invalid(format!("a batch has 1 to {batch_most} operations, not {count}")));
-            }
-            let batch: Vec<Params> = serde_json::from_slice(bytes).map_err(wrong)?;
-            batch.into_iter().map(complete).collect::<Result<_>>().map(Body::Batch)
+/// The whole body: at most `most` bytes, all of which must have arrived by `within` from now.
+pub(super) async fn read(headers: &HeaderMap, body: Incoming, most: usize, within: Duration) -> Result<Bytes, Refused> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let too_large = announced.is_some_and(|length| length > most);
+    if too_large && headers.contains_key(EXPECT) {
+        // The client asked before it sends: to read now would be to say yes.
+        return Err(Refused::TooLarge);
+    }
+    let read = collect(body, most, Instant::now() + within);
+    tokio::time::timeout(within, read).await.unwrap_or(Err(Refused::TooSlow))
+}
+
+async fn collect(mut body: Incoming, most: usize, by: Instant) -> Result<Bytes, Refused> {
+    let length = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut total = 0;
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Refused::Broken)?.into_data() else { continue };
+        total += data.len();
+        if length.max(total) > most {
+            let until = by.min(Instant::now() + DRAINED_FOR);
+            let _ = tokio::time::timeout_at(until, drain(body)).await;
+            return Err(Refused::TooLarge);
         }
-        Some(b'{') => {
-            complete(serde_json::from_slice(bytes).map_err(wrong)?).map(|params| Body::Single(Box::new(params)))
+        // Nearly all bodies arrive in one piece, which needs no copy.
+        if first.is_empty() {
+            first = data;
+            continue;
         }
-        Some(_) => Err(Error::invalid("the body must be a JSON object, or a list of them")),
+        if all.is_empty() {
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&data);
     }
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-/// Reads a JSON body that is one operation.
-///
-/// # Errors
-/// As [`parse`].
-pub(super) fn parse_single(bytes: &[u8]) -> Result<Params> {
-    match parse(bytes, 1)? {
-        Body::Single(params) => Ok(*params),
-        Body::Batch(_) => Err(Error::invalid("a stream is of one operation: send an object, not a list")),
-    }
-}
-
-/// Reads the parameters of a GET.
-///
-/// # Errors
-/// As [`parse`].
-pub(super) fn from_query(query: &str) -> Result<Params> {
-    let mut params = Params::default();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            "query" => params.query = Some(value.into_owned()),
-            "operationName" => params.operation_name = Some(value.into_owned()).filter(|name| !name.is_empty()),
-            "documentId" => params.document_id = Some(value.into_owned()),
-            "variables" => params.variables = object("variables", &value)?,
-            "extensions" => params.extensions = object("extensions", &value)?,
-            _ => {}
+async fn drain(mut body: Incoming) {
+    let mut drained = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        drained += frame.data_ref().map_or(0, Bytes::len);
+        if drained > DRAINED_MOST {
+            return;
         }
     }
-    complete(params)
-}
-
-fn object(name: &str, text: &str) -> Result<Map<String, Value>> {
-    match serde_json::from_str(text) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(Value::Null) => Ok(Map::new()),
-        Ok(_) => Err(Error::invalid(format!("{name} must be a JSON object"))),
-        Err(error) => Err(Error::invalid(format!("{name} is not JSON: {error}"))),
-    }
-}
-
-/// A document must be named somehow.
-fn complete(params: Params) -> Result<Params> {
-    if params.query.is_none() && params.document_id.is_none() && !params.extensions.contains_key("persistedQuery") {
-        return Err(Error::invalid("query is missing: send the text of a document"));
-    }
-    Ok(params)
 }

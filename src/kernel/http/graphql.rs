@@ -14,8 +14,8 @@ use http::{HeaderValue, Method, StatusCode};
 use mime::Mime;
 
 use super::answer::{MediaType, Outcome, refuse, refuse_by_code, write, write_batch};
-use super::body::{self, Body};
-use super::{Operation, Params, Site, execution, refusal, socket};
+use super::params::{self, Body};
+use super::{ClientAddress, Operation, Params, Site, execution, refusal, socket};
 use crate::kernel::auth::Session;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::telemetry::Transport;
@@ -48,11 +48,15 @@ pub(super) fn not_allowed(media: MediaType, allow: HeaderValue, message: &'stati
 
 /// Queries only: what changes something must not be a link.
 async fn get(site: &Site, media: MediaType, request: &Parts) -> axum::response::Response {
-    let session = match session(site, &request.headers).await {
+    let address = ClientAddress::of(&request.extensions);
+    let session = match site.authenticate(bearer(&request.headers), address).await {
         Ok(session) => session,
         Err(error) => return refuse_by_code(media, error),
     };
-    let params = match body::from_query(request.uri.query().unwrap_or_default()) {
+    if let Err(error) = site.throttle(&session, address, 1) {
+        return refuse_by_code(media, error);
+    }
+    let params = match params::from_query(request.uri.query().unwrap_or_default()) {
         Ok(params) => params,
         Err(error) => return refuse(media, StatusCode::BAD_REQUEST, error),
     };
@@ -69,7 +73,8 @@ async fn post(site: &Site, media: MediaType, request: Request) -> axum::response
         return refuse(media, StatusCode::UNSUPPORTED_MEDIA_TYPE, error);
     }
     let (parts, body) = request.into_parts();
-    let session = match session(site, &parts.headers).await {
+    let address = ClientAddress::of(&parts.extensions);
+    let session = match site.authenticate(bearer(&parts.headers), address).await {
         Ok(session) => session,
         Err(error) => return refuse_by_code(media, error),
     };
@@ -77,10 +82,16 @@ async fn post(site: &Site, media: MediaType, request: Request) -> axum::response
         Ok(bytes) => bytes,
         Err(rejection) => return incomplete(media, &rejection),
     };
-    match body::parse(&bytes, site.kernel.settings.count("limits.batch") as usize) {
-        Ok(Body::Single(params)) => write(media, &run(site, site.admit(&params, &session, Transport::Http)).await),
-        Ok(Body::Batch(batch)) => write_batch(media, &run_batch(site, &batch, &session).await),
-        Err(error) => refuse(media, StatusCode::BAD_REQUEST, error),
+    let body = match params::parse(&bytes, site.kernel.settings.count("limits.batch") as usize) {
+        Ok(body) => body,
+        Err(error) => return refuse(media, StatusCode::BAD_REQUEST, error),
+    };
+    if let Err(error) = site.throttle(&session, address, body.operations()) {
+        return refuse_by_code(media, error);
+    }
+    match body {
+        Body::Single(params) => write(media, &run(site, site.admit(&params, &session, Transport::Http)).await),
+        Body::Batch(batch) => write_batch(media, &run_batch(site, &batch, &session).await),
     }
 }
 
@@ -109,10 +120,6 @@ async fn run_batch(site: &Site, batch: &[Params], session: &Session) -> Vec<Outc
         outcomes.push(run(site, admitted).await);
     }
     outcomes
-}
-
-async fn session(site: &Site, headers: &HeaderMap) -> Result<Session> {
-    site.session(bearer(headers)).await
 }
 
 /// The token in `Authorization: Bearer …`.

@@ -1,10 +1,9 @@
 //! `/metrics`, as OpenMetrics text: to those on this machine, unless the settings say otherwise.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderMap, VIA, WWW_AUTHENTICATE};
@@ -12,8 +11,8 @@ use http::{HeaderName, StatusCode};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
-use super::Site;
 use super::graphql::strip_bearer;
+use super::{ClientAddress, Site};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error, Result};
 
@@ -75,12 +74,8 @@ fn reader<'a>(mode: &str, token: Option<&'a str>) -> Reader<'a> {
 
 /// Whether the request comes from this machine, and from nobody else through a proxy on it.
 fn is_local(request: &Request) -> bool {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let loopback = match peer {
-        Some(IpAddr::V6(address)) => address.to_canonical().is_loopback(),
-        Some(IpAddr::V4(address)) => address.is_loopback(),
-        None => false,
-    };
+    let loopback =
+        request.extensions().get::<ClientAddress>().is_some_and(|address| address.0.to_canonical().is_loopback());
     loopback && !FORWARDING.iter().any(|name| request.headers().contains_key(name))
 }
 

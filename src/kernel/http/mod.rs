@@ -3,11 +3,19 @@
 mod answer;
 mod assets;
 mod body;
+mod client;
 mod execution;
+mod front;
 mod graphql;
 mod health;
+mod limits;
 mod metrics;
+mod mode;
+mod origins;
 mod params;
+mod pulse;
+mod seats;
+mod security;
 mod serve;
 mod site;
 mod socket;
@@ -18,17 +26,23 @@ use axum::routing::{any, get};
 use tower_http::compression::CompressionLayer;
 
 pub use assets::Assets;
+pub use client::ClientAddress;
+pub(crate) use client::proxy_form;
+pub use limits::Limits;
 pub use metrics::{MetricsListening, listen_for_metrics};
+pub use mode::Mode;
+pub use origins::Origins;
+pub(crate) use origins::origin_form;
 pub use params::Params;
 pub use serve::{Listening, listen};
 pub use site::{AnySchema, Operation, Site, refusal};
 
-/// All routes of a server.
+/// All routes of a server. What holds for every request is in `front.rs`.
 pub fn router(site: Site, pages: Assets) -> Router {
-    let body_most = site.kernel.settings.count("server.body_bytes") as usize;
+    let graphiql = Mode::graphiql(&site.kernel.settings);
     // Pages are worth compressing (GraphiQL is 7 MB); answers are small, and their CPU counts.
     let pages = Router::new()
-        .fallback(move |request: axum::extract::Request| async move { pages.answer(&request) })
+        .fallback(move |request: axum::extract::Request| async move { pages.answer(&request, graphiql) })
         .layer(CompressionLayer::new());
     Router::new()
         .route("/graphql", any(graphql::answer))
@@ -36,8 +50,8 @@ pub fn router(site: Site, pages: Assets) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::beside))
-        .with_state(site.clone())
+        .with_state(site)
         .merge(pages)
-        .layer(axum::extract::DefaultBodyLimit::max(body_most))
-        .layer(axum::middleware::from_fn_with_state(site.kernel, serve::trace))
+        // The front has read it already, within server.body_bytes.
+        .layer(axum::extract::DefaultBodyLimit::disable())
 }

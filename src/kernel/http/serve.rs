@@ -1,24 +1,44 @@
-//! Listens, logs each request with an id, and stops without cutting anybody off.
+//! Listens, serves each connection within its limits, and stops without cutting anybody off.
 
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
-use axum::serve::ListenerExt as _;
-use http::{HeaderName, HeaderValue};
-use tokio::net::TcpListener;
-use tracing::Instrument as _;
+use hyper::Version;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::answer::RefusedWith;
+use super::client::ClientAddress;
+use super::front::Front;
+use super::mode::Mode;
+use super::pulse::{Answer, Overdue, Pulse, Spans, Watched};
+use super::seats::{Seat, Seats};
+use crate::kernel::config::Settings;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error, Result};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest id that is taken over from a proxy.
-const REQUEST_ID_MOST: usize = 64;
+/// A request's head has at most so many lines; more are answered with 431.
+const HEADERS_MOST: usize = 100;
+/// HTTP/2 requests under way on one connection.
+const STREAMS_MOST: u32 = 200;
+/// HTTP/2 streams that a client may reset before the server began with them, and that the server had to reset, before
+/// the connection is closed: CVE-2023-44487 and CVE-2025-8671 live on having no such bounds.
+const RESETS_MOST: (usize, usize) = (20, 1024);
+/// How long after a failed accept the next is tried: without open files to spare it would fail again at once.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// How long a connection that nobody uses gets to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// At most one line in the log each so long, whatever strangers do.
+const LOGGED_EVERY: Duration = Duration::from_secs(10);
 
 /// A server that has its port.
 pub struct Listening {
@@ -39,53 +59,159 @@ pub async fn listen(kernel: &Kernel) -> Result<Listening> {
     Ok(Listening { listener, address })
 }
 
+/// What every connection is served with.
+struct Service {
+    front: Front,
+    protocols: Builder<TokioExecutor>,
+    spans: Spans,
+    shutdown: CancellationToken,
+    grace: Duration,
+}
+
 impl Listening {
-    /// Serves until [`Kernel::shutdown`], then lets open requests end for `server.shutdown_secs`, then waits for the
-    /// background tasks: what was acknowledged is already durable.
+    /// Serves until [`Kernel::shutdown`], then lets open requests end for `server.shutdown_secs`: what was acknowledged
+    /// is already durable. Sockets end by themselves.
     ///
     /// # Errors
-    /// The listener's own.
+    /// None at present: an accept that fails is tried again.
     pub async fn serve(self, router: Router, kernel: &Kernel) -> Result<()> {
-        let listener = self.listener.tap_io(|socket| {
-            // Small answers are not to wait for the next one.
-            if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(%error, "no TCP_NODELAY");
-            }
+        let settings = &kernel.settings;
+        let (mode, why) = Mode::of(settings);
+        tracing::info!(mode = mode.name(), why, "serving");
+        let grace = Duration::from_secs(settings.count("server.shutdown_secs").into());
+        let service = Arc::new(Service {
+            front: Front::new(router, kernel),
+            protocols: protocols(settings),
+            spans: Spans::new(settings),
+            shutdown: kernel.shutdown.clone(),
+            grace,
         });
-        let shutdown = kernel.shutdown.clone();
-        let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-            .with_graceful_shutdown(shutdown.clone().cancelled_owned());
-        let grace = Duration::from_secs(kernel.settings.count("server.shutdown_secs").into());
-        let cut_off = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(grace).await;
-        };
-        tokio::select! {
-            served = serving => served.map_err(Error::internal)?,
-            () = cut_off => tracing::warn!("requests were still open at the end of the grace period"),
+        let connections = TaskTracker::new();
+        let accepting = accept(&self.listener, Seats::new(settings), &service, &connections);
+        kernel.shutdown.run_until_cancelled(accepting).await;
+        drop(self.listener);
+        connections.close();
+        if tokio::time::timeout(grace + GOODBYE, connections.wait()).await.is_err() {
+            tracing::warn!("connections were still open at the end of the grace period");
         }
         Ok(())
     }
 }
 
-/// Gives each request an id, a span and a line in the log.
-pub(super) async fn trace(State(kernel): State<Kernel>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
-    let id = match given {
-        Some(id) if id.len() <= REQUEST_ID_MOST && id.bytes().all(|byte| byte.is_ascii_graphic()) => id.to_owned(),
-        _ => kernel.ids.next().simple().to_string(),
+/// HTTP/1.1 and, for clients that begin with its preface, HTTP/2. What is said here is mostly what hyper has as its
+/// defaults: its next version is not to change it unseen.
+fn protocols(settings: &Settings) -> Builder<TokioExecutor> {
+    let head_most = settings.count("server.header_bytes");
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .half_close(false)
+        // See pulse.rs.
+        .header_read_timeout(None)
+        .max_headers(HEADERS_MOST)
+        .max_buf_size(head_most as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MOST)
+        .max_pending_accept_reset_streams(RESETS_MOST.0)
+        .max_local_error_reset_streams(RESETS_MOST.1)
+        .max_header_list_size(head_most);
+    builder
+}
+
+/// Takes connections for ever. One too many is closed at once: left in the queue, it would wait for its own timeout and
+/// hold up whoever looks whether the server lives; a balancer goes elsewhere.
+async fn accept(listener: &TcpListener, seats: Arc<Seats>, service: &Arc<Service>, connections: &TaskTracker) {
+    let mut log = Seldom::default();
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            // The client's, and gone with it.
+            Err(error) if is_of_one_connection(&error) => continue,
+            Err(error) => {
+                log.now_and_then(|times| tracing::error!(%error, times, "cannot accept connections"));
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+                continue;
+            }
+        };
+        let peer = peer.ip().to_canonical();
+        let client = (!service.front.proxies.trusts(peer)).then_some(ClientAddress(peer));
+        match seats.take(client) {
+            Ok(seat) => {
+                connections.spawn(connection(Arc::clone(service), stream, peer, seat));
+            }
+            Err(why) => {
+                service.front.kernel.metrics.connection_refused("limit");
+                log.now_and_then(|times| tracing::warn!(%peer, times, "connections are closed: {why}"));
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Serves one connection to its end.
+async fn connection(service: Arc<Service>, stream: TcpStream, peer: IpAddr, seat: Seat) {
+    // Small answers are not to wait for the next one.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    let _counted = service.front.kernel.metrics.connection_opened();
+    let pulse = Pulse::new(seat);
+    let answer = service_fn(|request: http::Request<Incoming>| {
+        let open = pulse.begin(request.version() == Version::HTTP_2);
+        let service = Arc::clone(&service);
+        async move {
+            let response = service.front.answer(peer, request).await;
+            Ok::<_, Infallible>(response.map(|body| Answer { body, _open: open }))
+        }
+    });
+    let io = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
+    let mut serving = pin!(service.protocols.serve_connection_with_upgrades(io, answer));
+    let mut alarm = pin!(pulse.alarm(&service.spans));
+    let overdue = std::future::poll_fn(|cx| pulse.poll_overdue(cx, alarm.as_mut(), &service.spans));
+    let goodbye = tokio::select! {
+        biased;
+        ended = serving.as_mut() => return note(ended),
+        overdue = overdue => match overdue {
+            Overdue::Slow => return,
+            Overdue::Idle => GOODBYE,
+        },
+        () = service.shutdown.cancelled() => service.grace,
     };
-    let span = crate::kernel::telemetry::request_span(&request, &id);
-    let started = kernel.clock.now();
-    let mut response = next.run(request).instrument(span.clone()).await;
-    let took_ms = kernel.clock.now().0 - started.0;
-    kernel.metrics.http_response(response.status().as_u16());
-    if let Some(RefusedWith(code)) = response.extensions().get() {
-        kernel.metrics.error(*code);
+    serving.as_mut().graceful_shutdown();
+    match tokio::time::timeout(goodbye, serving).await {
+        Ok(ended) => note(ended),
+        Err(_) if service.shutdown.is_cancelled() => tracing::warn!(%peer, "requests were cut off"),
+        Err(_) => {}
     }
-    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), took_ms, "answered"));
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, id);
+}
+
+/// Broken connections are the clients' affair.
+fn note(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
     }
-    response
+}
+
+/// Keeps strangers from filling the log.
+#[derive(Default)]
+struct Seldom {
+    last: Option<Instant>,
+    times: u64,
+}
+
+impl Seldom {
+    /// Logs if it has not for a while; `log` gets how often there was something to say since.
+    fn now_and_then(&mut self, log: impl FnOnce(u64)) {
+        self.times += 1;
+        if self.last.is_none_or(|last| last.elapsed() >= LOGGED_EVERY) {
+            log(std::mem::take(&mut self.times));
+            self.last = Some(Instant::now());
+        }
+    }
 }

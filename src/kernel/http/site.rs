@@ -1,5 +1,6 @@
 //! The one way from a transport to the schema: who asks, may it run, run it.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
@@ -7,10 +8,12 @@ use async_graphql::{Data, Executor, Request, Response, ServerError};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt as _};
 
+use super::client::ClientAddress;
+use super::limits::Limits;
 use super::params::Params;
 use crate::kernel::auth::{Session, Tokens};
 use crate::kernel::context::Kernel;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::gate::{Admitted, Gate, Rejection};
 use crate::kernel::graphql::with_codes;
 use crate::kernel::telemetry::{Facts, Transport};
@@ -23,6 +26,7 @@ pub struct Site {
     schema: AnySchema,
     gate: Arc<Gate>,
     tokens: Tokens,
+    limits: Arc<Limits>,
 }
 
 /// An operation that may run: valid, within its limits, its variables coerced.
@@ -38,7 +42,36 @@ impl Site {
     /// Gathers what the handlers share.
     #[must_use]
     pub fn new(kernel: Kernel, schema: AnySchema, gate: Gate, tokens: Tokens) -> Self {
-        Self { kernel, schema, gate: Arc::new(gate), tokens }
+        let limits = Arc::new(Limits::new(&kernel.settings));
+        Self { kernel, schema, gate: Arc::new(gate), tokens, limits }
+    }
+
+    /// As [`Site::session`], for a client at `address`: too many bad tokens from there, and no token is looked at for a
+    /// while.
+    ///
+    /// # Errors
+    /// [`Code::UNAUTHENTICATED`] for a token that does not hold, [`Code::RATE_LIMITED`] after too many.
+    pub async fn authenticate(&self, token: Option<Result<&str>>, address: ClientAddress) -> Result<Session> {
+        if token.is_none() {
+            return Ok(Session(None));
+        }
+        let metrics = &self.kernel.metrics;
+        self.limits.may_sign_in(address).inspect_err(|_| metrics.rate_limited("address"))?;
+        let session = self.session(token).await;
+        if session.as_ref().is_err_and(|error| error.code() == Code::UNAUTHENTICATED) {
+            self.limits.sign_in_failed(address);
+        }
+        session
+    }
+
+    /// Counts `operations` of whoever asks. A transport calls it before it looks at what they are.
+    ///
+    /// # Errors
+    /// [`Code::RATE_LIMITED`], with [`Error::retry_after`].
+    pub fn throttle(&self, session: &Session, address: ClientAddress, operations: usize) -> Result<()> {
+        let Some(cost) = NonZeroU32::new(u32::try_from(operations).unwrap_or(u32::MAX)) else { return Ok(()) };
+        let limit = if session.0.is_some() { "subject" } else { "address" };
+        self.limits.check(session, address, cost).inspect_err(|_| self.kernel.metrics.rate_limited(limit))
     }
 
     /// The session of a request with this `Authorization`, or nobody's without one.

@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::answer::{MediaType, refuse, refuse_by_code};
 use super::execution::execute;
 use super::graphql::{bearer, check_type, incomplete, not_allowed};
-use super::{Site, body};
+use super::{ClientAddress, Site, params};
 use crate::kernel::auth::Session;
 use crate::kernel::clock::Clock;
 use crate::kernel::error::{Error, Result};
@@ -59,15 +59,17 @@ async fn open(site: &Site, request: Request) -> Result<Answer, Box<Answer>> {
         return Err(boxed(StatusCode::NOT_ACCEPTABLE, error));
     }
     let (parts, body) = request.into_parts();
-    let session = site.session(bearer(&parts.headers)).await;
-    let session = session.map_err(|error| Box::new(refuse_by_code(MediaType::Json, error)))?;
+    let address = ClientAddress::of(&parts.extensions);
+    let by_code = |error| Box::new(refuse_by_code(MediaType::Json, error));
+    let session = site.authenticate(bearer(&parts.headers), address).await.map_err(by_code)?;
+    site.throttle(&session, address, 1).map_err(by_code)?;
     let reads_only = parts.method == Method::GET;
     let params = if reads_only {
-        body::from_query(parts.uri.query().unwrap_or_default())
+        params::from_query(parts.uri.query().unwrap_or_default())
     } else {
         check_type(&parts.headers).map_err(|error| boxed(StatusCode::UNSUPPORTED_MEDIA_TYPE, error))?;
         let bytes = Bytes::from_request(Request::from_parts(parts, body), &()).await;
-        body::parse_single(&bytes.map_err(|rejection| Box::new(incomplete(MediaType::Json, &rejection)))?)
+        params::parse_single(&bytes.map_err(|rejection| Box::new(incomplete(MediaType::Json, &rejection)))?)
     };
     let params = params.map_err(|error| boxed(StatusCode::BAD_REQUEST, error))?;
     let answers = match site.admit(&params, &session, Transport::Sse) {

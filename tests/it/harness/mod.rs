@@ -6,6 +6,7 @@ mod database;
 mod issuer;
 mod process;
 mod proxy;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub(crate) use database::{Backend, TestDatabase};
 pub(crate) use issuer::{Issuer, Key, Says};
 pub(crate) use process::{Process, run};
 pub(crate) use proxy::LossyProxy;
+pub(crate) use wire::Wire;
 
 /// Long enough to be taken.
 pub(crate) const SECRET: &str = "a secret of the tests, 32 characters or more";
@@ -191,6 +193,9 @@ fn settings<A: App>(database: &TestDatabase, given: Vec<(&'static str, String)>,
         ("server.listen", "127.0.0.1:0".to_owned()),
         ("server.shutdown_secs", "10".to_owned()),
         ("engagement.live_interval_ms", "20".to_owned()),
+        // Tests hammer, all from one address; those of the limits set theirs.
+        ("limits.rate_anonymous", "0".to_owned()),
+        ("limits.rate_user", "0".to_owned()),
     ];
     flags.retain(|(key, _)| !without.contains(key));
     let list = Modules::new(A::modules()).expect("modules that fit").settings();

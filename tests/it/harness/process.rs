@@ -18,7 +18,11 @@ pub(crate) struct Process {
 
 /// The binary with nothing of this machine's settings in its environment.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tally"));
+    command_of(env!("CARGO_BIN_EXE_tally"))
+}
+
+fn command_of(program: &str) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().kill_on_drop(true).stdin(Stdio::null());
     command
 }
@@ -31,11 +35,24 @@ impl Process {
 
     /// The same, with variables of the test's own. Its log is kept for [`Process::stop`].
     pub(crate) async fn serve_with(database: &TestDatabase, variables: &[(&str, &str)]) -> Self {
-        let mut child = command()
+        Self::begin(command(), database, variables).await
+    }
+
+    /// The same, with so few open files.
+    pub(crate) async fn serve_with_files(database: &TestDatabase, files: u32) -> Self {
+        let mut shell = command_of("sh");
+        shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_tally")]);
+        Self::begin(shell, database, &[]).await
+    }
+
+    async fn begin(mut command: Command, database: &TestDatabase, variables: &[(&str, &str)]) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .env("DATABASE_URL", &database.url)
             .env("TALLY_AUTH_SECRET", SECRET)
             .env("TALLY_LOG", "error")
+            .env("TALLY_LIMITS_RATE_USER", "0")
+            .env("TALLY_LIMITS_RATE_ANONYMOUS", "0")
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

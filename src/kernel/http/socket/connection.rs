@@ -17,7 +17,7 @@ use super::{Limits, bearer};
 use crate::kernel::auth::Session;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::http::execution::execute;
-use crate::kernel::http::{Params, Site, refusal};
+use crate::kernel::http::{ClientAddress, Params, Site, refusal};
 use crate::kernel::telemetry::Transport;
 
 /// How long a peer gets to take note of the end.
@@ -30,6 +30,7 @@ pub(super) struct Connection {
     site: Site,
     socket: WebSocket,
     limits: Limits,
+    address: ClientAddress,
     phase: Phase,
     operations: Operations,
     ping_at: Instant,
@@ -57,10 +58,17 @@ impl Phase {
 
 impl Connection {
     /// A socket with an accepted handshake, and the token that it came with.
-    pub(super) fn new(site: Site, socket: WebSocket, limits: Limits, token: Option<Result<String>>) -> Self {
+    pub(super) fn new(
+        site: Site,
+        socket: WebSocket,
+        limits: Limits,
+        address: ClientAddress,
+        token: Option<Result<String>>,
+    ) -> Self {
         let now = Instant::now();
         let phase = Phase::New(now + limits.init, token);
-        Self { site, socket, limits, phase, operations: Operations::default(), ping_at: now + limits.ping, silent: 0 }
+        let operations = Operations::default();
+        Self { site, socket, limits, address, phase, operations, ping_at: now + limits.ping, silent: 0 }
     }
 
     /// Serves it until either side is done with it.
@@ -208,13 +216,10 @@ impl Connection {
     fn init(&mut self, authorization: Option<Value>) -> Result<(), End> {
         let Phase::New(_, handshake) = &mut self.phase else { return Err(Close::INIT_TWICE.into()) };
         let token = authorization.map(|value| bearer(value.as_str())).or(handshake.take());
-        let site = self.site.clone();
+        let (site, address) = (self.site.clone(), self.address);
         let session = async move {
-            match token {
-                Some(Ok(token)) => site.session(Some(Ok(&token))).await,
-                Some(Err(error)) => site.session(Some(Err(error))).await,
-                None => site.session(None).await,
-            }
+            let token = token.as_ref().map(|token| token.as_deref().map_err(Clone::clone));
+            site.authenticate(token, address).await
         };
         self.phase = Phase::Checking(session.boxed());
         Ok(())
@@ -226,11 +231,12 @@ impl Connection {
         if self.operations.contains(&id) {
             return Err(Close::taken(&id).into());
         }
-        let admitted = if self.operations.len() < self.limits.operations {
-            self.site.admit(&params, session, Transport::Socket)
-        } else {
-            let most = self.limits.operations;
+        let most = self.limits.operations;
+        let admitted = if self.operations.len() >= most {
             Err(refusal(Error::new(Code::RATE_LIMITED, format!("a socket has {most} operations at most at a time"))))
+        } else {
+            let may = self.site.throttle(session, self.address, 1).map_err(refusal);
+            may.and_then(|()| self.site.admit(&params, session, Transport::Socket))
         };
         match admitted {
             Ok(operation) => {

@@ -17,8 +17,8 @@ use http::header::{AUTHORIZATION, UPGRADE};
 use tracing::{Instrument as _, Span};
 
 use self::connection::Connection;
-use super::Site;
 use super::graphql::strip_bearer;
+use super::{ClientAddress, Site};
 use crate::kernel::config::Settings;
 use crate::kernel::error::{Code, Error, Result};
 
@@ -67,6 +67,7 @@ pub(super) async fn upgrade(site: Site, request: Request) -> Response {
         Err(rejection) => return rejection.into_response(),
     };
     let token = handshake_token(&parts.headers);
+    let address = ClientAddress::of(&parts.extensions);
     let limits = Limits::of(&site.kernel.settings);
     // A message is sent to its last byte before the next one is written: the write buffer holds one at most.
     let span = Span::current();
@@ -79,7 +80,7 @@ pub(super) async fn upgrade(site: Site, request: Request) -> Response {
         .on_upgrade(move |socket| {
             // The shutdown waits until the peers know of it.
             let tasks = site.kernel.tasks.clone();
-            tasks.track_future(Connection::new(site, socket, limits, token).run().instrument(span))
+            tasks.track_future(Connection::new(site, socket, limits, address, token).run().instrument(span))
         })
 }
 

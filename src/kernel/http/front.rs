@@ -1,0 +1,176 @@
+//! The way of a request from hyper to the router and back: who sends it, may it come in, is it whole, how long may it
+//! take. Functions instead of layers: a layer of axum costs allocations, and these hold for every request.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse as _, Response};
+use http::header::{CONNECTION, HOST, HeaderValue, ORIGIN};
+use http::request::Parts;
+use http::{HeaderName, StatusCode, Version};
+use hyper::body::{Body as _, Incoming};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use tracing::Instrument as _;
+
+use super::answer::RefusedWith;
+use super::body::{self, Refused};
+use super::client::Proxies;
+use super::origins::Origins;
+use super::security;
+use crate::kernel::context::Kernel;
+use crate::kernel::error::{Code, Error};
+use crate::kernel::telemetry;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id that is taken over from a proxy.
+const REQUEST_ID_MOST: usize = 64;
+
+/// What all connections share.
+pub(super) struct Front {
+    router: TowerToHyperService<Router>,
+    pub(super) kernel: Kernel,
+    pub(super) proxies: Proxies,
+    origins: Origins,
+    body_most: usize,
+    body_within: Duration,
+    answer_within: Duration,
+    https: bool,
+}
+
+impl Front {
+    pub(super) fn new(router: Router, kernel: &Kernel) -> Self {
+        let settings = &kernel.settings;
+        Self {
+            router: TowerToHyperService::new(router),
+            proxies: Proxies::new(settings),
+            origins: Origins::new(settings),
+            body_most: settings.count("server.body_bytes") as usize,
+            body_within: Duration::from_secs(settings.count("server.body_secs").into()),
+            answer_within: Duration::from_secs(settings.count("server.request_secs").into()),
+            https: settings.switch("server.https"),
+            kernel: kernel.clone(),
+        }
+    }
+
+    /// Answers a request that came over a connection of `peer`.
+    pub(super) async fn answer(&self, peer: IpAddr, mut request: http::Request<Incoming>) -> Response {
+        let address = self.proxies.client(peer, request.headers_mut());
+        request.extensions_mut().insert(address);
+        if request.version() == Version::HTTP_2
+            && !request.headers().contains_key(HOST)
+            && let Some(host) = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
+        {
+            // One name for it, whatever the protocol. Source: RFC 9113, 8.3.1.
+            request.headers_mut().insert(HOST, host);
+        }
+        let origin = request.headers().get(ORIGIN).cloned();
+        let is_api = is_api(request.uri().path());
+        let mut response = trace(&self.kernel, request, async |request| {
+            let response = self.admit(request, is_api).await;
+            if is_api { security::as_graphql(response) } else { response }
+        })
+        .await;
+        if is_api {
+            self.origins.share(origin.as_ref(), response.headers_mut());
+        }
+        security::harden(response.headers_mut(), self.https);
+        response
+    }
+
+    async fn admit(&self, request: http::Request<Incoming>, is_api: bool) -> Response {
+        let (parts, body) = request.into_parts();
+        if !has_one_host(&parts) {
+            return refuse(is_api, StatusCode::BAD_REQUEST, Error::invalid("send one Host header"));
+        }
+        if is_api {
+            if let Some(headers) = self.origins.preflight(&parts.method, &parts.headers) {
+                return (StatusCode::NO_CONTENT, headers).into_response();
+            }
+            if self.origins.refuses(&parts.method, &parts.headers) {
+                let error = Error::new(Code::FORBIDDEN, "pages of other sites may not use this API from a browser");
+                return refuse(is_api, StatusCode::FORBIDDEN, error);
+            }
+        }
+        let body = match body.is_end_stream() {
+            true => Body::empty(),
+            false => match body::read(&parts.headers, body, self.body_most, self.body_within).await {
+                Ok(body) => Body::from(body),
+                Err(refused) => return self.without_body(is_api, parts.version, refused),
+            },
+        };
+        // Until the head of the answer: what streams has its own ends. Whoever waits for a write is dropped, the write is
+        // not: the batcher commits it or not, whoever listens.
+        let answer = self.router.call(Request::from_parts(parts, body));
+        match tokio::time::timeout(self.answer_within, answer).await {
+            Ok(Ok(response)) => response,
+            Err(_) => {
+                tracing::warn!("a request took longer than server.request_secs");
+                let what = "the server took too long; a write may have passed all the same, and may be repeated";
+                refuse(is_api, StatusCode::SERVICE_UNAVAILABLE, Error::new(Code::UNAVAILABLE, what))
+            }
+        }
+    }
+
+    fn without_body(&self, is_api: bool, version: Version, refused: Refused) -> Response {
+        let (status, what) = match refused {
+            Refused::TooLarge => {
+                (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {} bytes", self.body_most))
+            }
+            Refused::TooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                format!("the body did not arrive within {} s", self.body_within.as_secs()),
+            ),
+            Refused::Broken => (StatusCode::BAD_REQUEST, "the body is not of its form or was cut off".to_owned()),
+        };
+        let mut response = refuse(is_api, status, Error::invalid(what));
+        if version != Version::HTTP_2 {
+            // What is left of the body is not waited for, and would be read as the next request.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+fn is_api(path: &str) -> bool {
+    path.strip_prefix("/graphql").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Source: RFC 9112, 3.2. HTTP/1.0 has none, and HTTP/2 its own way.
+fn has_one_host(parts: &Parts) -> bool {
+    parts.version != Version::HTTP_11 || parts.headers.get_all(HOST).iter().count() == 1
+}
+
+/// In the form of the API for its clients, in a line for the others.
+fn refuse(is_api: bool, status: StatusCode, error: Error) -> Response {
+    if is_api { security::refuse(status, error) } else { (status, error.client().to_owned()).into_response() }
+}
+
+/// Gives a request an id, a span and a line in the log.
+async fn trace<B>(
+    kernel: &Kernel,
+    request: http::Request<B>,
+    next: impl AsyncFnOnce(http::Request<B>) -> Response,
+) -> Response {
+    let given = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+    let id = match given {
+        Some(id) if id.len() <= REQUEST_ID_MOST && id.bytes().all(|byte| byte.is_ascii_graphic()) => id.to_owned(),
+        _ => kernel.ids.next().simple().to_string(),
+    };
+    let span = telemetry::request_span(&request, &id);
+    let started = kernel.clock.now();
+    let mut response = next(request).instrument(span.clone()).await;
+    let took_ms = kernel.clock.now().0 - started.0;
+    kernel.metrics.http_response(response.status().as_u16());
+    if let Some(RefusedWith(code)) = response.extensions().get() {
+        kernel.metrics.error(*code);
+    }
+    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), took_ms, "answered"));
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
