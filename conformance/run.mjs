@@ -24,7 +24,7 @@ const SUITES = [
   'fuzz',
 ];
 /** Of one suite. SOAK raises it, because it raises the work. */
-const MINUTES = 3 * Math.max(1, Number(process.env.SOAK ?? 1));
+const MINUTES = 5 * Math.max(1, Number(process.env.SOAK ?? 1));
 
 const { values: options, positionals } = parseArgs({
   options: { base: { type: 'string' }, all: { type: 'boolean', default: false } },

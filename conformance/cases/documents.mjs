@@ -492,6 +492,11 @@ export const malformed = [
   'query ($a: Int = $b, $b: Int) { me { __typename } }',
   '{ hotRanking(first: $) { rank } }',
   '{ hotRanking(kind: null null) { rank } }',
+  '{ hotRanking(first: 1 word) { rank } }',
+  '{ hotRanking(word first: 1) { rank } }',
+  'mutation { publishArtwork(input: { title: "t" word }) { created } }',
+  '{ me @skip(if: true word) { __typename } }',
+  'query A($a: Int! = 1 word) { hotRanking(first: $a) { rank } }',
   '? { me { __typename } }',
   'query A { me { __typename } } garbage',
 ];

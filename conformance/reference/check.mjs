@@ -4,6 +4,10 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
+const named = process.argv.slice(2);
+const suites = ['audit', 'validation', 'execution', 'websocket', 'sse', 'apollo', 'urql'];
+const args = named.some((each) => !each.startsWith('-')) ? named : [...named, ...suites];
+
 const server = spawn(process.execPath, [new URL('server.mjs', import.meta.url).pathname], {
   stdio: ['ignore', 'pipe', 'inherit'],
 });
@@ -11,10 +15,8 @@ for await (const line of createInterface({ input: server.stdout })) {
   const base = /^board +(http:\/\/\S+)\/$/.exec(line)?.[1];
   if (!base) continue;
   const run = new URL('../run.mjs', import.meta.url).pathname;
-  const suites = spawn(process.execPath, [run, '--base', base, ...process.argv.slice(2)], {
-    stdio: 'inherit',
-  });
-  suites.on('exit', (status) => {
+  const child = spawn(process.execPath, [run, '--base', base, ...args], { stdio: 'inherit' });
+  child.on('exit', (status) => {
     server.kill();
     process.exitCode = status ?? 1;
   });

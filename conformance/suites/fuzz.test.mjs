@@ -197,6 +197,7 @@ describe(`random requests (SEED=${SEED})`, () => {
     t.diagnostic(
       `${count} requests, slowest ${slowest.toFixed(0)} ms, statuses ${JSON.stringify(statuses)}`,
     );
+    assert.ok(!statuses[429], 'a limit of rate answered, and not what it stands before');
     assert.equal(wrong.length, 0, `with SEED=${SEED}:\n${wrong.slice(0, 5).join('\n\n')}`);
     assert.ok(slowest < PATIENCE_MS);
   });

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { print } from 'graphql';
+import { Lexer, print, Source, TokenKind } from 'graphql';
 
 import { documents, malformed, wellFormed } from '../cases/documents.mjs';
 import { operations, variables } from '../cases/variables.mjs';
@@ -111,6 +111,94 @@ describe(`generated documents (SEED=${SEED})`, () => {
       assert.ok(invalid >= wanted, `only ${invalid} of ${requests.length} are invalid`);
       await compareAll(requests);
     });
+  }
+});
+
+/** A document with one of each construct, and one that could change something: variants of it must be refused. */
+const WHOLE = `query A($a: Int! = 1, $b: ID! = "artwork_01h455vb4pex5vsknk084sn02q", $i: ContentKind) {
+  x: hotRanking(first: $a, kind: $i) @skip(if: false) { rank ...F ... on RankingEntry { level } }
+  contents(ids: ["artwork_01h455vb4pex5vsknk084sn02q", $b]) { id }
+  artworks(first: 1, after: null, orderBy: HOTTEST) { totalCount }
+  __type(name: "Query") { name }
+}
+fragment F on RankingEntry { score }`;
+const OBJECT =
+  'mutation A { publishArtwork(input: { title: "t", width: 1, baseWeight: 1.5 }) { created } }';
+const TOKENS = [
+  ...[
+    '{',
+    '}',
+    '(',
+    ')',
+    '[',
+    ']',
+    ':',
+    '!',
+    '$',
+    '@',
+    '=',
+    '|',
+    '&',
+    '...',
+    '"',
+    '"""',
+    '\\',
+    '%',
+    '-',
+  ],
+  ...[
+    '.',
+    '?',
+    '\u0000',
+    '\u00e9',
+    '"s"',
+    '1',
+    '1.5',
+    'null',
+    'true',
+    'word',
+    'on',
+    'fragment',
+    'query',
+  ],
+  ...['VIDEO', 'w:', '$a', '@skip(if: true)'],
+];
+
+/** The texts of a document's tokens. */
+function lexed(text) {
+  const lexer = new Lexer(new Source(text));
+  const found = [];
+  while (lexer.advance().kind !== TokenKind.EOF) {
+    found.push(text.slice(lexer.token.start, lexer.token.end));
+  }
+  return found;
+}
+
+describe('every token', () => {
+  for (const [name, text] of Object.entries({ 'a query': WHOLE, 'an input object': OBJECT })) {
+    const tokens = lexed(text);
+    const everywhere = (removed) =>
+      tokens.flatMap((_, n) => TOKENS.map((put) => tokens.toSpliced(n, removed, put)));
+    const variants = {
+      'with another before it': everywhere(0),
+      'replaced by another': everywhere(1),
+      'left out': tokens.map((_, n) => tokens.toSpliced(n, 1)),
+      'written twice': tokens.map((token, n) => tokens.toSpliced(n, 0, token)),
+      'before its neighbour': tokens
+        .slice(1)
+        .map((next, n) => tokens.toSpliced(n, 2, next, tokens[n])),
+    };
+    for (const [change, found] of Object.entries(variants)) {
+      it(`of ${name}, ${change}`, () => {
+        const requests = found.map((each) => ({ query: each.join(' ') }));
+        return compareAll(
+          requests.filter((request) => {
+            const { valid, kind } = judge(request);
+            return !valid || kind === 'query';
+          }),
+        );
+      });
+    }
   }
 });
 
