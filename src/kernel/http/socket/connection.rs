@@ -63,7 +63,7 @@ impl Connection {
     }
 
     /// Serves it until either side is done with it.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self: Box<Self>) {
         let end = if self.socket.protocol().is_some() { self.serve().await } else { Close::SUBPROTOCOL.into() };
         self.operations = Operations::default();
         let farewell = async {
@@ -95,22 +95,23 @@ impl Connection {
         let mut alarm = pin!(sleep_until(self.alarm()));
         loop {
             // In this order: a listener of a stopping server is to hear that it stops, not that there is no more; and
-            // `complete` is to be read however fast an operation answers.
+            // `complete` is to be read however fast an operation answers. What seldom happens is boxed: 5,000 sockets
+            // that only listen would hold its state too (3 KiB each).
             let done = tokio::select! {
                 biased;
                 () = &mut stopping => Err(Close::GOING_AWAY.into()),
                 () = &mut alarm => {
-                    let done = self.wake().await;
+                    let done = Box::pin(self.wake()).await;
                     alarm.as_mut().reset(self.alarm());
                     done
                 }
                 session = self.phase.checked() => {
-                    let done = self.open(session).await;
+                    let done = Box::pin(self.open(session)).await;
                     alarm.as_mut().reset(self.alarm());
                     done
                 }
                 message = self.socket.recv() => match message {
-                    Some(Ok(message)) => self.receive(message).await,
+                    Some(Ok(message)) => Box::pin(self.receive(message)).await,
                     Some(Err(error)) => Err(End::of(error)),
                     None => Err(End::Gone),
                 },

@@ -23,7 +23,7 @@ use crate::kernel::error::{Code, Error, Result};
 /// The only protocol that is spoken.
 const PROTOCOL: &str = "graphql-transport-ws";
 /// Grows for a longer message.
-const READ_BUFFER: usize = 1_024;
+const READ_BUFFER: usize = 512;
 const MESSAGE_MOST: usize = 64 * 1024;
 
 /// The settings of every socket.
@@ -76,7 +76,7 @@ pub(super) async fn upgrade(site: Site, request: Request) -> Response {
         .on_upgrade(move |socket| {
             // The shutdown waits until the peers know of it.
             let tasks = site.kernel.tasks.clone();
-            tasks.track_future(Connection::new(site, socket, limits, token).run())
+            tasks.track_future(Box::new(Connection::new(site, socket, limits, token)).run())
         })
 }
 
