@@ -112,9 +112,10 @@ async fn cost(path: &str, query: &str) -> Cost {
     let id = published.split('"').find(|part| part.starts_with("artwork_")).expect("an id").to_owned();
     let before = server.memory_kib();
     let heard = Arc::new(Heard::default());
+    let mut listeners = tokio::task::JoinSet::new();
     for _ in 0..LISTENERS {
         let socket = subscribe(&server, path, query).await;
-        tokio::spawn(listen(socket, Arc::clone(&heard)));
+        listeners.spawn(listen(socket, Arc::clone(&heard)));
     }
     // Until everybody is known to listen, and has a buffer of its message's size.
     let mut likes = Likes { author, id, liked: false };
@@ -134,6 +135,8 @@ async fn cost(path: &str, query: &str) -> Cost {
     }
     let cpu_us = (server.cpu_secs() - begun) * 1e6 / (EVENTS * LISTENERS) as f64;
     assert_eq!(heard.messages.load(Ordering::Relaxed), base + EVENTS * LISTENERS, "one message an event");
+    // Before the server ends: to them that is a fault.
+    listeners.shutdown().await;
     server.stop().await;
     let memory_kib = (after - before) as f64 / LISTENERS as f64;
     Cost { memory_kib, cpu_us, message_bytes: heard.length.load(Ordering::Relaxed) }

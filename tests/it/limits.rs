@@ -157,7 +157,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_2_is_spoken_and_pings_keep_nothing_open() {
     let options = Options::default().with("server.header_secs", 1).with("server.idle_secs", 3);
-    let app = start(options).await;
+    let app = start(options.with("server.http2", true)).await;
     let mut wire = Wire::open(&app.url).await;
     // GET http //x/healthz as HPACK: entries of the static table, and literals without an index.
     let ask = |stream| frame(1, 0x5, stream, b"\x82\x86\x04\x08/healthz\x01\x01x");
@@ -181,6 +181,42 @@ async fn http_2_is_spoken_and_pings_keep_nothing_open() {
     assert!((2_500..9_000).contains(&from.elapsed().as_millis()), "{:?}", from.elapsed());
     assert!(said.windows(9).any(|bytes| bytes[3] == 7 && bytes[5..9] == [0; 4]), "GOAWAY is said: {said:?}");
     assert!(Wire::open(&app.url).await.healthy().await);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_2_is_not_spoken_unless_it_is_asked_for() {
+    let app = start(Options::default()).await;
+    let mut wire = Wire::open(&app.url).await;
+    wire.send([PREFACE, &frame(4, 0, 0, &[])].concat()).await;
+    let (head, _) = wire.answer().await.expect("an answer");
+    assert!(head.starts_with("HTTP/1.1 400"), "{head}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sockets_and_streams_of_a_client_are_bounded() {
+    let app = start(Options::default().with("server.sockets_per_client", 3)).await;
+    let mut sockets = vec![Listener::acknowledged(&app.url).await, Listener::acknowledged(&app.url).await];
+    let stream = || {
+        let query = "query=subscription{hotRankingChanged{kind}}";
+        crate::harness::http().get(format!("{}/graphql/stream?{query}", app.url)).header("accept", "text/event-stream")
+    };
+    let third = stream().send().await.unwrap();
+    assert_eq!(third.status(), 200);
+    let refused = stream().send().await.unwrap();
+    assert_eq!(refused.status(), 429);
+    let body: Value = refused.json().await.unwrap();
+    assert_eq!(body["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+    drop(sockets.pop());
+    // The server learns of it in its own time.
+    let again = async {
+        while stream().send().await.unwrap().status() != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.expect("the place is free again");
+    drop((sockets, third));
     app.finish().await;
 }
 

@@ -89,6 +89,19 @@ pub const SETTINGS: &[Setting] = &[
         "origins of other sites whose pages may use the API, between commas; `*` is any",
     ),
     Setting::new(
+        "server.http2",
+        Some("false"),
+        Form::Switch,
+        "whether HTTP/2 is spoken without TLS (h2c): for a proxy that you trust, because it can hold answers back",
+    ),
+    Setting::new(
+        "server.sockets_per_client",
+        Some("200"),
+        Form::Count(0, 1_000_000),
+        "sockets and event streams of one client address at most, through proxies too; 0 is no limit, and so is \
+         development unless this is set",
+    ),
+    Setting::new(
         "server.connections",
         Some("10000"),
         Form::Count(1, 1_000_000),

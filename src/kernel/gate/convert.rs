@@ -14,11 +14,11 @@ use async_graphql::{Name, Pos, Positioned};
 use super::cost::{Cost, Times};
 use super::document::{Document, Fragment, Operation, Variable};
 use super::place;
-use super::values;
+use super::values::{self, Uses};
 
 /// Converts a valid document.
 pub(super) fn document(valid: &Valid<ExecutableDocument>, hash: Arc<str>, trusted: bool) -> Document {
-    let mut converter = Converter { valid, bytes: 0, introspecting: false };
+    let mut converter = Converter { valid, bytes: 0, introspecting: false, uses: Uses::new() };
     let fragments = valid.fragments.values().map(|fragment| converter.fragment(fragment)).collect();
     let operations = valid.operations.iter().map(|operation| converter.operation(operation)).collect();
     Document { operations, fragments, hash, trusted, bytes: converter.bytes + size_of::<Document>() }
@@ -28,13 +28,15 @@ struct Converter<'a> {
     valid: &'a ExecutableDocument,
     /// Bytes of what was converted so far.
     bytes: usize,
+    /// Variables of the operation or fragment under way.
+    uses: Uses,
     /// Whether the selections under way are inside `__schema` or `__type`.
     introspecting: bool,
 }
 
 impl Converter<'_> {
     fn operation(&mut self, operation: &executable::Operation) -> Operation {
-        let (selection_set, cost) = self.selections(&operation.selection_set, false);
+        let (selection_set, cost) = self.selections(&operation.selection_set);
         let mut fragments = Vec::new();
         self.reach(&operation.selection_set, &mut fragments);
         self.bytes += size_of::<Operation>() + fragments.len() * size_of::<usize>();
@@ -48,6 +50,7 @@ impl Converter<'_> {
         let definition =
             OperationDefinition { ty: kind, variable_definitions: Vec::new(), directives: Vec::new(), selection_set };
         Operation {
+            uses: self.take_uses(),
             name: operation.name.as_ref().map(|name| Arc::from(name.as_str())),
             kind,
             variables: operation.variables.iter().map(|variable| self.variable(variable)).collect(),
@@ -69,26 +72,30 @@ impl Converter<'_> {
     }
 
     fn fragment(&mut self, fragment: &executable::Fragment) -> Fragment {
-        let (selection_set, cost) = self.selections(&fragment.selection_set, false);
+        let (selection_set, cost) = self.selections(&fragment.selection_set);
         self.bytes += size_of::<Fragment>() + 2 * fragment.name.len();
         let definition = FragmentDefinition {
             type_condition: condition(&fragment.selection_set.ty),
             directives: Vec::new(),
             selection_set,
         };
-        let name = Name::new(&fragment.name);
-        Fragment { name, definition: Positioned::new(definition, Pos::default()), cost }
+        let (name, uses) = (Name::new(&fragment.name), self.take_uses());
+        Fragment { name, definition: Positioned::new(definition, Pos::default()), cost, uses }
     }
 
-    /// `paged`: the field that holds these selections says how many items there are.
-    fn selections(&mut self, set: &executable::SelectionSet, paged: bool) -> (Positioned<SelectionSet>, Vec<Cost>) {
+    fn take_uses(&mut self) -> Uses {
+        self.bytes += self.uses.keys().map(|name| 64 + name.len()).sum::<usize>();
+        std::mem::take(&mut self.uses)
+    }
+
+    fn selections(&mut self, set: &executable::SelectionSet) -> (Positioned<SelectionSet>, Vec<Cost>) {
         let mut items = Vec::with_capacity(set.selections.len());
         let mut costs = Vec::with_capacity(set.selections.len());
         for selection in &set.selections {
             let (item, cost) = match selection {
-                executable::Selection::Field(field) => self.field(field, paged),
+                executable::Selection::Field(field) => self.field(field, &set.ty),
                 executable::Selection::FragmentSpread(spread) => self.spread(spread),
-                executable::Selection::InlineFragment(inline) => self.inline(inline, paged),
+                executable::Selection::InlineFragment(inline) => self.inline(inline),
             };
             items.push(item);
             costs.push(cost);
@@ -97,13 +104,13 @@ impl Converter<'_> {
         (Positioned::new(SelectionSet { items }, Pos::default()), costs)
     }
 
-    fn field(&mut self, field: &Node<executable::Field>, paged: bool) -> (Positioned<Selection>, Cost) {
+    fn field(&mut self, field: &Node<executable::Field>, parent: &str) -> (Positioned<Selection>, Cost) {
         let place = self.place(field);
         let outside = self.introspecting;
         self.introspecting |= field.name.starts_with("__");
         // The schema is as large as it is, and lists in lists of it are limited by themselves.
-        let times = (!self.introspecting).then(|| Times::of(field, paged));
-        let (selection_set, cost) = self.selections(&field.selection_set, Times::is_page(field));
+        let times = (!self.introspecting).then(|| Times::of(field, parent));
+        let (selection_set, cost) = self.selections(&field.selection_set);
         self.introspecting = outside;
         let arguments = field.arguments.iter().map(|argument| {
             let place = self.place(argument);
@@ -113,6 +120,7 @@ impl Converter<'_> {
             )
         });
         let arguments: Vec<_> = arguments.collect();
+        arguments.iter().for_each(|(_, value)| values::count_uses(&value.node, &mut self.uses));
         self.bytes += field.name.len()
             + field.alias.as_ref().map_or(0, |alias| alias.len())
             + arguments.iter().map(|(name, value)| 96 + name.node.len() + values::bytes(&value.node)).sum::<usize>()
@@ -138,9 +146,9 @@ impl Converter<'_> {
         (Positioned::new(selection, place), cost)
     }
 
-    fn inline(&mut self, inline: &Node<executable::InlineFragment>, paged: bool) -> (Positioned<Selection>, Cost) {
+    fn inline(&mut self, inline: &Node<executable::InlineFragment>) -> (Positioned<Selection>, Cost) {
         let place = self.place(inline);
-        let (selection_set, cost) = self.selections(&inline.selection_set, paged);
+        let (selection_set, cost) = self.selections(&inline.selection_set);
         let converted = InlineFragment {
             type_condition: inline.type_condition.as_ref().map(|on| condition(on)),
             directives: self.directives(&inline.directives),

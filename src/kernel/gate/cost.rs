@@ -42,8 +42,9 @@ impl Times {
         Self { known, variables: Vec::new() }
     }
 
-    /// Of a field; `paged`: its parent's arguments say how many.
-    pub(super) fn of(field: &Field, paged: bool) -> Self {
+    /// Of a field of the type `parent`. The items of a connection were counted where it was asked for.
+    pub(super) fn of(field: &Field, parent: &str) -> Self {
+        let paged = parent.ends_with("Connection") && matches!(field.name.as_str(), "edges" | "nodes");
         let mut times = Self::known(0);
         let mut asked = false;
         for definition in field.definition.arguments.iter().filter(|argument| slices(argument)) {
@@ -75,11 +76,6 @@ impl Times {
             Some(_) => 1,
         });
         by_variable.fold(self.known, u64::saturating_add)
-    }
-
-    /// Whether arguments say how many.
-    pub(super) fn is_page(field: &Field) -> bool {
-        field.definition.arguments.iter().any(|argument| slices(argument))
     }
 
     pub(super) fn bytes(&self) -> usize {

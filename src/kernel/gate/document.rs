@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use apollo_compiler::ast::Type;
 use async_graphql::parser::types::{
-    Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition, OperationDefinition, OperationType,
-    Selection, SelectionSet,
+    DocumentOperations, ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType,
 };
 use async_graphql::{Name, Positioned, Value as ConstValue};
 
-use super::Refused;
 use super::cost::Cost;
-use super::values::{self, Values};
+use super::values::{self, Uses, Values};
+use super::{Refused, collect};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::text::brief;
 
@@ -33,6 +32,7 @@ pub(super) struct Fragment {
     pub(super) name: Name,
     pub(super) definition: Positioned<FragmentDefinition>,
     pub(super) cost: Vec<Cost>,
+    pub(super) uses: Uses,
 }
 
 /// One operation of a document.
@@ -44,6 +44,8 @@ pub(super) struct Operation {
     /// The fragments that it reaches.
     pub(super) fragments: Vec<usize>,
     pub(super) cost: Vec<Cost>,
+    /// How often each variable is put in place, in its own selections.
+    pub(super) uses: Uses,
     /// Whether it asks for `__schema` or `__type`.
     pub(super) introspects: bool,
 }
@@ -74,6 +76,14 @@ impl Document {
         Cost::sum(&operation.cost, &self.fragments, values)
     }
 
+    /// Bytes of variables once they are put in place: a copy at each use.
+    pub(super) fn copied_bytes(&self, operation: &Operation, values: &Values) -> usize {
+        let fragments = operation.fragments.iter().filter_map(|place| self.fragments.get(*place));
+        let uses = fragments.map(|fragment| &fragment.uses).chain([&operation.uses]).flatten();
+        uses.map(|(name, times)| times.saturating_mul(values.get(name).map_or(0, values::const_bytes)))
+            .fold(0, usize::saturating_add)
+    }
+
     /// The document of one operation, without its variables and conditions: they are put in place and decided.
     pub(super) fn instantiate(&self, operation: &Operation, values: &Values) -> ExecutableDocument {
         let definition = &operation.definition.node;
@@ -81,7 +91,7 @@ impl Document {
             let definition = fragment.definition.position_node(FragmentDefinition {
                 type_condition: fragment.definition.node.type_condition.clone(),
                 directives: Vec::new(),
-                selection_set: selection_set(&fragment.definition.node.selection_set, values),
+                selection_set: collect::selection_set(&fragment.definition.node.selection_set, values),
             });
             (fragment.name.clone(), definition)
         });
@@ -89,51 +99,8 @@ impl Document {
             ty: definition.ty,
             variable_definitions: Vec::new(),
             directives: Vec::new(),
-            selection_set: selection_set(&definition.selection_set, values),
+            selection_set: collect::root(&definition.selection_set, &self.fragments, values),
         });
         ExecutableDocument { operations: DocumentOperations::Single(operation), fragments: fragments.collect() }
     }
-}
-
-fn selection_set(set: &Positioned<SelectionSet>, values: &Values) -> Positioned<SelectionSet> {
-    let items = set.node.items.iter().filter(|item| included(item.node.directives(), values));
-    set.position_node(SelectionSet {
-        items: items.map(|item| item.position_node(selection(&item.node, values))).collect(),
-    })
-}
-
-fn selection(selection: &Selection, values: &Values) -> Selection {
-    match selection {
-        Selection::Field(field) => Selection::Field(field.position_node(Field {
-            alias: field.node.alias.clone(),
-            name: field.node.name.clone(),
-            arguments: values::arguments(&field.node.arguments, values),
-            directives: Vec::new(),
-            selection_set: selection_set(&field.node.selection_set, values),
-        })),
-        Selection::FragmentSpread(spread) => {
-            let mut spread = spread.clone();
-            spread.node.directives = Vec::new();
-            Selection::FragmentSpread(spread)
-        }
-        Selection::InlineFragment(inline) => {
-            Selection::InlineFragment(inline.position_node(async_graphql::parser::types::InlineFragment {
-                type_condition: inline.node.type_condition.clone(),
-                directives: Vec::new(),
-                selection_set: selection_set(&inline.node.selection_set, values),
-            }))
-        }
-    }
-}
-
-/// `@skip` and `@include`; validation has seen to it that their `if` is a boolean.
-fn included(directives: &[Positioned<Directive>], values: &Values) -> bool {
-    directives.iter().all(|directive| {
-        let holds = directive.node.get_argument("if").and_then(|value| values::resolve(&value.node, values));
-        match &*directive.node.name.node {
-            "skip" => holds != Some(ConstValue::Boolean(true)),
-            "include" => holds != Some(ConstValue::Boolean(false)),
-            _ => true,
-        }
-    })
 }

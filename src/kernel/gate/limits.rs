@@ -3,6 +3,9 @@
 use crate::kernel::auth::{Role, Session};
 use crate::kernel::config::Settings;
 
+/// How often all that a body holds may be put in place.
+const COPIES: usize = 4;
+
 /// The limits of one operation, from the settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -16,6 +19,8 @@ pub struct Limits {
     pub aliases: u32,
     /// Directives, counted likewise.
     pub directives: u32,
+    /// Bytes of variables, each counted at every use.
+    pub copied_bytes: usize,
     cost_anonymous: u32,
     cost_user: u32,
     cost_service: u32,
@@ -31,6 +36,7 @@ impl Limits {
             fields: settings.count("limits.fields"),
             aliases: settings.count("limits.aliases"),
             directives: settings.count("limits.directives"),
+            copied_bytes: COPIES * settings.count("server.body_bytes") as usize,
             cost_anonymous: settings.count("limits.cost_anonymous"),
             cost_user: settings.count("limits.cost_user"),
             cost_service: settings.count("limits.cost_service"),

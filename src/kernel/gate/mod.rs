@@ -5,6 +5,7 @@
 //! [`cost`] for the caller's role → a request whose variables are put in place, which async-graphql executes without
 //! validating again.
 
+mod collect;
 mod convert;
 mod cost;
 mod document;
@@ -95,6 +96,9 @@ impl Gate {
         let schema = Schema::parse_and_validate(sdl, "schema.graphql")
             .map_err(|invalid| Error::internal(format!("the schema is invalid: {}", invalid.errors)))?;
         let bytes = settings.count("graphql.cache_bytes") as usize;
+        if settings.switch("graphql.documents_only") && settings.optional("graphql.documents").is_none() {
+            return Err(Error::invalid("graphql.documents_only needs graphql.documents: else nothing could run"));
+        }
         let mut gate = Self {
             schema,
             limits: Limits::of(settings),
@@ -151,6 +155,12 @@ impl Gate {
         }
         let values = variables::coerce(&self.schema, &operation.variables, &params.variables)
             .map_err(|error| Refused::of("variables", error))?;
+        let (copied, most) = (document.copied_bytes(operation, &values), self.limits.copied_bytes);
+        if copied > most {
+            let message =
+                format!("the variables take {copied} bytes, each counted at every use, and {most} is the most");
+            return Err(Refused::of("variables", Error::new(Code::TOO_COMPLEX, message)));
+        }
         let cost = document.cost(operation, &values);
         let most = self.limits.cost(session);
         if cost > u64::from(most) {

@@ -1,6 +1,6 @@
-//! Rules of the specification that apollo-compiler does not check: what stands inside lists and objects.
+//! Rules of the specification that apollo-compiler does not check to their end: what stands inside lists and objects.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use apollo_compiler::ast::{Type, Value, VariableDefinition};
 use apollo_compiler::executable::{Argument, DirectiveList, Operation, Selection, SelectionSet};
@@ -18,7 +18,7 @@ type Checked = Result<(), Box<ServerError>>;
 ///
 /// # Errors
 /// [`crate::kernel::error::Code::INVALID_INPUT`] of the first breach: an input object that has a field twice (5.6.3), a
-/// variable of a type that its place does not allow (5.8.5).
+/// variable of a type that its place does not allow (5.8.5), lists of different lengths for one answer (5.3.2).
 pub(super) fn check(schema: &Schema, document: &Valid<ExecutableDocument>) -> Checked {
     for operation in document.operations.iter() {
         let mut rules = Rules { schema, document, operation, seen: HashSet::new() };
@@ -30,9 +30,14 @@ pub(super) fn check(schema: &Schema, document: &Valid<ExecutableDocument>) -> Ch
         }
         rules.directives(&operation.directives)?;
         rules.selections(&operation.selection_set)?;
+        let mut fields = HashMap::new();
+        rules.overlaps(&operation.selection_set, "", &mut fields)?;
     }
     Ok(())
 }
+
+/// Fields by where their answers stand, as far as the document tells.
+type Fields<'a> = HashMap<String, &'a [Node<Argument>]>;
 
 /// One operation and what it spreads: its variables are those of its fragments.
 struct Rules<'a> {
@@ -62,6 +67,33 @@ impl<'a> Rules<'a> {
                     {
                         self.directives(&fragment.directives)?;
                         self.selections(&fragment.selection_set)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fields whose answers are one must have the same arguments. apollo-compiler compares lists up to the shorter one's
+    /// length; the rest of the rule is its. The walk is as long as the document has fields, spreads expanded.
+    fn overlaps(&self, set: &'a SelectionSet, path: &str, fields: &mut Fields<'a>) -> Checked {
+        for selection in &set.selections {
+            match selection {
+                Selection::Field(field) => {
+                    let key = field.alias.as_ref().unwrap_or(&field.name);
+                    let path = format!("{path}/{}.{key}", set.ty);
+                    let first = *fields.entry(path.clone()).or_insert(&field.arguments);
+                    if !same_arguments(first, &field.arguments) {
+                        let message = format!("`{key}` is asked for with different arguments: use an alias");
+                        let place = place(field, &self.document.sources);
+                        return Err(Box::new(located(Error::invalid(message), place)));
+                    }
+                    self.overlaps(&field.selection_set, &path, fields)?;
+                }
+                Selection::InlineFragment(inline) => self.overlaps(&inline.selection_set, path, fields)?,
+                Selection::FragmentSpread(spread) => {
+                    if let Some(fragment) = self.document.fragments.get(&spread.fragment_name) {
+                        self.overlaps(&fragment.selection_set, path, fields)?;
                     }
                 }
             }
@@ -127,6 +159,30 @@ impl<'a> Rules<'a> {
 
     fn breach(&self, value: &Node<Value>, message: String) -> Box<ServerError> {
         Box::new(located(Error::invalid(message), place(value, &self.document.sources)))
+    }
+}
+
+/// Source: specification, 5.3.2. The order of arguments, and of an object's fields, means nothing.
+fn same_arguments(one: &[Node<Argument>], other: &[Node<Argument>]) -> bool {
+    one.len() == other.len()
+        && one.iter().all(|argument| {
+            let same = other.iter().find(|other| other.name == argument.name);
+            same.is_some_and(|same| same_value(&argument.value, &same.value))
+        })
+}
+
+fn same_value(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::List(one), Value::List(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_value(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(name, value)| {
+                    other.iter().any(|(other_name, other)| name == other_name && same_value(value, other))
+                })
+        }
+        (one, other) => one == other,
     }
 }
 

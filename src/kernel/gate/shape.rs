@@ -8,6 +8,9 @@ use apollo_compiler::ast::{Definition, DirectiveList, Document, FragmentDefiniti
 use super::limits::Limits;
 use crate::kernel::error::{Code, Error, Result};
 
+/// So many operations of the largest kind may be in one document.
+const OPERATIONS: u32 = 4;
+
 /// What a selection set stands for, its spreads expanded. Sums saturate.
 #[derive(Clone, Copy, Default)]
 struct Shape {
@@ -52,11 +55,13 @@ pub(super) fn check(document: &Document, limits: &Limits) -> Result<()> {
     });
     let mut measure =
         Measure { fragments: fragments.collect(), measured: HashMap::new(), nesting_most: limits.nesting() };
+    let mut all_fields = 0_u64;
     for definition in &document.definitions {
         let shape = match definition {
             Definition::OperationDefinition(operation) => {
                 let mut shape = measure.selections(&operation.selection_set, 0)?;
                 shape.directives = shape.directives.saturating_add(count(&operation.directives));
+                all_fields = all_fields.saturating_add(shape.fields);
                 shape
             }
             Definition::FragmentDefinition(fragment) => measure.fragment(&fragment.name, 0)?,
@@ -67,14 +72,15 @@ pub(super) fn check(document: &Document, limits: &Limits) -> Result<()> {
         hold("aliases", shape.aliases, limits.aliases)?;
         hold("directives", shape.directives, limits.directives)?;
     }
-    Ok(())
+    // Validation looks at a fragment once for each operation that spreads it.
+    hold("fields in all its operations", all_fields, limits.fields.saturating_mul(OPERATIONS))
 }
 
 fn hold(what: &str, count: u64, most: u32) -> Result<()> {
     if count <= u64::from(most) {
         return Ok(());
     }
-    Err(Error::new(Code::TOO_COMPLEX, format!("the operation has {count} {what}, and {most} is the most")))
+    Err(Error::new(Code::TOO_COMPLEX, format!("the document has {count} {what}, and {most} is the most")))
 }
 
 fn count(directives: &DirectiveList) -> u64 {

@@ -9,6 +9,19 @@ use async_graphql_value::Value;
 /// Coerced variables. One that was not given and has no default is absent, which is not null.
 pub(super) type Values = HashMap<Name, ConstValue>;
 
+/// How often variables stand in a part of a document.
+pub(super) type Uses = HashMap<Name, usize>;
+
+/// Counts the variables of a value.
+pub(super) fn count_uses(value: &Value, uses: &mut Uses) {
+    match value {
+        Value::Variable(name) => *uses.entry(name.clone()).or_default() += 1,
+        Value::List(items) => items.iter().for_each(|item| count_uses(item, uses)),
+        Value::Object(fields) => fields.values().for_each(|value| count_uses(value, uses)),
+        _ => {}
+    }
+}
+
 /// A literal or a variable.
 pub(super) fn convert(value: &ast::Value) -> Value {
     match value {
@@ -65,6 +78,18 @@ pub(super) fn bytes(value: &Value) -> usize {
         Value::List(items) => items.iter().map(|item| size_of::<Value>() + bytes(item)).sum(),
         Value::Object(fields) => {
             fields.iter().map(|(name, value)| 2 * size_of::<(Name, Value)>() + name.len() + bytes(value)).sum()
+        }
+        _ => 0,
+    }
+}
+
+/// The same of a value without variables.
+pub(super) fn const_bytes(value: &ConstValue) -> usize {
+    match value {
+        ConstValue::String(text) => text.capacity(),
+        ConstValue::List(items) => items.iter().map(|item| size_of::<ConstValue>() + const_bytes(item)).sum(),
+        ConstValue::Object(fields) => {
+            fields.iter().map(|(name, value)| 2 * size_of::<(Name, Value)>() + name.len() + const_bytes(value)).sum()
         }
         _ => 0,
     }

@@ -34,7 +34,7 @@ pub(super) fn execute(site: &Site, operation: Operation) -> BoxStream<'static, R
         return answers.map(|answer| answer.unwrap_or_else(|_| panicked())).boxed();
     }
     let running = site.clone();
-    stream::once(async move { run(&running, operation).await }).boxed()
+    stream::once(async move { run(&running, operation).await }.in_current_span()).boxed()
 }
 
 fn panicked() -> Response {

@@ -26,6 +26,8 @@ use crate::kernel::error::{Code, Error};
 use crate::kernel::telemetry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Largest body of a request that is not the API's, in bytes.
+const OTHER_BODY_MOST: usize = 4 * 1024;
 /// Longest id that is taken over from a proxy.
 const REQUEST_ID_MOST: usize = 64;
 
@@ -97,7 +99,7 @@ impl Front {
         }
         let body = match body.is_end_stream() {
             true => Body::empty(),
-            false => match body::read(&parts.headers, body, self.body_most, self.body_within).await {
+            false => match body::read(&parts.headers, body, self.body_most(is_api), self.body_within).await {
                 Ok(body) => Body::from(body),
                 Err(refused) => return self.without_body(is_api, parts.version, refused),
             },
@@ -115,10 +117,15 @@ impl Front {
         }
     }
 
+    /// Nothing but the API needs a large body.
+    fn body_most(&self, is_api: bool) -> usize {
+        if is_api { self.body_most } else { self.body_most.min(OTHER_BODY_MOST) }
+    }
+
     fn without_body(&self, is_api: bool, version: Version, refused: Refused) -> Response {
         let (status, what) = match refused {
             Refused::TooLarge => {
-                (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {} bytes", self.body_most))
+                (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {} bytes", self.body_most(is_api)))
             }
             Refused::TooSlow => (
                 StatusCode::REQUEST_TIMEOUT,

@@ -82,11 +82,15 @@ async fn post(site: &Site, media: MediaType, request: Request) -> axum::response
         Ok(bytes) => bytes,
         Err(rejection) => return incomplete(media, &rejection),
     };
+    // One before its body is looked at: what is no request counts too.
+    if let Err(error) = site.throttle(&session, address, 1) {
+        return refuse_by_code(media, error);
+    }
     let body = match params::parse(&bytes, site.kernel.settings.count("limits.batch") as usize) {
         Ok(body) => body,
         Err(error) => return refuse(media, StatusCode::BAD_REQUEST, error),
     };
-    if let Err(error) = site.throttle(&session, address, body.operations()) {
+    if let Err(error) = site.throttle(&session, address, body.operations().saturating_sub(1)) {
         return refuse_by_code(media, error);
     }
     match body {

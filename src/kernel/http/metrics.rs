@@ -1,12 +1,13 @@
 //! `/metrics`, as OpenMetrics text: to those on this machine, unless the settings say otherwise.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HeaderMap, VIA, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, FORWARDED, HOST, HeaderMap, VIA, WWW_AUTHENTICATE};
 use http::{HeaderName, StatusCode};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
@@ -76,7 +77,16 @@ fn reader<'a>(mode: &str, token: Option<&'a str>) -> Reader<'a> {
 fn is_local(request: &Request) -> bool {
     let loopback =
         request.extensions().get::<ClientAddress>().is_some_and(|address| address.0.to_canonical().is_loopback());
-    loopback && !FORWARDING.iter().any(|name| request.headers().contains_key(name))
+    loopback && has_local_name(request.headers()) && !FORWARDING.iter().any(|name| request.headers().contains_key(name))
+}
+
+/// Whether the request calls this machine by a name of its own. A proxy that adds nothing passes on the public name, and
+/// a page whose name was turned to this machine sends that.
+fn has_local_name(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.contains(']') { host } else { name });
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// Whether the token is shown. Digests are compared, so that the time says nothing of how much of it was right.

@@ -23,7 +23,6 @@ mod stream;
 
 use axum::Router;
 use axum::routing::{any, get};
-use tower_http::compression::CompressionLayer;
 
 pub use assets::Assets;
 pub use client::ClientAddress;
@@ -41,10 +40,8 @@ pub use site::{AnySchema, Operation, Site, refusal};
 /// All routes of a server. What holds for every request is in `front.rs`.
 pub fn router(site: Site, pages: Assets) -> Router {
     let graphiql = Mode::graphiql(&site.kernel.settings);
-    // Pages are worth compressing (GraphiQL is 7 MB); answers are small, and their CPU counts.
-    let pages = Router::new()
-        .fallback(move |request: axum::extract::Request| async move { pages.answer(&request, graphiql) })
-        .layer(CompressionLayer::new());
+    let pages =
+        Router::new().fallback(move |request: axum::extract::Request| async move { pages.answer(&request, graphiql) });
     Router::new()
         .route("/graphql", any(graphql::answer))
         .route("/graphql/stream", any(stream::answer))

@@ -53,6 +53,16 @@ impl Seats {
         })
     }
 
+    /// Those of sockets and event streams: none overall beside the connections' own, `server.sockets_per_client` of one
+    /// client, also where a proxy brings many.
+    pub(super) fn of_listeners(settings: &Settings) -> Arc<Self> {
+        let most_of_one = match Mode::limit(settings, "server.sockets_per_client") {
+            0 => u32::MAX,
+            most => most,
+        };
+        Arc::new(Self { most: usize::MAX, most_of_one, taken: AtomicUsize::new(0), of_one: Mutex::default() })
+    }
+
     /// A place for a connection of `client`, or why there is none.
     pub(super) fn take(self: &Arc<Self>, client: Option<ClientAddress>) -> Result<Seat, &'static str> {
         // The accepting task alone takes places.

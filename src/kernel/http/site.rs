@@ -11,6 +11,7 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 use super::client::ClientAddress;
 use super::limits::Limits;
 use super::params::Params;
+use super::seats::{Seat, Seats};
 use crate::kernel::auth::{Session, Tokens};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error, Result};
@@ -27,6 +28,7 @@ pub struct Site {
     gate: Arc<Gate>,
     tokens: Tokens,
     limits: Arc<Limits>,
+    listeners: Arc<Seats>,
 }
 
 /// An operation that may run: valid, within its limits, its variables coerced.
@@ -43,7 +45,8 @@ impl Site {
     #[must_use]
     pub fn new(kernel: Kernel, schema: AnySchema, gate: Gate, tokens: Tokens) -> Self {
         let limits = Arc::new(Limits::new(&kernel.settings));
-        Self { kernel, schema, gate: Arc::new(gate), tokens, limits }
+        let listeners = Seats::of_listeners(&kernel.settings);
+        Self { kernel, schema, gate: Arc::new(gate), tokens, limits, listeners }
     }
 
     /// As [`Site::session`], for a client at `address`: too many bad tokens from there, and no token is looked at for a
@@ -72,6 +75,17 @@ impl Site {
         let Some(cost) = NonZeroU32::new(u32::try_from(operations).unwrap_or(u32::MAX)) else { return Ok(()) };
         let limit = if session.0.is_some() { "subject" } else { "address" };
         self.limits.check(session, address, cost).inspect_err(|_| self.kernel.metrics.rate_limited(limit))
+    }
+
+    /// A place for one more socket or event stream of a client, held until it is dropped.
+    ///
+    /// # Errors
+    /// [`Code::RATE_LIMITED`] when it has too many.
+    pub(super) fn seat_listener(&self, address: ClientAddress) -> Result<Seat> {
+        self.listeners.take(Some(address)).map_err(|_| {
+            self.kernel.metrics.connection_refused("listeners");
+            Error::new(Code::RATE_LIMITED, "too many sockets and event streams from this address")
+        })
     }
 
     /// The session of a request with this `Authorization`, or nobody's without one.

@@ -21,6 +21,7 @@ use serde::Serialize;
 use super::answer::{MediaType, refuse, refuse_by_code};
 use super::execution::execute;
 use super::graphql::{bearer, check_type, incomplete, not_allowed};
+use super::seats::Seat;
 use super::{ClientAddress, Site, params};
 use crate::kernel::auth::Session;
 use crate::kernel::clock::Clock;
@@ -63,6 +64,7 @@ async fn open(site: &Site, request: Request) -> Result<Answer, Box<Answer>> {
     let by_code = |error| Box::new(refuse_by_code(MediaType::Json, error));
     let session = site.authenticate(bearer(&parts.headers), address).await.map_err(by_code)?;
     site.throttle(&session, address, 1).map_err(by_code)?;
+    let seat = site.seat_listener(address).map_err(by_code)?;
     let reads_only = parts.method == Method::GET;
     let params = if reads_only {
         params::from_query(parts.uri.query().unwrap_or_default())
@@ -86,7 +88,7 @@ async fn open(site: &Site, request: Request) -> Result<Answer, Box<Answer>> {
         // nginx would hold events back.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
-    Ok((headers, Body::from_stream(events(site, session, answers))).into_response())
+    Ok((headers, Body::from_stream(events(site, session, seat, answers))).into_response())
 }
 
 /// What a refused operation is told.
@@ -121,12 +123,14 @@ enum Stage {
 fn events(
     site: &Site,
     session: Session,
+    seat: Seat,
     answers: BoxStream<'static, Option<Bytes>>,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
     let silence = Duration::from_secs(site.kernel.settings.count("server.stream_ping_secs").into());
     let (clock, shutdown) = (site.kernel.clock.clone(), site.kernel.shutdown.clone());
-    let state = (Stage::Opening, answers, session, site.kernel.metrics.event_stream_opened());
-    stream::unfold(state, move |(stage, mut answers, session, open)| {
+    let held = (seat, site.kernel.metrics.event_stream_opened());
+    let state = (Stage::Opening, answers, session, held);
+    stream::unfold(state, move |(stage, mut answers, session, held)| {
         let (clock, shutdown) = (clock.clone(), shutdown.clone());
         async move {
             let (sent, stage) = match stage {
@@ -143,7 +147,7 @@ fn events(
                 },
                 Stage::Ended => return None,
             };
-            Some((Ok(sent), (stage, answers, session, open)))
+            Some((Ok(sent), (stage, answers, session, held)))
         }
     })
 }

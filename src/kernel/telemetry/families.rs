@@ -24,7 +24,8 @@ const STATEMENTS: [f64; 9] = [0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 55.0];
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// Why documents are refused: shown as 0 before it happens, so that `rate()` sees the first one.
-const REFUSALS: [&str; 6] = ["syntax", "validation", "cost", "depth", "not_trusted", "not_found"];
+const REFUSALS: [&str; 8] =
+    ["syntax", "limits", "validation", "operation", "variables", "cost", "persisted", "introspection"];
 /// Statuses by their first digit.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// Close codes of RFC 6455 and of graphql-transport-ws; a client may send any number.
@@ -157,6 +158,7 @@ impl Families {
             begin(&self.sockets_closed, &CloseLabel { code });
         }
         begin(&self.connections_refused, &ReasonLabel { reason: "limit" });
+        begin(&self.connections_refused, &ReasonLabel { reason: "listeners" });
         begin(&self.authentication_failures, &ReasonLabel { reason: "token" });
         for reason in ["address", "subject"] {
             begin(&self.rate_limited, &ReasonLabel { reason });

@@ -52,7 +52,7 @@ words!(
         Ok = "ok",
         /// With errors of the client's making: wrong input, missing rights, a conflict.
         Refused = "refused",
-        /// With an error of the server's: `INTERNAL`, `UNAVAILABLE`, `OVERLOADED`, `TIMEOUT`.
+        /// With an error of the server's: `INTERNAL`, `UNAVAILABLE`, `OVERLOADED`.
         Failed = "failed",
         /// Whoever asked went away first.
         Cancelled = "cancelled",

@@ -32,7 +32,7 @@ const NAMES_MOST: usize = 500;
 /// Codes of errors that become labels: the kernel's, and those of modules.
 const CODES_MOST: usize = 64;
 /// Codes of what went wrong on this side.
-const OURS: [&str; 4] = [Code::INTERNAL.0, Code::UNAVAILABLE.0, Code::OVERLOADED.0, "TIMEOUT"];
+const OURS: [&str; 3] = [Code::INTERNAL.0, Code::UNAVAILABLE.0, Code::OVERLOADED.0];
 
 /// The metrics of one server. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -13,10 +13,10 @@ use axum::extract::{FromRequestParts as _, Request};
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, UPGRADE};
+use tracing::Span;
 
-use tracing::{Instrument as _, Span};
-
-use self::connection::Connection;
+use self::connection::{Connection, Handshake};
+use super::answer::{MediaType, refuse_by_code};
 use super::graphql::strip_bearer;
 use super::{ClientAddress, Site};
 use crate::kernel::config::Settings;
@@ -25,7 +25,7 @@ use crate::kernel::error::{Code, Error, Result};
 /// The only protocol that is spoken.
 const PROTOCOL: &str = "graphql-transport-ws";
 /// Grows for a longer message.
-const READ_BUFFER: usize = 1_024;
+const READ_BUFFER: usize = 512;
 const MESSAGE_MOST: usize = 64 * 1024;
 
 /// The settings of every socket.
@@ -66,11 +66,14 @@ pub(super) async fn upgrade(site: Site, request: Request) -> Response {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    let token = handshake_token(&parts.headers);
     let address = ClientAddress::of(&parts.extensions);
+    let seat = match site.seat_listener(address) {
+        Ok(seat) => seat,
+        Err(error) => return refuse_by_code(MediaType::Json, error),
+    };
+    let handshake = Handshake { address, seat, span: Span::current(), token: handshake_token(&parts.headers) };
     let limits = Limits::of(&site.kernel.settings);
     // A message is sent to its last byte before the next one is written: the write buffer holds one at most.
-    let span = Span::current();
     upgrade
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
@@ -80,7 +83,7 @@ pub(super) async fn upgrade(site: Site, request: Request) -> Response {
         .on_upgrade(move |socket| {
             // The shutdown waits until the peers know of it.
             let tasks = site.kernel.tasks.clone();
-            tasks.track_future(Connection::new(site, socket, limits, address, token).run().instrument(span))
+            tasks.track_future(Box::new(Connection::new(site, socket, limits, handshake)).run())
         })
 }
 

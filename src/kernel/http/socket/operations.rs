@@ -52,6 +52,10 @@ impl Operations {
 
     /// Adds an operation; one that is `lasting` goes on after [`Operations::stop`], without being heard.
     pub(super) fn start(&mut self, id: Box<str>, answers: BoxStream<'static, Response>, lasting: bool) {
+        // Most sockets have one and no more.
+        if self.running.is_empty() {
+            self.running.reserve_exact(1);
+        }
         self.running.push(Running { id, answers, ready: None, begun: false, ended: false, lasting, muted: false });
     }
 
