@@ -177,9 +177,9 @@ async fn an_operation_that_asks_for_too_much_is_refused() {
     let app = start(Options::default()).await;
     let author = app.user("author");
     let deep = format!(
-        "{{ __schema {{ types {{ fields {{ type {} {{ name }} {} }} }} }}",
-        "{ ofType ".repeat(20),
-        "}".repeat(20)
+        "{{ __schema {{ types {{ fields {{ type {{ {} name {} }} }} }} }} }}",
+        "ofType { ".repeat(20),
+        "} ".repeat(20)
     );
     let aliases: String = (0..51).map(|n| format!("a{n}: __typename ")).collect();
     let nested = format!("{}__typename{}", "... { ".repeat(70), " }".repeat(70));
@@ -195,17 +195,14 @@ async fn an_operation_that_asks_for_too_much_is_refused() {
         "{ artworks(first: 100) { nodes { hotness { history(first: 100) { score level } } } } }".to_owned(),
         format!("{{ __schema {{ types {{ {circular} name {} }} }} }}", "}}".repeat(4)),
         "{ contents(ids: [".to_owned() + &"[".repeat(5_000) + &"]".repeat(5_000) + "]) { id } }",
-        "#".repeat(10) + &"{ me { roles } } ".repeat(10_000),
+        "{ me { roles } } ".repeat(10_000),
     ];
     assert!(documents[0].len() < 2_048);
     for document in &documents {
         let answer = author.query(document).await;
         let shown = &document[..document.len().min(120)];
         assert_eq!((answer.status, answer.body.get("data")), (400, None), "{shown}: {:#}", answer.body);
-        // The last two are cut off by the parser.
-        let expected =
-            if documents.iter().rev().take(2).any(|last| last == document) { "INVALID_INPUT" } else { "TOO_COMPLEX" };
-        assert_eq!(answer.body["errors"][0]["extensions"]["code"], expected, "{shown}: {:#}", answer.body);
+        assert_eq!(answer.body["errors"][0]["extensions"]["code"], "TOO_COMPLEX", "{shown}: {:#}", answer.body);
     }
     let message = author.query(&format!("{{ {aliases} }}")).await;
     assert_eq!(message.message(), "the document has 51 aliases, and 50 is the most");

@@ -195,7 +195,7 @@ impl Gate {
         let mut parser =
             Parser::new().token_limit(self.limits.tokens as usize).recursion_limit(self.limits.nesting() as usize);
         // After the first error of its syntax a parser guesses.
-        let ast = parser.parse_ast(text, "document").map_err(|broken| Refused::listed("syntax", &broken.errors, 1))?;
+        let ast = parser.parse_ast(text, "document").map_err(|broken| Refused::unparsed(&broken.errors))?;
         syntax::check(text, &ast).map_err(|error| Refused::placed("syntax", error))?;
         shape::check(&ast, &self.limits).map_err(|error| Refused::of("limits", error))?;
         // In two steps: a field that does not exist would else be told again as a selection that is empty.
@@ -226,6 +226,17 @@ impl Refused {
 
     fn placed(reason: &'static str, error: ServerError) -> Self {
         Self { reason, errors: vec![error] }
+    }
+
+    /// What keeps a document from being parsed: an error of its syntax, or more of it than the parser takes.
+    fn unparsed(errors: &DiagnosticList) -> Self {
+        // The parser stops at a limit: it is the last thing that it says.
+        let last = errors.iter().last().map(|error| error.to_json().message).unwrap_or_default();
+        if last.ends_with("limit reached") || last.ends_with("aborting lexing") {
+            let message = "the document has too many tokens, or too many levels of brackets";
+            return Self::of("limits", Error::new(Code::TOO_COMPLEX, message));
+        }
+        Self::listed("syntax", errors, 1)
     }
 
     /// The first `most` errors of a document.

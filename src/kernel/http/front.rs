@@ -41,6 +41,7 @@ pub(super) struct Front {
     body_within: Duration,
     answer_within: Duration,
     https: bool,
+    http2: bool,
 }
 
 impl Front {
@@ -54,12 +55,18 @@ impl Front {
             body_within: Duration::from_secs(settings.count("server.body_secs").into()),
             answer_within: Duration::from_secs(settings.count("server.request_secs").into()),
             https: settings.switch("server.https"),
+            http2: settings.switch("server.http2"),
             kernel: kernel.clone(),
         }
     }
 
     /// Answers a request that came over a connection of `peer`.
     pub(super) async fn answer(&self, peer: IpAddr, mut request: http::Request<Incoming>) -> Response {
+        if request.version() == Version::HTTP_2 && !self.http2 {
+            // Without a body: an answer with one could be held back for ever, by a window that is never opened. What
+            // pulse.rs sees is the socket, on which such a client is lively.
+            return StatusCode::HTTP_VERSION_NOT_SUPPORTED.into_response();
+        }
         let address = self.proxies.client(peer, request.headers_mut());
         request.extensions_mut().insert(address);
         if request.version() == Version::HTTP_2

@@ -98,15 +98,11 @@ impl Listening {
     }
 }
 
-/// HTTP/1.1 and, if the settings have it, HTTP/2 for clients that begin with its preface: pulse.rs sees sockets, and not
-/// the windows of HTTP/2, by which a client can hold its answers back for ever. What is said here is mostly what hyper has as its
+/// HTTP/1.1 and, for clients that begin with its preface, HTTP/2, which the front answers if the settings have it. What is said here is mostly what hyper has as its
 /// defaults: its next version is not to change it unseen.
 fn protocols(settings: &Settings) -> Builder<TokioExecutor> {
     let head_most = settings.count("server.header_bytes");
     let mut builder = Builder::new(TokioExecutor::new());
-    if !settings.switch("server.http2") {
-        builder = builder.http1_only();
-    }
     builder
         .http1()
         .half_close(false)

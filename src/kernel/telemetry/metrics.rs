@@ -152,8 +152,8 @@ impl Metrics {
         self.0.families.connections_refused.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// Counts a request that may not run, with the errors of its answer: `syntax`, `validation`, `cost`, `depth`,
-    /// `not_trusted`, `not_found`, … `reason` is a word of the source, never of a client.
+    /// Counts a request that may not run, with the errors of its answer: `syntax`, `limits`,
+    /// `validation`, `cost`, … `reason` is a word of the source, never of a client.
     pub fn document_refused(&self, reason: &'static str, answer: &Response) {
         self.0.families.documents_refused.get_or_create(&ReasonLabel { reason }).inc();
         self.answered(answer);
