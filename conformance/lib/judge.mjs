@@ -18,8 +18,10 @@ export function judge({ query, variables, variablesJson, operationName }) {
   } catch (error) {
     return { valid: false, why: error.message };
   }
-  // Descriptions of operations and fragments came with a later edition than October 2021: a server may know them.
-  const undecided = document.definitions.some((each) => each.description);
+  // Descriptions of operations, fragments and variables came with a later edition than October 2021: a server may know
+  // them.
+  const described = (each) => each.description || each.variableDefinitions?.some(described);
+  const undecided = document.definitions.some(described);
   if (undecided) return { undecided, valid: false, why: 'descriptions of executable definitions' };
   const errors = validate(schema, document, RULES);
   if (errors.length > 0) return { valid: false, why: errors[0].message };
