@@ -19,15 +19,18 @@ use crate::kernel::gate::{Admitted, Gate, Rejection};
 use crate::kernel::graphql::with_codes;
 use crate::kernel::telemetry::{Facts, Transport};
 
-/// What the handlers share. Cheap to clone.
+/// What the handlers share. Cheap to clone: every request does, and the kernel's token of the shutdown takes a lock for it.
 #[derive(Clone)]
-pub struct Site {
+pub struct Site(Arc<Shared>);
+
+/// The one thing behind all clones of a [`Site`].
+pub struct Shared {
     /// The kernel's services.
     pub kernel: Kernel,
     schema: AnySchema,
-    gate: Arc<Gate>,
+    gate: Gate,
     tokens: Tokens,
-    limits: Arc<Limits>,
+    limits: Limits,
     listeners: Arc<Seats>,
 }
 
@@ -40,13 +43,21 @@ pub struct Operation {
     request: Request,
 }
 
+impl std::ops::Deref for Site {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
 impl Site {
     /// Gathers what the handlers share.
     #[must_use]
     pub fn new(kernel: Kernel, schema: AnySchema, gate: Gate, tokens: Tokens) -> Self {
-        let limits = Arc::new(Limits::new(&kernel.settings));
+        let limits = Limits::new(&kernel.settings);
         let listeners = Seats::of_listeners(&kernel.settings);
-        Self { kernel, schema, gate: Arc::new(gate), tokens, limits, listeners }
+        Self(Arc::new(Shared { kernel, schema, gate, tokens, limits, listeners }))
     }
 
     /// As [`Site::session`], for a client at `address`: too many bad tokens from there, and no token is looked at for a

@@ -1,5 +1,7 @@
 //! Logs to standard error, and the one subscriber of the process.
 
+use std::io::IsTerminal as _;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -35,7 +37,8 @@ pub fn start(settings: &Settings) -> Result<()> {
         let fields = tracing_subscriber::fmt::format::JsonFields::new();
         logs.with_ansi(false).fmt_fields(fields).event_format(JsonLine).with_filter(filter).boxed()
     } else {
-        logs.compact().with_filter(filter).boxed()
+        // Colours are for people, not for files.
+        logs.with_ansi(std::io::stderr().is_terminal()).compact().with_filter(filter).boxed()
     };
     if tracing::dispatcher::has_been_set() {
         tracing::debug!("logging was started before");
