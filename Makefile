@@ -2,8 +2,10 @@
 .PHONY: run test lint soak bench schema pages build-release
 
 # Extra arguments: make run ARGS="--visitors 0 --listen 127.0.0.1:9000"
-run: build-release
-	exec target/release/tally demo $(ARGS)
+run:
+	@scripts/setup.sh build
+	cargo build --profile demo --locked --bin tally
+	exec target/demo/tally demo $(ARGS)
 
 build-release:
 	@scripts/setup.sh build

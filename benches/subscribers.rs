@@ -64,7 +64,7 @@ async fn serve(database_url: &str) {
         .finish();
     let stock = Router::new().route_service("/stock", GraphQLSubscription::new(AnySchema::new(schema)));
     println!("listening on http://{}", server.listening.address);
-    server.serve(Some(stock)).await.expect("it serves");
+    server.serve(stock).await.expect("it serves");
 }
 
 /// What one listener costs.

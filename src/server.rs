@@ -13,7 +13,7 @@ use crate::kernel::error::Result;
 use crate::kernel::gate::Gate;
 use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription, NodeKinds};
 use crate::kernel::http::{
-    AnySchema, Assets, Listening, MetricsListening, Mode, Site, listen, listen_for_metrics, router,
+    AnySchema, Assets, Listening, MetricsListening, Mode, Routes, Site, listen, listen_for_metrics,
 };
 use crate::kernel::id::Ids;
 use crate::kernel::integrity::{self, Check, CheckReport};
@@ -96,18 +96,14 @@ impl Server {
     ///
     /// # Errors
     /// The listener's own.
-    pub async fn serve(self, extra: Option<axum::Router>) -> Result<()> {
+    pub async fn serve(self, extra: axum::Router) -> Result<()> {
         let Self { kernel, facades, listening, tokens, metrics, schema, gate, .. } = self;
         let site = Site::new(kernel.clone(), schema, gate, tokens);
         if let Some(metrics) = metrics {
             metrics.serve(&site);
         }
-        let mut router = router(site, Assets);
-        if let Some(extra) = extra {
-            router = extra.merge(router);
-        }
-        listening.serve(router, &kernel).await?;
-        // The router and its schema are gone; with the facades go the writers' queues, and the writers end.
+        listening.serve(Routes::new(site, Assets, extra)).await?;
+        // The routes and their schema are gone; with the facades go the writers' queues, and the writers end.
         drop(facades);
         kernel.tasks.close();
         // What is still under way after that was never acknowledged.

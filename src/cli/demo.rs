@@ -64,6 +64,6 @@ pub(super) async fn run<A: App>(options: Options) -> Result<u8> {
     stop_on_signal(&server);
     let scale = Scale { users: options.users, contents: options.contents, visitors: options.visitors };
     let router = demo::start(&server, scale, TOKEN_SECS)?;
-    server.serve(Some(router)).await?;
+    server.serve(router).await?;
     Ok(OK)
 }

@@ -19,7 +19,7 @@ pub(super) async fn run<A: App>(listen: Option<String>) -> Result<u8> {
     let server = Server::start::<A>(settings, clock, ids).await?;
     say(format_args!("listening on http://{}", server.listening.address));
     stop_on_signal(&server);
-    server.serve(None).await?;
+    server.serve(axum::Router::new()).await?;
     Ok(OK)
 }
 

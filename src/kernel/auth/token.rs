@@ -107,14 +107,14 @@ impl Tokens {
             return Err(invalid());
         }
         let Some(cache) = &self.0.cache else {
-            return Ok((Arc::new(self.check(token).await?.0), false));
+            return Ok((Arc::new(Box::pin(self.check(token)).await?.0), false));
         };
         let name = Name::of(token);
         let generation = self.0.jwks.as_ref().map_or(0, |jwks| jwks.generation());
         if let Some(principal) = cache.get(&name, self.0.clock.now(), generation) {
             return Ok((principal, true));
         }
-        let (principal, generation) = self.check(token).await?;
+        let (principal, generation) = Box::pin(self.check(token)).await?;
         let principal = Arc::new(principal);
         cache.put(name, Arc::clone(&principal), generation);
         Ok((principal, false))

@@ -15,6 +15,9 @@ use crate::kernel::error::{Code, Error, Result};
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const GRAPHQL: HeaderValue = HeaderValue::from_static("application/graphql-response+json; charset=utf-8");
 
+/// About so many headers an answer has.
+const HEADERS: usize = 12;
+
 /// What an answer is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MediaType {
@@ -49,6 +52,11 @@ impl MediaType {
         let mut named = false;
         for value in headers.get_all(ACCEPT) {
             named = true;
+            if value == "*/*" || value == "application/json" {
+                // What nearly everybody sends, without a parser.
+                best = best.filter(|(most, _)| *most >= 1.0).or(Some((1.0, Self::Json)));
+                continue;
+            }
             for range in value.to_str().unwrap_or_default().split(',').filter_map(|range| range.trim().parse().ok()) {
                 let Some((weight, media)) = Self::of(&range) else { continue };
                 if weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
@@ -157,12 +165,14 @@ fn respond(media: MediaType, status: StatusCode, body: &impl Serialize) -> axum:
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };
-    let headers = [
-        (CONTENT_TYPE, media.header()),
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (VARY, HeaderValue::from_static("accept, authorization")),
-    ];
-    let mut response = (status, headers, bytes).into_response();
+    let mut response = axum::response::Response::new(bytes.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    // With those that the front adds.
+    headers.reserve(HEADERS);
+    headers.insert(CONTENT_TYPE, media.header());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("accept, authorization"));
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Once;
 
-use http::Extensions;
 use http::header::{FORWARDED, HeaderMap, HeaderName};
 use ipnet::IpNet;
 
@@ -12,16 +11,11 @@ use crate::kernel::config::Settings;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// The client's address, in every request's extensions.
+/// The client's address; in the extensions of requests that are not the API's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    /// That of a request; the front puts one into all of them.
-    pub(super) fn of(extensions: &Extensions) -> Self {
-        extensions.get().copied().unwrap_or(Self(IpAddr::V6(Ipv6Addr::UNSPECIFIED)))
-    }
-
     /// What limits count by: IPv4 addresses, and the /64 of IPv6 ones, which is what one customer gets.
     #[must_use]
     pub fn group(self) -> IpAddr {

@@ -6,10 +6,10 @@ use async_graphql::Response;
 use async_graphql::parser::types::OperationType;
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use tracing::Instrument as _;
 
 use super::{Operation, Site, refusal};
 use crate::kernel::error::Error;
+use crate::kernel::telemetry::{Requested, carried, current_request, within};
 
 /// Runs a query or a mutation; its answer. A panic inside becomes an answer with an internal error.
 ///
@@ -21,20 +21,20 @@ pub(super) async fn run(site: &Site, operation: Operation) -> Response {
         return AssertUnwindSafe(site.run(operation)).catch_unwind().await.unwrap_or_else(|_| panicked());
     }
     let running = site.clone();
-    let task = site.kernel.tasks.spawn(async move { running.run(operation).await }.in_current_span());
+    let task = site.kernel.tasks.spawn(carried(current_request(), async move { running.run(operation).await }));
     // The task can fail by a panic only: nobody aborts it.
     task.await.unwrap_or_else(|_| panicked())
 }
 
-/// Starts an operation of any kind; its answers, in their order. Panics and mutations as in [`run`]; dropping the stream
+/// Starts an operation of any kind, as a part of `request`; its answers, in their order. Panics and mutations as in [`run`]; dropping the stream
 /// ends a subscription.
-pub(super) fn execute(site: &Site, operation: Operation) -> BoxStream<'static, Response> {
+pub(super) fn execute(site: &Site, operation: Operation, request: Option<Requested>) -> BoxStream<'static, Response> {
     if operation.kind == OperationType::Subscription {
-        let answers = AssertUnwindSafe(site.stream(operation)).catch_unwind();
+        let answers = AssertUnwindSafe(within(request, || site.stream(operation))).catch_unwind();
         return answers.map(|answer| answer.unwrap_or_else(|_| panicked())).boxed();
     }
     let running = site.clone();
-    stream::once(async move { run(&running, operation).await }.in_current_span()).boxed()
+    stream::once(carried(request, async move { run(&running, operation).await })).boxed()
 }
 
 fn panicked() -> Response {

@@ -4,26 +4,22 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CONNECTION, HOST, HeaderValue, ORIGIN};
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{HeaderName, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
-use hyper::service::Service as _;
-use hyper_util::service::TowerToHyperService;
-use tracing::Instrument as _;
 
 use super::answer::RefusedWith;
 use super::body::{self, Refused};
-use super::client::Proxies;
+use super::client::{ClientAddress, Proxies};
 use super::origins::Origins;
+use super::routes::Routes;
 use super::security;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error};
-use crate::kernel::telemetry;
+use crate::kernel::telemetry::Requested;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Largest body of a request that is not the API's, in bytes.
@@ -33,7 +29,7 @@ const REQUEST_ID_MOST: usize = 64;
 
 /// What all connections share.
 pub(super) struct Front {
-    router: TowerToHyperService<Router>,
+    routes: Routes,
     pub(super) kernel: Kernel,
     pub(super) proxies: Proxies,
     origins: Origins,
@@ -45,10 +41,10 @@ pub(super) struct Front {
 }
 
 impl Front {
-    pub(super) fn new(router: Router, kernel: &Kernel) -> Self {
+    pub(super) fn new(routes: Routes) -> Self {
+        let kernel = routes.site.kernel.clone();
         let settings = &kernel.settings;
         Self {
-            router: TowerToHyperService::new(router),
             proxies: Proxies::new(settings),
             origins: Origins::new(settings),
             body_most: settings.count("server.body_bytes") as usize,
@@ -56,7 +52,8 @@ impl Front {
             answer_within: Duration::from_secs(settings.count("server.request_secs").into()),
             https: settings.switch("server.https"),
             http2: settings.switch("server.http2"),
-            kernel: kernel.clone(),
+            routes,
+            kernel,
         }
     }
 
@@ -67,8 +64,7 @@ impl Front {
             // pulse.rs sees is the socket, on which such a client is lively.
             return StatusCode::HTTP_VERSION_NOT_SUPPORTED.into_response();
         }
-        let address = self.proxies.client(peer, request.headers_mut());
-        request.extensions_mut().insert(address);
+        let client = self.proxies.client(peer, request.headers_mut());
         if request.version() == Version::HTTP_2
             && !request.headers().contains_key(HOST)
             && let Some(host) = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
@@ -78,11 +74,28 @@ impl Front {
         }
         let origin = request.headers().get(ORIGIN).cloned();
         let is_api = is_api(request.uri().path());
-        let mut response = trace(&self.kernel, request, async |request| {
-            let response = self.admit(request, is_api).await;
-            if is_api { security::as_graphql(response) } else { response }
-        })
-        .await;
+        let id = self.request_id(request.headers());
+        let started = self.kernel.clock.now();
+        let requested = Requested::new(&request, &id, client.0);
+        // Boxed: hyper moves it about, and it is as large as the largest of all answers' ways.
+        let admitted = Box::pin(self.admit(request, client, is_api));
+        let answered = requested.scope(async {
+            let mut response = admitted.await;
+            if is_api {
+                response = security::as_graphql(response);
+            }
+            let took_ms = self.kernel.clock.now().0 - started.0;
+            tracing::debug!(status = response.status().as_u16(), took_ms, "answered");
+            response
+        });
+        let mut response = answered.await;
+        self.kernel.metrics.http_response(response.status().as_u16());
+        if let Some(RefusedWith(code)) = response.extensions().get() {
+            self.kernel.metrics.error(*code);
+        }
+        if let Ok(id) = HeaderValue::from_maybe_shared(Bytes::from(id)) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
         if is_api {
             self.origins.share(origin.as_ref(), response.headers_mut());
         }
@@ -90,7 +103,16 @@ impl Front {
         response
     }
 
-    async fn admit(&self, request: http::Request<Incoming>, is_api: bool) -> Response {
+    /// The one that a proxy gave it, or a new one.
+    fn request_id(&self, headers: &HeaderMap) -> String {
+        let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+        match given {
+            Some(id) if id.len() <= REQUEST_ID_MOST && id.bytes().all(|byte| byte.is_ascii_graphic()) => id.to_owned(),
+            _ => self.kernel.ids.next().simple().to_string(),
+        }
+    }
+
+    async fn admit(&self, request: http::Request<Incoming>, client: ClientAddress, is_api: bool) -> Response {
         let (parts, body) = request.into_parts();
         if !has_one_host(&parts) {
             return refuse(is_api, StatusCode::BAD_REQUEST, Error::invalid("send one Host header"));
@@ -105,17 +127,17 @@ impl Front {
             }
         }
         let body = match body.is_end_stream() {
-            true => Body::empty(),
+            true => Bytes::new(),
             false => match body::read(&parts.headers, body, self.body_most(is_api), self.body_within).await {
-                Ok(body) => Body::from(body),
+                Ok(body) => body,
                 Err(refused) => return self.without_body(is_api, parts.version, refused),
             },
         };
         // Until the head of the answer: what streams has its own ends. Whoever waits for a write is dropped, the write is
         // not: the batcher commits it or not, whoever listens.
-        let answer = self.router.call(Request::from_parts(parts, body));
-        match tokio::time::timeout(self.answer_within, answer).await {
-            Ok(Ok(response)) => response,
+        let request = http::Request::from_parts(parts, body);
+        match tokio::time::timeout(self.answer_within, self.routes.answer(request, client)).await {
+            Ok(response) => response,
             Err(_) => {
                 tracing::warn!("a request took longer than server.request_secs");
                 let what = "the server took too long; a write may have passed all the same, and may be repeated";
@@ -161,30 +183,4 @@ fn has_one_host(parts: &Parts) -> bool {
 /// In the form of the API for its clients, in a line for the others.
 fn refuse(is_api: bool, status: StatusCode, error: Error) -> Response {
     if is_api { security::refuse(status, error) } else { (status, error.client().to_owned()).into_response() }
-}
-
-/// Gives a request an id, a span and a line in the log.
-async fn trace<B>(
-    kernel: &Kernel,
-    request: http::Request<B>,
-    next: impl AsyncFnOnce(http::Request<B>) -> Response,
-) -> Response {
-    let given = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
-    let id = match given {
-        Some(id) if id.len() <= REQUEST_ID_MOST && id.bytes().all(|byte| byte.is_ascii_graphic()) => id.to_owned(),
-        _ => kernel.ids.next().simple().to_string(),
-    };
-    let span = telemetry::request_span(&request, &id);
-    let started = kernel.clock.now();
-    let mut response = next(request).instrument(span.clone()).await;
-    let took_ms = kernel.clock.now().0 - started.0;
-    kernel.metrics.http_response(response.status().as_u16());
-    if let Some(RefusedWith(code)) = response.extensions().get() {
-        kernel.metrics.error(*code);
-    }
-    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), took_ms, "answered"));
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    response
 }

@@ -3,14 +3,12 @@
 
 use async_graphql::Response;
 use async_graphql::parser::types::OperationType;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest as _, Request, State};
 use axum::response::IntoResponse as _;
+use bytes::Bytes;
 use futures_util::future::join_all;
 use http::header::{ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 use mime::Mime;
 
 use super::answer::{MediaType, Outcome, refuse, refuse_by_code, write, write_batch};
@@ -24,17 +22,17 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS"
 const POST: HeaderValue = HeaderValue::from_static("POST");
 
 /// Answers every method of `/graphql`, and opens its sockets.
-pub(super) async fn answer(State(site): State<Site>, request: Request) -> axum::response::Response {
+pub(super) async fn answer(site: &Site, request: Request<Bytes>, client: ClientAddress) -> axum::response::Response {
     if socket::is_upgrade(&request) {
-        return socket::upgrade(site, request).await;
+        return socket::upgrade(site.clone(), request, client).await;
     }
     let media = match MediaType::accepted(request.headers()) {
         Ok(media) => media,
         Err(error) => return refuse(MediaType::Json, StatusCode::NOT_ACCEPTABLE, error),
     };
     match *request.method() {
-        Method::GET | Method::HEAD => get(&site, media, &request.into_parts().0).await,
-        Method::POST => post(&site, media, request).await,
+        Method::GET | Method::HEAD => get(site, media, &request.into_parts().0, client).await,
+        Method::POST => post(site, media, &request, client).await,
         Method::OPTIONS => (StatusCode::NO_CONTENT, [(ALLOW, METHODS)]).into_response(),
         _ => not_allowed(media, METHODS, "GraphQL is for GET and POST"),
     }
@@ -47,13 +45,12 @@ pub(super) fn not_allowed(media: MediaType, allow: HeaderValue, message: &'stati
 }
 
 /// Queries only: what changes something must not be a link.
-async fn get(site: &Site, media: MediaType, request: &Parts) -> axum::response::Response {
-    let address = ClientAddress::of(&request.extensions);
-    let session = match site.authenticate(bearer(&request.headers), address).await {
+async fn get(site: &Site, media: MediaType, request: &Parts, client: ClientAddress) -> axum::response::Response {
+    let session = match site.authenticate(bearer(&request.headers), client).await {
         Ok(session) => session,
         Err(error) => return refuse_by_code(media, error),
     };
-    if let Err(error) = site.throttle(&session, address, 1) {
+    if let Err(error) = site.throttle(&session, client, 1) {
         return refuse_by_code(media, error);
     }
     let params = match params::from_query(request.uri.query().unwrap_or_default()) {
@@ -68,29 +65,28 @@ async fn get(site: &Site, media: MediaType, request: &Parts) -> axum::response::
     }
 }
 
-async fn post(site: &Site, media: MediaType, request: Request) -> axum::response::Response {
+async fn post(
+    site: &Site,
+    media: MediaType,
+    request: &Request<Bytes>,
+    client: ClientAddress,
+) -> axum::response::Response {
     if let Err(error) = check_type(request.headers()) {
         return refuse(media, StatusCode::UNSUPPORTED_MEDIA_TYPE, error);
     }
-    let (parts, body) = request.into_parts();
-    let address = ClientAddress::of(&parts.extensions);
-    let session = match site.authenticate(bearer(&parts.headers), address).await {
+    let session = match site.authenticate(bearer(request.headers()), client).await {
         Ok(session) => session,
         Err(error) => return refuse_by_code(media, error),
     };
-    let bytes = match Bytes::from_request(Request::from_parts(parts, body), &()).await {
-        Ok(bytes) => bytes,
-        Err(rejection) => return incomplete(media, &rejection),
-    };
     // One before its body is looked at: what is no request counts too.
-    if let Err(error) = site.throttle(&session, address, 1) {
+    if let Err(error) = site.throttle(&session, client, 1) {
         return refuse_by_code(media, error);
     }
-    let body = match params::parse(&bytes, site.kernel.settings.count("limits.batch") as usize) {
+    let body = match params::parse(request.body(), site.batch_most) {
         Ok(body) => body,
         Err(error) => return refuse(media, StatusCode::BAD_REQUEST, error),
     };
-    if let Err(error) = site.throttle(&session, address, body.operations().saturating_sub(1)) {
+    if let Err(error) = site.throttle(&session, client, body.operations().saturating_sub(1)) {
         return refuse_by_code(media, error);
     }
     match body {
@@ -146,11 +142,7 @@ pub(super) fn strip_bearer(value: &str) -> Option<&str> {
 
 /// JSON in UTF-8, as it is.
 pub(super) fn check_type(headers: &HeaderMap) -> Result<()> {
-    let given: Option<Mime> = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()?.parse().ok());
-    let json = given.is_some_and(|given| {
-        given.essence_str() == "application/json" && given.get_param(mime::CHARSET).is_none_or(|set| set == mime::UTF_8)
-    });
-    if !json {
+    if !headers.get(CONTENT_TYPE).is_some_and(is_json) {
         return Err(Error::invalid("send JSON in UTF-8: Content-Type: application/json"));
     }
     match headers.get(CONTENT_ENCODING) {
@@ -159,10 +151,12 @@ pub(super) fn check_type(headers: &HeaderMap) -> Result<()> {
     }
 }
 
-pub(super) fn incomplete(media: MediaType, rejection: &BytesRejection) -> axum::response::Response {
-    let error = match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Error::invalid("the body is too large"),
-        _ => Error::invalid("the body was cut off"),
-    };
-    refuse(media, rejection.status(), error)
+fn is_json(given: &HeaderValue) -> bool {
+    if given == "application/json" {
+        return true;
+    }
+    let given: Option<Mime> = given.to_str().ok().and_then(|given| given.parse().ok());
+    given.is_some_and(|given| {
+        given.essence_str() == "application/json" && given.get_param(mime::CHARSET).is_none_or(|set| set == mime::UTF_8)
+    })
 }

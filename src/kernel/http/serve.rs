@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper::Version;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -21,6 +20,7 @@ use super::client::ClientAddress;
 use super::front::Front;
 use super::mode::Mode;
 use super::pulse::{Answer, Overdue, Pulse, Spans, Watched};
+use super::routes::Routes;
 use super::seats::{Seat, Seats};
 use crate::kernel::config::Settings;
 use crate::kernel::context::Kernel;
@@ -74,13 +74,14 @@ impl Listening {
     ///
     /// # Errors
     /// None at present: an accept that fails is tried again.
-    pub async fn serve(self, router: Router, kernel: &Kernel) -> Result<()> {
+    pub async fn serve(self, routes: Routes) -> Result<()> {
+        let kernel = routes.site.kernel.clone();
         let settings = &kernel.settings;
         let (mode, why) = Mode::of(settings);
         tracing::info!(mode = mode.name(), why, "serving");
         let grace = Duration::from_secs(settings.count("server.shutdown_secs").into());
         let service = Arc::new(Service {
-            front: Front::new(router, kernel),
+            front: Front::new(routes),
             protocols: protocols(settings),
             spans: Spans::new(settings),
             shutdown: kernel.shutdown.clone(),

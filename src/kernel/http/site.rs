@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Data, Executor, Request, Response, ServerError};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{BoxStream, StreamExt as _};
 
 use super::client::ClientAddress;
@@ -32,6 +32,7 @@ pub struct Shared {
     tokens: Tokens,
     limits: Limits,
     listeners: Arc<Seats>,
+    pub(super) batch_most: usize,
 }
 
 /// An operation that may run: valid, within its limits, its variables coerced.
@@ -57,7 +58,8 @@ impl Site {
     pub fn new(kernel: Kernel, schema: AnySchema, gate: Gate, tokens: Tokens) -> Self {
         let limits = Limits::new(&kernel.settings);
         let listeners = Seats::of_listeners(&kernel.settings);
-        Self(Arc::new(Shared { kernel, schema, gate, tokens, limits, listeners }))
+        let batch_most = kernel.settings.count("limits.batch") as usize;
+        Self(Arc::new(Shared { kernel, schema, gate, tokens, limits, listeners, batch_most }))
     }
 
     /// As [`Site::session`], for a client at `address`: too many bad tokens from there, and no token is looked at for a
@@ -145,13 +147,13 @@ impl Site {
 
     /// Runs a query or a mutation to its end.
     pub async fn run(&self, operation: Operation) -> Response {
-        self.kernel.metrics.watch(operation.facts).run(Executor::execute(&self.schema, operation.request)).await
+        self.kernel.metrics.watch(operation.facts).run(self.schema.0.execute(operation.request)).await
     }
 
     /// Runs an operation of any kind: a subscription answers many times, the others once.
     #[must_use]
     pub fn stream(&self, operation: Operation) -> BoxStream<'static, Response> {
-        let answers = Executor::execute_stream(&self.schema, operation.request, None);
+        let answers = self.schema.0.execute_stream(operation.request);
         self.kernel.metrics.watch(operation.facts).stream(answers)
     }
 }
@@ -170,16 +172,16 @@ pub struct AnySchema(Arc<dyn DynExecutor>);
 
 trait DynExecutor: Send + Sync {
     fn execute(&self, request: Request) -> BoxFuture<'_, Response>;
-    fn execute_stream(&self, request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response>;
+    fn execute_stream(&self, request: Request) -> BoxStream<'static, Response>;
 }
 
 impl<E: Executor> DynExecutor for E {
     fn execute(&self, request: Request) -> BoxFuture<'_, Response> {
-        Box::pin(Executor::execute(self, request))
+        Box::pin(Executor::execute(self, request).map(with_codes))
     }
 
-    fn execute_stream(&self, request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
-        Executor::execute_stream(self, request, session)
+    fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
+        Executor::execute_stream(self, request, None).map(with_codes).boxed()
     }
 }
 
@@ -192,10 +194,10 @@ impl AnySchema {
 
 impl Executor for AnySchema {
     async fn execute(&self, request: Request) -> Response {
-        with_codes(self.0.execute(request).await)
+        self.0.execute(request).await
     }
 
-    fn execute_stream(&self, request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
-        self.0.execute_stream(request, session).map(with_codes).boxed()
+    fn execute_stream(&self, request: Request, _session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
+        self.0.execute_stream(request)
     }
 }

@@ -10,23 +10,23 @@ use std::time::Duration;
 
 use async_graphql::ServerError;
 use async_graphql::parser::types::OperationType;
-use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest as _, Request, State};
+use axum::body::Body;
 use axum::response::IntoResponse as _;
+use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
 use serde::Serialize;
 
 use super::answer::{MediaType, refuse, refuse_by_code};
 use super::execution::execute;
-use super::graphql::{bearer, check_type, incomplete, not_allowed};
+use super::graphql::{bearer, check_type, not_allowed};
 use super::seats::Seat;
 use super::{ClientAddress, Site, params};
 use crate::kernel::auth::Session;
 use crate::kernel::clock::Clock;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::telemetry::Transport;
+use crate::kernel::telemetry::{Transport, current_request};
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, OPTIONS");
@@ -39,9 +39,9 @@ const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata:\n\n");
 type Answer = axum::response::Response;
 
 /// Answers every method of `/graphql/stream`.
-pub(super) async fn answer(State(site): State<Site>, request: Request) -> Answer {
+pub(super) async fn answer(site: &Site, request: Request<Bytes>, client: ClientAddress) -> Answer {
     match *request.method() {
-        Method::GET | Method::POST => open(&site, request).await.unwrap_or_else(|refused| *refused),
+        Method::GET | Method::POST => open(site, &request, client).await.unwrap_or_else(|refused| *refused),
         Method::OPTIONS => (StatusCode::NO_CONTENT, [(ALLOW, METHODS)]).into_response(),
         // PUT and DELETE are the protocol's single connection mode.
         _ => not_allowed(
@@ -53,25 +53,22 @@ pub(super) async fn answer(State(site): State<Site>, request: Request) -> Answer
 }
 
 /// The stream of an operation, or the refusal.
-async fn open(site: &Site, request: Request) -> Result<Answer, Box<Answer>> {
+async fn open(site: &Site, request: &Request<Bytes>, address: ClientAddress) -> Result<Answer, Box<Answer>> {
     let boxed = |status, error| Box::new(refuse(MediaType::Json, status, error));
     if !takes_events(request.headers()) {
         let error = Error::invalid("answers are event streams: Accept: text/event-stream");
         return Err(boxed(StatusCode::NOT_ACCEPTABLE, error));
     }
-    let (parts, body) = request.into_parts();
-    let address = ClientAddress::of(&parts.extensions);
     let by_code = |error| Box::new(refuse_by_code(MediaType::Json, error));
-    let session = site.authenticate(bearer(&parts.headers), address).await.map_err(by_code)?;
+    let session = site.authenticate(bearer(request.headers()), address).await.map_err(by_code)?;
     site.throttle(&session, address, 1).map_err(by_code)?;
     let seat = site.seat_listener(address).map_err(by_code)?;
-    let reads_only = parts.method == Method::GET;
+    let reads_only = request.method() == Method::GET;
     let params = if reads_only {
-        params::from_query(parts.uri.query().unwrap_or_default())
+        params::from_query(request.uri().query().unwrap_or_default())
     } else {
-        check_type(&parts.headers).map_err(|error| boxed(StatusCode::UNSUPPORTED_MEDIA_TYPE, error))?;
-        let bytes = Bytes::from_request(Request::from_parts(parts, body), &()).await;
-        params::parse_single(&bytes.map_err(|rejection| Box::new(incomplete(MediaType::Json, &rejection)))?)
+        check_type(request.headers()).map_err(|error| boxed(StatusCode::UNSUPPORTED_MEDIA_TYPE, error))?;
+        params::parse_single(request.body())
     };
     let params = params.map_err(|error| boxed(StatusCode::BAD_REQUEST, error))?;
     let answers = match site.admit(&params, &session, Transport::Sse) {
@@ -79,7 +76,7 @@ async fn open(site: &Site, request: Request) -> Result<Answer, Box<Answer>> {
             let message = "GET is for queries and subscriptions: send a mutation with POST";
             return Err(Box::new(not_allowed(MediaType::Json, POST, message)));
         }
-        Ok(operation) => execute(site, operation).map(|answer| event(&answer)).boxed(),
+        Ok(operation) => execute(site, operation, current_request()).map(|answer| event(&answer)).boxed(),
         Err(refused) => stream::iter([event(&Refused { errors: &refused.errors })]).boxed(),
     };
     let headers = [

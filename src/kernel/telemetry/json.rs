@@ -10,7 +10,9 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes `timestamp`, `level`, `target`, the fields of the spans around it (`id` of the request, `operation`, `kind`),
+use super::request::current_request;
+
+/// Writes `timestamp`, `level`, `target`, the fields of the request (`id`) and of the spans around it (`operation`, `kind`),
 /// `message` and its own fields. Of fields with one name the innermost wins.
 pub(super) struct JsonLine;
 
@@ -21,7 +23,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Json
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut fields = Map::new();
+        let mut fields = current_request().map_or_else(Map::new, |request| request.fields());
         for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
             let extensions = span.extensions();
             let text = extensions.get::<FormattedFields<JsonFields>>().map_or("{}", |fields| fields.as_str());

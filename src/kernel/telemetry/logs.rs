@@ -6,12 +6,14 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use super::json::{JsonLine, log_panics};
 use super::otlp;
+use super::text::TextLine;
 use crate::kernel::config::Settings;
 use crate::kernel::error::{Error, Result};
 
@@ -30,6 +32,7 @@ type BoxLayer = Box<dyn Layer<Registry> + Send + Sync>;
 pub fn start(settings: &Settings) -> Result<()> {
     let filter = EnvFilter::try_new(settings.text("telemetry.log"))
         .map_err(|error| Error::invalid(format!("telemetry.log: {error}")))?;
+    let filter = filter.and(filter_fn(|metadata| metadata.target() != otlp::SPANS));
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let json = settings.text("telemetry.format") == "json";
     let logs: BoxLayer = if json {
@@ -38,7 +41,7 @@ pub fn start(settings: &Settings) -> Result<()> {
         logs.with_ansi(false).fmt_fields(fields).event_format(JsonLine).with_filter(filter).boxed()
     } else {
         // Colours are for people, not for files.
-        logs.with_ansi(std::io::stderr().is_terminal()).compact().with_filter(filter).boxed()
+        logs.with_ansi(std::io::stderr().is_terminal()).event_format(TextLine).with_filter(filter).boxed()
     };
     if tracing::dispatcher::has_been_set() {
         tracing::debug!("logging was started before");

@@ -12,7 +12,8 @@ mod logs;
 mod metrics;
 mod otlp;
 mod process;
-mod spans;
+mod request;
+mod text;
 mod watch;
 
 pub use batches::BatchMetrics;
@@ -22,6 +23,6 @@ pub use logs::{start, stop};
 pub use metrics::{Held, Metrics, SocketHeld};
 /// What modules make their own metrics with: [`crate::kernel::module::Start::metrics`].
 pub use prometheus_client;
-pub(crate) use spans::request_span;
+pub(crate) use request::{Requested, carried, current_request, within};
 pub(crate) use watch::count_statement;
 pub use watch::{Facts, Watch, current};

@@ -27,6 +27,9 @@ const PATH: &str = "/v1/traces";
 /// How long the collector may take. It runs on a thread of its own, with a bounded queue: spans beyond it are dropped.
 const EXPORT: Duration = Duration::from_secs(5);
 
+/// Target of the spans that no log shows: it says the same without them.
+pub(super) const SPANS: &str = "tally::request";
+
 type BoxLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// The layer that makes spans, and what sends them; `None` without an endpoint.

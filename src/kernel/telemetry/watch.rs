@@ -14,6 +14,7 @@ use tracing::{Instrument as _, Span};
 
 use super::labels::{Kind, Outcome, Transport};
 use super::metrics::{Held, Metrics};
+use super::request::{Requested, current_request};
 
 /// Longest name of an operation that is logged.
 const NAME_MOST: usize = 64;
@@ -23,9 +24,10 @@ tokio::task_local! {
     static CURRENT: Arc<Current>;
 }
 
-#[derive(Debug)]
 struct Current {
     facts: Facts,
+    /// Behind it.
+    request: Option<Requested>,
     statements: AtomicU32,
 }
 
@@ -72,6 +74,11 @@ pub(crate) fn count_statement() {
     let _ = CURRENT.try_with(|current| current.statements.fetch_add(1, Ordering::Relaxed));
 }
 
+/// The request behind the operation that the calling task works on.
+pub(super) fn request_of_operation() -> Option<Requested> {
+    CURRENT.try_with(|current| current.request.clone()).ok().flatten()
+}
+
 /// Watches one operation. Dropped before its end, the operation counts as cancelled.
 pub struct Watch {
     metrics: Metrics,
@@ -88,7 +95,7 @@ impl Watch {
             (facts.kind == OperationType::Subscription).then(|| metrics.subscription_opened(facts.transport));
         // A listener ends when it likes: that is how subscriptions end well.
         let outcome = if listening.is_some() { Outcome::Ok } else { Outcome::Cancelled };
-        let current = Arc::new(Current { facts, statements: AtomicU32::new(0) });
+        let current = Arc::new(Current { facts, request: current_request(), statements: AtomicU32::new(0) });
         Self { metrics, current, started: Instant::now(), outcome, listening }
     }
 

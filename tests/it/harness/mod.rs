@@ -125,7 +125,7 @@ impl TestApp {
             url: format!("http://{}", server.listening.address),
             tokens: server.tokens.clone(),
             auditor: server.auditor(),
-            serving: tokio::spawn(server.serve(None)),
+            serving: tokio::spawn(server.serve(axum::Router::new())),
             database,
         }
     }

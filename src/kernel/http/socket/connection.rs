@@ -9,7 +9,6 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::Span;
 
 use super::close::{Close, End};
 use super::message::{self, Incoming};
@@ -20,7 +19,7 @@ use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::http::execution::execute;
 use crate::kernel::http::seats::Seat;
 use crate::kernel::http::{ClientAddress, Params, Site, refusal};
-use crate::kernel::telemetry::Transport;
+use crate::kernel::telemetry::{Requested, Transport};
 
 /// How long a peer gets to take note of the end.
 const LINGER: Duration = Duration::from_secs(1);
@@ -33,7 +32,7 @@ const SILENT_MOST: u8 = 2;
 pub(super) struct Connection {
     site: Site,
     /// The handshake's: what operations log leads to it.
-    span: Span,
+    request: Option<Requested>,
     socket: WebSocket,
     limits: Limits,
     address: ClientAddress,
@@ -51,8 +50,8 @@ pub(super) struct Connection {
 pub(super) struct Handshake {
     pub(super) address: ClientAddress,
     pub(super) seat: Seat,
-    /// The request's.
-    pub(super) span: Span,
+    /// The request that it was.
+    pub(super) request: Option<Requested>,
     /// The token that it came with.
     pub(super) token: Option<Result<String>>,
 }
@@ -79,12 +78,12 @@ impl Connection {
     /// A socket with an accepted handshake.
     pub(super) fn new(site: Site, socket: WebSocket, limits: Limits, handshake: Handshake) -> Self {
         let now = Instant::now();
-        let Handshake { address, seat, span, token } = handshake;
+        let Handshake { address, seat, request, token } = handshake;
         let phase = Phase::New(now + limits.init, token);
         let operations = Operations::default();
         Self {
             site,
-            span,
+            request,
             socket,
             limits,
             address,
@@ -276,7 +275,7 @@ impl Connection {
         match admitted {
             Ok(operation) => {
                 let lasting = operation.kind == OperationType::Mutation;
-                let answers = self.span.in_scope(|| execute(&self.site, operation));
+                let answers = execute(&self.site, operation, self.request.clone());
                 self.operations.start(id, answers, lasting);
                 Ok(())
             }

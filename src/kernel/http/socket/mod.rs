@@ -8,12 +8,12 @@ mod operations;
 
 use std::time::Duration;
 
+use axum::extract::FromRequestParts as _;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{FromRequestParts as _, Request};
 use axum::response::{IntoResponse as _, Response};
-use http::HeaderMap;
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, UPGRADE};
-use tracing::Span;
+use http::{HeaderMap, Request};
 
 use self::connection::{Connection, Handshake};
 use super::answer::{MediaType, refuse_by_code};
@@ -21,6 +21,7 @@ use super::graphql::strip_bearer;
 use super::{ClientAddress, Site};
 use crate::kernel::config::Settings;
 use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::telemetry::current_request;
 
 /// The only protocol that is spoken.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -54,24 +55,23 @@ impl Limits {
 }
 
 /// Whether a request asks for a socket.
-pub(super) fn is_upgrade(request: &Request) -> bool {
+pub(super) fn is_upgrade<B>(request: &Request<B>) -> bool {
     request.headers().get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Upgrades to a socket. One that speaks another protocol is told so by its close code, which a browser's script can
 /// read; an HTTP status it cannot.
-pub(super) async fn upgrade(site: Site, request: Request) -> Response {
+pub(super) async fn upgrade(site: Site, request: Request<Bytes>, address: ClientAddress) -> Response {
     let (mut parts, _) = request.into_parts();
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    let address = ClientAddress::of(&parts.extensions);
     let seat = match site.seat_listener(address) {
         Ok(seat) => seat,
         Err(error) => return refuse_by_code(MediaType::Json, error),
     };
-    let handshake = Handshake { address, seat, span: Span::current(), token: handshake_token(&parts.headers) };
+    let handshake = Handshake { address, seat, request: current_request(), token: handshake_token(&parts.headers) };
     let limits = Limits::of(&site.kernel.settings);
     // A message is sent to its last byte before the next one is written: the write buffer holds one at most.
     upgrade
