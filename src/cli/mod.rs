@@ -87,7 +87,9 @@ pub fn main<A: App>() -> ExitCode {
     ExitCode::from(run::<A>(std::env::args_os()))
 }
 
-fn run<A: App>(arguments: impl Iterator<Item = OsString>) -> u8 {
+/// The same with arguments from elsewhere, the program's name first. The status to end with.
+#[must_use]
+pub fn run<A: App>(arguments: impl Iterator<Item = OsString>) -> u8 {
     let cli = match Cli::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {

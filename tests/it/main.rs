@@ -40,3 +40,5 @@ mod subscriptions;
 mod telemetry;
 mod tidy;
 mod tokens;
+mod work_command_line;
+mod workers;

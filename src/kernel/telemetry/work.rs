@@ -84,7 +84,7 @@ impl WorkMetrics {
         registry.register("outbox_set_aside", "Events set aside after their last try", work.set_aside.clone());
         registry.register("job_runs", "Runs of jobs that ended", work.runs.clone());
         registry.register("job_duration_seconds", "Time that runs took, in seconds", work.durations.clone());
-        let last = "When the job last succeeded, in seconds since 1970; of the whole cluster";
+        let last = "When the job last succeeded, in seconds since 1970, 0 for never; of the whole cluster";
         registry.register("job_last_success_seconds", last, work.last_success.clone());
         let overdue = "How long the job has been due and nobody ran it, in seconds; of the whole cluster";
         registry.register("job_overdue_seconds", overdue, work.overdue.clone());
@@ -105,6 +105,8 @@ impl WorkMetrics {
         for outcome in OUTCOMES {
             drop(self.runs.get_or_create(&RunLabels { job, outcome }));
         }
+        drop(self.durations.get_or_create(&JobLabel { job: job.to_owned() }));
+        self.job_state(job, Some(0), 0);
     }
 
     pub(crate) fn delivered(&self, consumer: &'static str, events: u64) {
