@@ -13,6 +13,8 @@ on_every_backend!(
     a_woken_job_runs_now_and_its_schedule_stays,
     a_failed_run_is_recorded_and_tried_again,
     old_records_are_removed_and_the_last_stays,
+    a_run_whose_lease_is_over_is_taken_over_and_fenced_off,
+    a_run_that_always_ends_without_a_word_is_given_up,
 );
 
 const MINUTE: i64 = 60_000;
@@ -130,5 +132,51 @@ async fn old_records_are_removed_and_the_last_stays(backend: Backend) {
     // The retention, and the tick that was missed.
     assert_eq!(world.run().await, 2);
     assert_eq!(world.courier.number(kept).await, 1, "the last one");
+    world.app.finish().await;
+}
+
+async fn a_run_whose_lease_is_over_is_taken_over_and_fenced_off(backend: Backend) {
+    let options = || Options::default().with("courier.gated", "0 0 * * * *").with("jobs.retention", "off");
+    let world = World::new(backend, options()).await;
+    let database = world.app.database.shared();
+    let other = TestApp::start_on::<WithCourier>(database, options().at(&world.clock)).await;
+    let tick = world.later(Millis::HOUR);
+    let jobs = world.app.kernel.jobs.clone();
+    let paused = tokio::spawn(async move { jobs.run_due().await });
+    world.courier.gate().begun().await;
+    assert_eq!(other.kernel.jobs.run_due().await.expect("jobs"), 0, "its lease holds");
+    world.later(30_001);
+    let gate = other.facade::<CourierFacade>();
+    gate.gate().open();
+    assert_eq!(other.kernel.jobs.run_due().await.expect("jobs"), 1, "its lease is over");
+    // Now the one that everybody thought dead goes on.
+    world.courier.gate().open();
+    assert_eq!(paused.await.expect("no panic").expect("jobs"), 1);
+    let chunks: Vec<_> = world.courier.ticks("courier.gated").await.iter().map(|row| (row.tick, row.chunk)).collect();
+    assert_eq!(chunks, [(tick.0, 0), (tick.0, 0), (tick.0, 1)], "its second write is refused");
+    let recorded = "SELECT count(*) AS n FROM job_runs WHERE job = 'courier.gated' AND outcome = 'OK' AND attempts = 2";
+    assert_eq!(world.courier.number(recorded).await, 1);
+    other.stop().await;
+    world.app.finish().await;
+}
+
+async fn a_run_that_always_ends_without_a_word_is_given_up(backend: Backend) {
+    let options = Options::default().with("courier.tick", "0 0 * * * *").with("jobs.retention", "off");
+    let world = World::new(backend, options).await;
+    world.later(Millis::HOUR);
+    // As five servers leave it that were killed by this very run.
+    let tick = world.clock.now().0;
+    let run = format!(
+        "UPDATE jobs SET tick = {tick}, last_tick = {tick}, owner = 'dead', lease_until = 1 WHERE name = 'courier.tick';
+         INSERT INTO job_runs (job, tick, owner, attempts, started_at) VALUES ('courier.tick', {tick}, 'dead', 5, {tick})"
+    );
+    for statement in run.split(';') {
+        world.app.database.sql(statement).await;
+    }
+    assert_eq!(world.run().await, 2, "it is given up, and the tick that was due meanwhile runs");
+    let failed =
+        "SELECT count(*) AS n FROM job_runs WHERE outcome = 'FAILED' AND detail LIKE '%without a word 5 times%'";
+    assert_eq!(world.courier.number(failed).await, 1);
+    assert_eq!(world.courier.ticks("courier.tick").await.len(), 1);
     world.app.finish().await;
 }

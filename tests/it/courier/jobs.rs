@@ -1,13 +1,50 @@
 //! Jobs: one that notes its tick, one that takes its time, one that fails now and then.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::Statement;
 use tally::kernel::error::{Error, Result};
 use tally::kernel::jobs::{Job, JobRun};
+use tokio::sync::Semaphore;
 
-pub(super) fn all() -> Vec<Job> {
+/// Where the job `courier.gated` waits in the middle.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    begun: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+}
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Self { begun: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// Waits until a run is in the middle.
+    pub(crate) async fn begun(&self) {
+        self.begun.acquire().await.expect("a gate").forget();
+    }
+
+    /// Lets one run go on.
+    pub(crate) fn open(&self) {
+        self.open.add_permits(1);
+    }
+}
+
+pub(super) fn all(gate: &Gate) -> Vec<Job> {
+    let gate = gate.clone();
     vec![
+        // It never asks whether it may go on.
+        Job::new("courier.gated", "courier.gated", move |run: JobRun| {
+            let gate = gate.clone();
+            async move {
+                note(&run, "courier.gated", 0).await?;
+                gate.begun.add_permits(1);
+                gate.open.acquire().await.expect("a gate").forget();
+                note(&run, "courier.gated", 1).await?;
+                Ok("through".to_owned())
+            }
+        }),
         Job::new("courier.tick", "courier.tick", |run: JobRun| async move {
             note(&run, "courier.tick", 0).await?;
             Ok("noted".to_owned())

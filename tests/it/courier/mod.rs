@@ -42,6 +42,7 @@ impl Module for Courier {
     const SETTINGS: &'static [Setting] = &[
         Setting::new("courier.tick", Some("off"), Form::Schedule, "when the job `courier.tick` runs"),
         Setting::new("courier.long", Some("off"), Form::Schedule, "when the job `courier.long` runs"),
+        Setting::new("courier.gated", Some("off"), Form::Schedule, "when the job `courier.gated` runs"),
         Setting::new("courier.moody", Some("off"), Form::Schedule, "when the job `courier.moody` runs"),
     ];
     const ACCESS: &'static [(Root, &'static str, Access)] = &[(Root::Query, "effects", Access::Anyone)];
@@ -58,10 +59,11 @@ impl Module for Courier {
         for Consumes { consumer, .. } in consumers::ALL {
             start.consumer(consumer, Arc::new(consumers::Recorder { name: consumer }))?;
         }
-        for job in jobs::all() {
+        let gate = jobs::Gate::new();
+        for job in jobs::all(&gate) {
             start.job(job).await?;
         }
-        start.provide(CourierFacade(start.kernel.clone()))
+        start.provide(CourierFacade(start.kernel.clone(), gate))
     }
 }
 
@@ -116,7 +118,7 @@ pub(crate) struct Ticked {
 
 /// The courier, for tests.
 #[derive(Clone)]
-pub struct CourierFacade(Kernel);
+pub struct CourierFacade(Kernel, jobs::Gate);
 
 impl CourierFacade {
     /// Writes `count` events of a key in one transaction, each with this payload. Its new version.
@@ -167,6 +169,11 @@ impl CourierFacade {
         let sql = "SELECT tick, chunk FROM courier_ticks WHERE job = $1 ORDER BY n";
         let statement = Statement::from_sql_and_values(self.0.backend(), sql, [job.into()]);
         Ticked::find_by_statement(statement).all(self.0.db.reader()).await.expect("ticks")
+    }
+
+    /// Where `courier.gated` waits.
+    pub(crate) fn gate(&self) -> &jobs::Gate {
+        &self.1
     }
 
     /// A number of the kernel's tables.
