@@ -16,6 +16,7 @@ mod bad_input;
 mod batching;
 mod chaos;
 mod command_line;
+mod consumers;
 mod courier;
 mod event_stream;
 mod gate;
