@@ -52,7 +52,7 @@ pub(super) async fn put(tx: &Tx, now: Millis, rows: Vec<(&'static str, &Event)>)
     tx.write_all(&PUT, values).await
 }
 
-/// What is due longest, up to `most`: the keys whose turn it is, each with how many of its events are due.
+/// An event that is due.
 #[derive(FromQueryResult)]
 pub(super) struct Due {
     pub(super) lane: i16,
@@ -60,11 +60,13 @@ pub(super) struct Due {
     pub(super) sequence: i64,
 }
 
+const DUE: &str = "SELECT lane, key, sequence FROM outbox
+    WHERE consumer = $1 AND set_aside_at IS NULL AND due_at <= $2 ORDER BY due_at LIMIT $3";
+
+/// What is due longest, up to `most`.
 pub(super) async fn due(db: &Db, consumer: &str, now: Millis, most: i64) -> Result<Vec<Due>> {
-    let sql = "SELECT lane, key, sequence FROM outbox
-               WHERE consumer = $1 AND set_aside_at IS NULL AND due_at <= $2 ORDER BY due_at LIMIT $3";
     let values = [consumer.into(), now.0.into(), most.into()];
-    let found = db.query_by_key(Statement::from_sql_and_values(db.backend(), sql, values)).await?;
+    let found = db.query_by_key(Statement::from_sql_and_values(db.backend(), DUE, values)).await?;
     Ok(found.iter().map(|row| Due::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
@@ -119,10 +121,13 @@ pub(super) async fn heads(db: &Db, consumer: &str, keys: &[(i16, Uuid)], each: i
     Ok(found.iter().map(|row| Row::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
+// The keys are the table's own columns: of others, in a list of rows, SQLite looks the first one up alone.
 static DELETE: LazyLock<Sql> = LazyLock::new(|| {
     Sql::new(
-        "DELETE FROM outbox WHERE consumer = {1} AND set_aside_at IS NULL AND (lane, key, sequence, attempts) IN
-         (SELECT r.lane, r.key, r.sequence, r.attempts FROM {rows})",
+        "DELETE FROM outbox WHERE (consumer, lane, key, sequence) IN
+         (SELECT o.consumer, o.lane, o.key, o.sequence FROM {rows} {cross} outbox o ON o.consumer = {1}
+          AND o.lane = r.lane AND o.key = r.key AND o.sequence = r.sequence
+          AND o.attempts = r.attempts AND o.set_aside_at IS NULL)",
         &[("lane", Col::Small), ("key", Col::Id), ("sequence", Col::Int), ("attempts", Col::Int)],
     )
 });
@@ -141,12 +146,19 @@ pub(super) async fn delete(tx: &Tx, consumer: &str, delivered: &[Row]) -> Result
     Err(Error::new(STALE, "events are being delivered by another"))
 }
 
+// The consumer is in the rows: were it a parameter, SQLite would walk all that it has, and the rows for each.
 static PARK: LazyLock<Sql> = LazyLock::new(|| {
     Sql::new(
-        "UPDATE outbox SET due_at = r.due_at FROM {rows}
-         WHERE outbox.consumer = {1} AND outbox.lane = r.lane AND outbox.key = r.key AND outbox.sequence = r.sequence
-         AND outbox.set_aside_at IS NULL AND outbox.due_at < r.due_at",
-        &[("lane", Col::Small), ("key", Col::Id), ("sequence", Col::Int), ("due_at", Col::Int)],
+        "UPDATE outbox AS o SET due_at = r.due_at FROM {rows}
+         WHERE o.consumer = r.consumer AND o.lane = r.lane AND o.key = r.key AND o.sequence = r.sequence
+         AND o.set_aside_at IS NULL AND o.due_at < r.due_at",
+        &[
+            ("consumer", Col::Text),
+            ("lane", Col::Small),
+            ("key", Col::Id),
+            ("sequence", Col::Int),
+            ("due_at", Col::Int),
+        ],
     )
 });
 
@@ -154,9 +166,9 @@ static PARK: LazyLock<Sql> = LazyLock::new(|| {
 pub(super) async fn park(tx: &Tx, consumer: &str, parked: &[(Due, Millis)]) -> Result<()> {
     let mut rows = PARK.rows();
     for (due, until) in parked {
-        rows.push([due.lane.into(), due.key.into(), due.sequence.into(), until.0.into()]);
+        rows.push([consumer.into(), due.lane.into(), due.key.into(), due.sequence.into(), until.0.into()]);
     }
-    tx.execute(PARK.bind(tx.backend(), rows, [consumer.into()])).await?;
+    tx.execute(PARK.bind(tx.backend(), rows, [])).await?;
     Ok(())
 }
 
@@ -304,4 +316,40 @@ pub(crate) async fn set_aside_page(db: &Db, consumer: Option<&str>, most: i64) -
     let values = [consumer.unwrap_or_default().into(), most.into()];
     let found = db.query(Statement::from_sql_and_values(db.backend(), sql, values)).await?;
     Ok(found.iter().map(|row| SetAside::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use sea_orm::ConnectionTrait as _;
+
+    use super::*;
+    use crate::kernel::config::{SETTINGS, Settings};
+    use crate::kernel::db::Migrations;
+
+    /// Whatever the table holds, the statements of a relay go by keys. On PostgreSQL the writer's plans see to it.
+    #[tokio::test]
+    async fn the_hot_statements_use_their_indexes() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}/outbox.db", folder.path().display());
+        let settings = Settings::read(SETTINGS, None, &BTreeMap::new(), &[("database.url", url)]).unwrap();
+        let db = Db::open(&settings).await.unwrap();
+        db.migrate(&[Migrations { module: "kernel", list: tally_migration::kernel::migrations }]).await.unwrap();
+        let by_key = "(consumer=? AND lane=? AND key=? AND sequence=?)";
+        let backend = DbBackend::Sqlite;
+        for (text, expected) in [
+            (DUE, "USING INDEX outbox_due (consumer=? AND due_at<?)"),
+            (HEADS.text(backend), "SEARCH o USING PRIMARY KEY (consumer=? AND lane=? AND key=? AND sequence<?)"),
+            (DELETE.text(backend), &*format!("SEARCH outbox USING PRIMARY KEY {by_key}")),
+            (DELETE.text(backend), &*format!("SEARCH o USING PRIMARY KEY {by_key}")),
+            (PARK.text(backend), &*format!("SEARCH o USING PRIMARY KEY {by_key}")),
+        ] {
+            let explain = Statement::from_string(backend, format!("EXPLAIN QUERY PLAN {text}"));
+            let rows = db.reader().query_all_raw(explain).await.unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
+            assert!(plan.iter().any(|step| step.contains(expected)), "{text}\n{plan:#?}");
+            assert!(!plan.iter().any(|step| step.contains("SCAN o")), "{text}\n{plan:#?}");
+        }
+    }
 }
