@@ -14,8 +14,10 @@ use super::clock::Clock;
 use super::config::Settings;
 use super::db::Db;
 use super::error::{Error, Result};
+use super::events::Outbox;
 use super::id::Ids;
-use super::telemetry::Metrics;
+use super::jobs::Jobs;
+use super::telemetry::{BacklogWatch, Metrics};
 
 /// The kernel's services. Cheap to clone.
 #[derive(Clone)]
@@ -30,6 +32,12 @@ pub struct Kernel {
     pub settings: Arc<Settings>,
     /// What this server counts.
     pub metrics: Metrics,
+    /// Events for those who act on them later.
+    pub outbox: Outbox,
+    /// Work that is due by a schedule.
+    pub jobs: Jobs,
+    /// When backlogs were last looked up.
+    pub(crate) backlogs: BacklogWatch,
     /// Background tasks; the shutdown waits for them.
     pub tasks: TaskTracker,
     /// Told when the server is to stop.
@@ -43,8 +51,13 @@ impl Kernel {
     /// As [`Db::open`].
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Result<Self> {
         let db = Db::open(&settings).await?;
+        let node: Arc<str> = node_name(&ids).into();
+        let metrics = Metrics::new(&settings, &db);
         Ok(Self {
-            metrics: Metrics::new(&settings, &db),
+            outbox: Outbox::new(&db, &clock, &node, &settings, metrics.work()),
+            metrics,
+            jobs: Jobs::new(&node, &settings),
+            backlogs: BacklogWatch::default(),
             db,
             clock,
             ids,
@@ -70,6 +83,13 @@ impl Kernel {
     pub fn backend(&self) -> DbBackend {
         self.db.backend()
     }
+}
+
+/// Tells this process from all others, and operators where to look: `host/process/chance`.
+fn node_name(ids: &Ids) -> String {
+    let host = rustix::system::uname();
+    let chance: String = ids.bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}/{}/{chance}", host.nodename().to_string_lossy(), std::process::id())
 }
 
 /// The facades that the started modules provide, by type.

@@ -33,6 +33,8 @@ impl Code {
     /// The database cannot take it now; try again. If the connection broke at the wrong moment the act may have passed
     /// all the same: every act is idempotent, so a repetition does no harm.
     pub const UNAVAILABLE: Self = Self("UNAVAILABLE");
+    /// The lease of a relay or a job went to another node, which goes on with the work. Seen in logs alone.
+    pub const LEASE_LOST: Self = Self("LEASE_LOST");
     /// A fault of the server.
     pub const INTERNAL: Self = Self("INTERNAL");
 }
@@ -182,8 +184,8 @@ fn classify(error: &DbErr) -> Retry {
                 return Retry::Taken;
             }
             match code.as_ref() {
-                // serialization failure, deadlock, lock not available, too many connections
-                "40001" | "40P01" | "55P03" | "53300" => Retry::Soon,
+                // serialization failure, deadlock, lock not available, too many connections, stood still in a transaction
+                "40001" | "40P01" | "55P03" | "53300" | "25P03" => Retry::Soon,
                 // SQLITE_FULL, SQLITE_READONLY, SQLITE_IOERR and disk full, out of memory, read-only on PostgreSQL
                 "13" | "8" | "53100" | "53200" | "25006" => Retry::Down,
                 postgres if postgres.len() == 5 && (postgres.starts_with("08") || postgres.starts_with("57P")) => {
