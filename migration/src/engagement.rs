@@ -115,8 +115,18 @@ migration!(
     ]
 );
 
+migration!(
+    /// Weights of comments, shares and views: those who started before have the defaults, of which nothing was made yet.
+    M0004ActWeights,
+    [
+        "ALTER TABLE heat_settings ADD COLUMN comment_weight {int} NOT NULL DEFAULT 3000",
+        "ALTER TABLE heat_settings ADD COLUMN share_weight {int} NOT NULL DEFAULT 8000",
+        "ALTER TABLE heat_settings ADD COLUMN view_weight {int} NOT NULL DEFAULT 100",
+    ]
+);
+
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Contents), Box::new(M0002Figures), Box::new(M0003HeatSettings)]
+    vec![Box::new(M0001Contents), Box::new(M0002Figures), Box::new(M0003HeatSettings), Box::new(M0004ActWeights)]
 }

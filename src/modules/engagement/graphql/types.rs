@@ -382,6 +382,12 @@ pub struct HotnessSettings {
     pub(super) like_weight: f64,
     /// Points of a favorite.
     pub(super) favorite_weight: f64,
+    /// Points of a comment.
+    pub(super) comment_weight: f64,
+    /// Points of a share.
+    pub(super) share_weight: f64,
+    /// Points of a view.
+    pub(super) view_weight: f64,
     /// Points of being published.
     pub(super) publish_weight: f64,
     /// Score from which a content is `WARM`.
