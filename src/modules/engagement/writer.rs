@@ -7,11 +7,15 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use super::commands::act::{self, Act, ActOutcome};
+use super::commands::comment::{self, Comment, CommentOutcome, DeleteComment};
 use super::commands::publish::{self, Publish, PublishOutcome};
 use super::commands::set_status::{self, SetStatus};
+use super::commands::share::{self, Share, ShareOutcome};
+use super::commands::view::{self, View};
 use super::content::{ContentRecord, key};
 use super::events::HotnessEvent;
 use super::hotness::Hotness;
+use super::interactions::Wanted;
 use super::store;
 use super::work::{Item, Work};
 use crate::kernel::batch::{Applied, BatchWriter};
@@ -30,6 +34,14 @@ pub(super) enum Command {
     Publish(Box<Publish>),
     /// See [`set_status`].
     SetStatus(SetStatus),
+    /// See [`comment`].
+    Comment(Box<Comment>),
+    /// See [`comment`].
+    DeleteComment(DeleteComment),
+    /// See [`share`].
+    Share(Box<Share>),
+    /// See [`view`].
+    View(View),
 }
 
 impl Command {
@@ -38,6 +50,11 @@ impl Command {
             Self::Act(act) => act.content,
             Self::Publish(publish) => publish.info.id,
             Self::SetStatus(set) => set.content,
+            Self::Comment(comment) => comment.content,
+            Self::DeleteComment(delete) => delete.content,
+            Self::Share(share) => share.content,
+            // All of one lane.
+            Self::View(view) => view.contents.first().map_or(Uuid::nil(), |(content, _)| *content),
         }
     }
 }
@@ -48,6 +65,12 @@ pub(super) enum Outcome {
     Acted(ActOutcome),
     /// Of a publication.
     Published(PublishOutcome),
+    /// Of a comment, or of deleting one.
+    Commented(CommentOutcome),
+    /// Of a share.
+    Shared(ShareOutcome),
+    /// Of views: how many count.
+    Viewed(u32),
 }
 
 /// Writes the facts and figures of contents.
@@ -91,6 +114,10 @@ fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
         Command::Act(act) => act::fold(work, act).map(Outcome::Acted),
         Command::Publish(publish) => publish::fold(work, publish).map(Outcome::Published),
         Command::SetStatus(set) => set_status::fold(work, set).map(Outcome::Acted),
+        Command::Comment(comment) => comment::fold(work, comment).map(Outcome::Commented),
+        Command::DeleteComment(delete) => comment::fold_delete(work, delete).map(Outcome::Commented),
+        Command::Share(share) => share::fold(work, share).map(Outcome::Shared),
+        Command::View(view) => view::fold(work, view).map(Outcome::Viewed),
     }
 }
 
@@ -102,7 +129,9 @@ impl EngagementWriter {
         let mut wanted: BTreeSet<(i16, Uuid)> = BTreeSet::new();
         let mut behaviors = HashSet::new();
         let mut publications = Vec::new();
+        let mut interactions = Wanted::default();
         for command in commands {
+            interactions.by(command);
             match command {
                 Command::Act(act) => {
                     wanted.insert(key(act.content));
@@ -114,8 +143,9 @@ impl EngagementWriter {
                         publications.push((publish.info.external_id.as_deref(), publish.info.author_id, client_key));
                     }
                 }
-                Command::SetStatus(set) => {
-                    wanted.insert(key(set.content));
+                Command::View(view) => wanted.extend(view.contents.iter().map(|(content, _)| key(*content))),
+                other => {
+                    wanted.insert(key(other.content()));
                 }
             }
         }
@@ -146,6 +176,7 @@ impl EngagementWriter {
             let behaviors: Vec<_> = behaviors.into_iter().collect();
             work.take_behaviors(store::batch::behavior_by_keys(tx, &behaviors).await?);
         }
+        work.interactions = interactions.read(tx, work.now).await?;
         Ok(work)
     }
 
@@ -159,6 +190,7 @@ impl EngagementWriter {
         store::publish::content_insert(tx, &contents).await?;
         store::batch::status_update(tx, work.changed_statuses()).await?;
         store::batch::behavior_put(tx, work.dirty_behaviors()).await?;
+        work.interactions.write(tx).await?;
         store::batch::figures_insert(tx, new.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::figures_update(tx, old.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::mass_put(tx, work.dirty_masses()).await?;
