@@ -59,6 +59,7 @@ impl EngagementFacade {
             history_interval_ms: super::settings::millis(&kernel.settings, "engagement.history_interval_secs", 1000.0),
             ranking: Arc::clone(&ranking),
             live: Arc::clone(&live),
+            outbox: kernel.outbox.clone(),
         }));
         let loaders = Loaders::new(kernel);
         let viewers = Viewers::open(kernel).await?;

@@ -13,6 +13,7 @@ pub mod interactions;
 mod loaders;
 mod metrics;
 mod outbox;
+mod rollup;
 mod settings;
 mod store;
 pub mod viewers;
@@ -90,6 +91,7 @@ impl Module for Engagement {
         start.check(Arc::new(checks::Ranking(Arc::clone(facade.rank_index()))));
         let ranking = Arc::clone(facade.rank_index());
         start.metrics(|registry| registry.register_collector(Box::new(metrics::RankSizes(ranking))));
+        start.job(rollup::job()).await?;
         start.provide(facade)
     }
 }

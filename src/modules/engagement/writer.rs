@@ -16,12 +16,14 @@ use super::content::{ContentRecord, key};
 use super::events::HotnessEvent;
 use super::hotness::Hotness;
 use super::interactions::Wanted;
+use super::outbox::sequences;
 use super::store;
 use super::work::{Item, Work};
 use crate::kernel::batch::{Applied, BatchWriter};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Tx;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::events::{Event, Outbox};
 use crate::kernel::id::{Ids, Lane};
 use crate::kernel::live::Live;
 use crate::kernel::ranking::RankIndex;
@@ -81,12 +83,21 @@ pub(super) struct EngagementWriter {
     pub(super) history_interval_ms: i64,
     pub(super) ranking: Arc<RankIndex>,
     pub(super) live: Arc<Live<HotnessEvent>>,
+    pub(super) outbox: Outbox,
+}
+
+/// What a committed batch changed.
+pub(super) struct Effects {
+    /// For rankings and listeners.
+    hotness: Vec<HotnessEvent>,
+    /// Whether there is something to deliver.
+    outbox: bool,
 }
 
 impl BatchWriter for EngagementWriter {
     type Command = Command;
     type Outcome = Outcome;
-    type Effects = Vec<HotnessEvent>;
+    type Effects = Effects;
 
     const NAME: &'static str = "engagement";
 
@@ -99,13 +110,17 @@ impl BatchWriter for EngagementWriter {
             let mut work = self.read(tx, commands).await?;
             let outcomes = commands.iter().map(|command| fold(&mut work, command)).collect();
             self.write(tx, &mut work).await?;
-            Ok(Applied { outcomes, effects: self.events(&work) })
+            let effects = Effects { hotness: self.events(&work), outbox: !work.events.is_empty() };
+            Ok(Applied { outcomes, effects })
         })
     }
 
-    fn committed(&self, events: Vec<HotnessEvent>) {
-        self.ranking.apply(events.iter().map(|event| event.content.standing()));
-        self.live.publish(events);
+    fn committed(&self, effects: Effects) {
+        self.ranking.apply(effects.hotness.iter().map(|event| event.content.standing()));
+        self.live.publish(effects.hotness);
+        if effects.outbox {
+            self.outbox.wake();
+        }
     }
 }
 
@@ -194,7 +209,23 @@ impl EngagementWriter {
         store::batch::figures_insert(tx, new.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::figures_update(tx, old.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::mass_put(tx, work.dirty_masses()).await?;
-        store::batch::history_insert(tx, &history).await
+        store::batch::history_insert(tx, &history).await?;
+        let events = self.happened(work);
+        self.outbox.put(tx, &events).await
+    }
+
+    /// What durable consumers are told: of each content in the order of its sequence.
+    fn happened(&self, work: &Work<'_>) -> Vec<Event> {
+        let version = |id| work.items.get(&id).map_or(0, |item| item.figures.version);
+        let events = sequences(&work.events, version).map(|(event, sequence)| Event {
+            id: self.ids.next(),
+            kind: event.name(),
+            key: event.content,
+            sequence,
+            at: event.at,
+            payload: event.payload(),
+        });
+        events.collect()
     }
 
     fn events(&self, work: &Work<'_>) -> Vec<HotnessEvent> {

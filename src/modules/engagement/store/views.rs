@@ -251,7 +251,7 @@ pub(in super::super) async fn hour_delete(tx: &Tx, hours: &[HourRow]) -> Result<
 }
 
 /// Adds to the counts of (content, hour).
-pub(in super::super) async fn hour_add(tx: &Tx, counts: impl Iterator<Item = HourRow>) -> Result<()> {
+pub(in super::super) async fn hour_add(tx: &Tx, counts: &[HourRow]) -> Result<()> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new(
             "INSERT INTO content_view_hours AS h (lane, content_id, hour, count)
@@ -269,7 +269,7 @@ pub(in super::super) async fn hour_add(tx: &Tx, counts: impl Iterator<Item = Hou
 }
 
 /// Adds to the counts and masses of (content, epoch): `(content, epoch, count, mass)`.
-pub(in super::super) async fn epoch_add(tx: &Tx, sums: impl Iterator<Item = (Uuid, i64, i64, i64)>) -> Result<()> {
+pub(in super::super) async fn epoch_add(tx: &Tx, sums: &[(Uuid, i64, i64, i64)]) -> Result<()> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new(
             "INSERT INTO content_view_epochs AS e (lane, content_id, epoch, count, mass)
@@ -281,8 +281,8 @@ pub(in super::super) async fn epoch_add(tx: &Tx, sums: impl Iterator<Item = (Uui
     });
     let mut rows = SQL.rows();
     for (content, epoch, count, mass) in sums {
-        let (lane, content) = key(content);
-        rows.push([lane.into(), content.into(), epoch.into(), count.into(), mass.into()]);
+        let (lane, content) = key(*content);
+        rows.push([lane.into(), content.into(), (*epoch).into(), (*count).into(), (*mass).into()]);
     }
     tx.write_all(&SQL, rows).await
 }
