@@ -60,7 +60,8 @@ impl Pending {
 
     /// What consumers need to know.
     pub(super) fn payload(&self) -> Value {
-        let mut payload = json!({ "contentId": self.content, "kind": self.kind, "authorId": self.author, "at": self.at });
+        let mut payload =
+            json!({ "contentId": self.content, "kind": self.kind, "authorId": self.author, "at": self.at });
         let own = match &self.happened {
             Happened::Acted { user, .. } => json!({ "userId": user }),
             Happened::Commented { comment, user, body } => {

@@ -117,7 +117,11 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, comment: &Commen
         deleted_by: None,
     };
     let content = item.record();
-    work.happened(&content, at, Happened::Commented { comment: record.id, user: record.user_id, body: beginning(&record.body) });
+    work.happened(
+        &content,
+        at,
+        Happened::Commented { comment: record.id, user: record.user_id, body: beginning(&record.body) },
+    );
     work.interactions.add_comment(record.clone());
     Ok(CommentOutcome { comment: record, content, changed: true })
 }
@@ -126,7 +130,10 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, comment: &Commen
 ///
 /// # Errors
 /// An unknown comment, or another's.
-pub(in crate::modules::engagement) fn fold_delete(work: &mut Work<'_>, delete: &DeleteComment) -> Result<CommentOutcome> {
+pub(in crate::modules::engagement) fn fold_delete(
+    work: &mut Work<'_>,
+    delete: &DeleteComment,
+) -> Result<CommentOutcome> {
     let (hotness, now) = (*work.hotness, work.now);
     let found = work.interactions.comments.get(&delete.comment).filter(|found| found.content_id == delete.content);
     let mut comment = found.cloned().ok_or_else(|| Error::not_found("no such comment"))?;

@@ -71,7 +71,8 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, share: &Share) -
     let (hotness, now) = (*work.hotness, work.now);
     let client_key = share.client_key.clone().map(|key| (share.user, key));
     let first = client_key.and_then(|key| work.interactions.shares.get(&key)).cloned();
-    if first.as_ref().is_some_and(|first| (first.content_id, first.channel) != (share.content, share.channel.number())) {
+    if first.as_ref().is_some_and(|first| (first.content_id, first.channel) != (share.content, share.channel.number()))
+    {
         return Err(Error::conflict("this clientKey made another share"));
     }
     let item = work.item(share.content)?;

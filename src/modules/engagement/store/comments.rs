@@ -12,8 +12,7 @@ use crate::kernel::page::Page;
 use crate::modules::engagement::content::key;
 use crate::modules::engagement::interactions::CommentRecord;
 
-const COLUMNS: &str =
-    "m.id, m.content_id, m.user_id, m.body, m.client_key, m.commented_at, m.deleted_at, m.deleted_by";
+const COLUMNS: &str = "m.id, m.content_id, m.user_id, m.body, m.client_key, m.commented_at, m.deleted_at, m.deleted_by";
 
 const IDS: &[(&str, Col)] = &[("lane", Col::Small), ("id", Col::Id)];
 

@@ -71,8 +71,7 @@ pub(in super::super) async fn view_by_keys(
     Ok(keys.collect::<Result<_, DbErr>>()?)
 }
 
-const VIEW: &[(&str, Col)] =
-    &[("lane", Col::Small), ("id", Col::Id), ("hour", Col::Int), ("viewer_key", Col::Id)];
+const VIEW: &[(&str, Col)] = &[("lane", Col::Small), ("id", Col::Id), ("hour", Col::Int), ("viewer_key", Col::Id)];
 
 /// Adds views, (content, viewer's key) of one hour.
 pub(in super::super) async fn view_insert(tx: &Tx, hour: Millis, views: &[(Uuid, Uuid)]) -> Result<()> {
@@ -115,7 +114,9 @@ pub(in super::super) async fn rollup_contents(
         Level::Hours => "content_view_hours",
     };
     let next = |after: &str| {
-        format!("(SELECT {{}} FROM {table} t WHERE (t.lane, t.content_id) > {after} ORDER BY t.lane, t.content_id, t.hour LIMIT 1)")
+        format!(
+            "(SELECT {{}} FROM {table} t WHERE (t.lane, t.content_id) > {after} ORDER BY t.lane, t.content_id, t.hour LIMIT 1)"
+        )
     };
     let column = |after: &str, name: &str| next(after).replace("{}", name);
     let text = format!(
