@@ -9,18 +9,18 @@
     reason = "tests"
 )]
 
-mod harness;
-
 mod access;
 mod bad_input;
 mod batching;
 mod chaos;
 mod command_line;
+mod comments;
 mod consumers;
 mod courier;
 mod event_stream;
 mod gate;
 mod guestbook;
+mod harness;
 mod hotness;
 mod jobs;
 mod jwks;
@@ -34,6 +34,7 @@ mod over_http;
 mod probe;
 mod publishing;
 mod registry;
+mod shares;
 mod slowness;
 mod socket_limits;
 mod sockets;
@@ -41,5 +42,7 @@ mod subscriptions;
 mod telemetry;
 mod tidy;
 mod tokens;
+mod views;
 mod work_command_line;
 mod workers;
+
