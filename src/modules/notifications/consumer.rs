@@ -8,7 +8,6 @@ use futures_util::future::BoxFuture;
 use super::change;
 use super::commands::apply_events;
 use super::events::NotificationEvent;
-use super::jobs::CLEANUP;
 use super::notification::Kind;
 use crate::kernel::context::Kernel;
 use crate::kernel::db::Tx;
@@ -37,17 +36,9 @@ impl Consumer for NotificationsConsumer {
                 changes.extend(change::changes(event)?);
             }
             let now = self.kernel.clock.now();
-            let applied = apply_events::run(tx, &self.kernel.ids, &self.kinds, changes, now).await?;
-            if applied.events.is_empty() && !applied.leaves {
-                return Ok(None);
-            }
-            let (live, jobs) = (Arc::clone(&self.live), self.kernel.jobs.clone());
-            Ok(Some(Box::new(move || {
-                live.publish(applied.events);
-                if applied.leaves {
-                    jobs.wake(CLEANUP);
-                }
-            }) as Box<dyn FnOnce() + Send>))
+            let heard = apply_events::run(tx, &self.kernel.ids, &self.kinds, changes, now).await?;
+            let live = Arc::clone(&self.live);
+            Ok(Some(Box::new(move || live.publish(heard)) as Box<dyn FnOnce() + Send>))
         })
     }
 }

@@ -73,7 +73,7 @@ impl Module for Notifications {
         let facade = NotificationsFacade::new(&kernel);
         let live = Arc::clone(facade.live());
         for job in jobs::all(&live) {
-            start.job(job)?;
+            start.job(job).await?;
         }
         let kinds = settings::kinds(&kernel.settings);
         start.consumer(consumer::NAME, Arc::new(consumer::NotificationsConsumer { kernel, kinds, live }))?;

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::clean_up;
 use crate::kernel::clock::Millis;
 use crate::kernel::db::Tx;
 use crate::kernel::error::Result;
 use crate::kernel::id::Ids;
+use crate::kernel::jobs;
 use crate::modules::notifications::change::{Act, Change};
 use crate::modules::notifications::events::NotificationEvent;
 use crate::modules::notifications::notification::{Kind, NotificationRecord, lane};
@@ -16,16 +18,7 @@ use crate::modules::notifications::store::batch::{self, ActRow};
 use crate::modules::notifications::store::clean;
 use crate::modules::notifications::work::{self, Moved, Totals};
 
-/// What a transaction applied.
-#[derive(Default)]
-pub(in super::super) struct Applied {
-    /// What listeners hear once it is committed.
-    pub(in super::super) events: Vec<NotificationEvent>,
-    /// Whether something was deleted, of which more is left to be removed.
-    pub(in super::super) leaves: bool,
-}
-
-/// Applies what a batch of events changes.
+/// Applies what a batch of events changes. Returns what listeners hear once it is committed.
 ///
 /// # Errors
 /// The database's own.
@@ -35,7 +28,7 @@ pub(in super::super) async fn run(
     kinds: &HashSet<Kind>,
     changes: Vec<Change>,
     now: Millis,
-) -> Result<Applied> {
+) -> Result<Vec<NotificationEvent>> {
     let (mut acts, mut contents, mut users) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     for change in changes {
         match change {
@@ -49,6 +42,10 @@ pub(in super::super) async fn run(
                 users.insert(user_id);
             }
         }
+    }
+    if !(contents.is_empty() && users.is_empty()) {
+        // Before the locks of users, as the clean-up has it: it locks its own row first.
+        jobs::wake(tx, clean_up::JOB, now).await?;
     }
     let gone = contents.iter().map(|(_, content)| (*content, false)).chain(users.iter().map(|user| (*user, true)));
     clean::gone_put(tx, gone, now).await?;
@@ -66,7 +63,7 @@ pub(in super::super) async fn run(
         events.extend(work::bury(tx, &mut totals, buried).await?);
     }
     totals.write(tx).await?;
-    Ok(Applied { events, leaves: !(contents.is_empty() && users.is_empty()) })
+    Ok(events)
 }
 
 /// The acts without those of or about what is deleted. Only this writer learns of deletions, and there is one of it at a

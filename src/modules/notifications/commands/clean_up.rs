@@ -14,6 +14,8 @@ use crate::modules::notifications::events::NotificationEvent;
 use crate::modules::notifications::store::{batch, clean};
 use crate::modules::notifications::work::{self, Moved, Totals};
 
+/// The job that does it.
+pub(in super::super) const JOB: &str = "notifications.cleanup";
 /// Notifications of one transaction.
 const NOTIFICATIONS: i64 = 200;
 /// Acts of one transaction.
