@@ -25,6 +25,7 @@ mod likes;
 mod limits;
 mod lists;
 mod model;
+mod notifications;
 mod origins;
 mod over_http;
 mod probe;
