@@ -34,7 +34,7 @@ static PUT: LazyLock<Sql> = LazyLock::new(|| {
 });
 
 /// Writes one row per event and consumer that takes its kind.
-pub(super) async fn put<'e>(tx: &Tx, now: Millis, rows: impl Iterator<Item = (&'static str, &'e Event)>) -> Result<()> {
+pub(super) async fn put(tx: &Tx, now: Millis, rows: Vec<(&'static str, &Event)>) -> Result<()> {
     let mut values = PUT.rows();
     for (consumer, event) in rows {
         values.push([
@@ -238,6 +238,20 @@ pub(super) fn fence(backend: DbBackend, consumer: &'static str, fence: i64) -> F
     };
     let guard = Statement::from_sql_and_values(backend, sql, [consumer.into(), fence.into()]);
     Fence { guard, what: consumer }
+}
+
+/// Puts an event that is set aside back, as if it had never been tried. For whom.
+pub(crate) async fn replay(tx: &Tx, id: Uuid, consumer: Option<&str>, now: Millis) -> Result<Vec<String>> {
+    #[derive(FromQueryResult)]
+    struct Of {
+        consumer: String,
+    }
+    let sql = "UPDATE outbox SET attempts = 0, error = NULL, set_aside_at = NULL, due_at = $1
+               WHERE set_aside_at IS NOT NULL AND id = $2 AND ($3 = '' OR consumer = $3) RETURNING consumer";
+    let values = [now.0.into(), id.into(), consumer.unwrap_or_default().into()];
+    let statement = Statement::from_sql_and_values(tx.backend(), sql, values);
+    let replayed = Of::find_by_statement(statement).all(tx.connection()).await?;
+    Ok(replayed.into_iter().map(|row| row.consumer).collect())
 }
 
 /// What waits for one consumer.

@@ -8,7 +8,6 @@ use tokio::sync::{Mutex, Notify};
 
 use super::runner::{Registered, claim_due};
 use super::{Job, Schedule, store};
-use crate::kernel::clock::Millis;
 use crate::kernel::config::Settings;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
@@ -105,6 +104,7 @@ impl Jobs {
         if next.is_none() && !schedule.is_off() {
             return Err(Error::invalid(format!("{key}: «{text}» never comes again; `off` turns the job off")));
         }
+        kernel.metrics.work().begin_job(name);
         let registered = Registered {
             job,
             schedule,
@@ -161,10 +161,4 @@ impl Jobs {
     fn kernel(&self) -> Option<Kernel> {
         self.0.started.read().unwrap_or_else(PoisonError::into_inner).kernel.clone()
     }
-}
-
-/// A moment as operators read it.
-#[must_use]
-pub(crate) fn shown(moment: Millis) -> String {
-    moment.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
