@@ -9,10 +9,14 @@ pub mod events;
 mod facade;
 pub mod graphql;
 pub mod hotness;
+pub mod interactions;
 mod loaders;
 mod metrics;
+mod outbox;
+mod rollup;
 mod settings;
 mod store;
+pub mod viewers;
 mod work;
 mod writer;
 
@@ -21,8 +25,10 @@ use std::sync::Arc;
 use sea_orm_migration::MigrationTrait;
 
 pub use commands::act::{Act, ActOutcome};
+pub use commands::comment::{CommentOutcome, DeleteComment, NewComment};
 pub use commands::publish::{NewContent, PublishOutcome};
 pub use commands::set_status::SetStatus;
+pub use commands::share::{NewShare, ShareOutcome};
 pub use facade::EngagementFacade;
 
 use crate::kernel::auth::{Access, Root};
@@ -60,6 +66,10 @@ impl Module for Engagement {
         (Root::Mutation, "unlike", Access::SignedIn),
         (Root::Mutation, "favorite", Access::SignedIn),
         (Root::Mutation, "unfavorite", Access::SignedIn),
+        (Root::Mutation, "comment", Access::SignedIn),
+        (Root::Mutation, "deleteComment", Access::SignedIn),
+        (Root::Mutation, "share", Access::SignedIn),
+        (Root::Mutation, "recordViews", Access::Anyone),
         (Root::Subscription, "hotnessChanged", Access::Anyone),
         (Root::Subscription, "hotRankingChanged", Access::Anyone),
     ];
@@ -81,6 +91,7 @@ impl Module for Engagement {
         start.check(Arc::new(checks::Ranking(Arc::clone(facade.rank_index()))));
         let ranking = Arc::clone(facade.rank_index());
         start.metrics(|registry| registry.register_collector(Box::new(metrics::RankSizes(ranking))));
+        start.job(rollup::job()).await?;
         start.provide(facade)
     }
 }
