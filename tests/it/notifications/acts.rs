@@ -88,7 +88,7 @@ async fn many_acts_are_one_notification(backend: Backend) {
     assert_eq!(only["actorCount"], 12);
     assert_eq!((&only["createdAt"], &only["updatedAt"]), (&said_at(1), &said_at(12)));
     assert_eq!(only["lastActor"]["id"], json!(likers[11].id));
-    assert!(actors(&only).iter().eq(likers.iter().rev().map(|liker| &*liker.id)), "the newest first");
+    assert!(actors(&only).into_iter().eq(likers.iter().rev().map(|liker| &*liker.id)), "the newest first");
     let some = "{ notifications { nodes { usual: actors { id } five: actors(first: 5) { id } none: actors(first: 0) { id } } } }";
     let answer = author.client.query(some).await;
     let node = &answer.data()["notifications"]["nodes"][0];

@@ -149,7 +149,10 @@ pub(in super::super) async fn content_recount(
         contents.insert(row.try_get::<Uuid>("", "id")?, stored);
     }
     let facts: [(&'static Sql, Take); 6] = [
-        (&MASSES, |to, row| Ok(to.masses.extend([(row.try_get("", "epoch")?, row.try_get("", "mass")?)]))),
+        (&MASSES, |to, row| {
+            to.masses.insert(row.try_get("", "epoch")?, row.try_get("", "mass")?);
+            Ok(())
+        }),
         (&BEHAVIORS, |to, row| Ok(to.behaviors.push((row.try_get("", "kind")?, row.try_get("", "acted_at")?)))),
         (&COMMENTS, |to, row| Ok(to.comments.push(row.try_get("", "commented_at")?))),
         (&SHARES, |to, row| Ok(to.shares.push(row.try_get("", "shared_at")?))),
