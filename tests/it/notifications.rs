@@ -6,3 +6,4 @@ mod heard;
 mod orders;
 mod reading;
 mod stage;
+mod together;

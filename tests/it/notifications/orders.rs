@@ -38,8 +38,9 @@ async fn in_every_order(
 ) -> Vec<(Vec<usize>, Vec<Value>)> {
     let mut ends = Vec::new();
     for order in orders(count) {
-        let author = stage.person(&format!("author {order:?}")).await;
-        let events = events(stage.content(), &author);
+        let content = stage.content();
+        let author = stage.person(&format!("author of {content}")).await;
+        let events = events(content, &author);
         assert_eq!(events.len(), count);
         let again = order.iter().step_by(2);
         for n in order.iter().chain(again) {
