@@ -64,17 +64,27 @@ impl Stage {
     async fn run(&self, caller: &Client, root: &str, document: &str) -> Gets {
         let document = self.filled(document);
         let body = match root {
-            "subscription" => first_of(caller, &self.author, &document).await,
+            "subscription" => self.first_of(caller, &document).await,
             _ => caller.query(&document).await.body,
         };
         what(&body)
     }
-}
 
-/// The first message of a subscription, while somebody publishes so that there is something to hear.
-async fn first_of(caller: &Client, author: &Client, document: &str) -> Value {
-    let mut listener = caller.listen(document).await;
-    listener.next_while(async || drop(author.publish("news").await)).await
+    /// The first message of a subscription, while there is something to hear: a publication, and a like of something of
+    /// the caller's own.
+    async fn first_of(&self, caller: &Client, document: &str) -> Value {
+        let mut listener = caller.listen(document).await;
+        let publish = "mutation { publishArtwork(input: { title: \"theirs\" }) { artwork { id } } }";
+        let news = async || {
+            self.author.publish("news").await;
+            let answer = caller.query(publish).await;
+            if let Some(id) = answer.body["data"]["publishArtwork"]["artwork"]["id"].as_str() {
+                self.author.act("like", id).await.data();
+                self.app.kernel.outbox.deliver_all().await.unwrap();
+            }
+        };
+        listener.next_while(news).await
+    }
 }
 
 fn what(body: &Value) -> Gets {
@@ -231,7 +241,7 @@ async fn every_kind_of_node_keeps_to_its_rule(backend: Backend) {
     }
     stage.app.finish().await;
 
-    // None of tally's own is closed: a module with a closed one shows that `node` opens nothing.
+    // None of tally's own is closed to a role: a module with a closed one shows that `node` opens nothing.
     let app = TestApp::start_with::<vault::WithVault>(backend, Options::default()).await;
     let id = vault::SOME;
     for document in [

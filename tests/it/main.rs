@@ -28,6 +28,7 @@ mod likes;
 mod limits;
 mod lists;
 mod model;
+mod notifications;
 mod origins;
 mod outbox;
 mod over_http;

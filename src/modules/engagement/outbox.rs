@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::content::{BehaviorKind, ContentRecord};
-use super::work::Cause;
 use crate::kernel::clock::Millis;
 
 /// Characters of a comment that an event carries.
@@ -97,9 +96,4 @@ pub(super) fn sequences<'a>(
 /// The beginning of a text.
 pub(super) fn beginning(text: &str) -> String {
     text.chars().take(BEGINNING).collect()
-}
-
-/// Whether a cause takes something back.
-pub(super) fn takes_back(cause: Cause) -> bool {
-    matches!(cause, Cause::Unliked | Cause::Unfavorited | Cause::CommentDeleted | Cause::Unpublished)
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::content::{BehaviorKind, ContentInfo, ContentRecord, Figures};
 use super::hotness::{Hotness, Level};
 use super::interactions::Interactions;
-use super::outbox::{Happened, Pending, takes_back};
+use super::outbox::{Happened, Pending};
 use super::store::batch::{BehaviorRow, HistoryRow, MassRow};
 use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
@@ -210,7 +210,9 @@ impl<'a> Work<'a> {
             item.figures.hot_level = level;
             item.figures.hot_score = score;
             if level != previous {
-                let taken_back = item.cause.is_some_and(takes_back);
+                // Not the last cause of the batch: what the level would be now without the batch.
+                let without = item.before.map(|before| self.hotness.level(before.heat, published_at, at).number());
+                let taken_back = without.is_some_and(|without| without > level);
                 let changed = Happened::LevelChanged { level, previous, score, taken_back };
                 self.events.push(Pending::new(&item.record(), at, changed));
             }

@@ -34,6 +34,7 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("query", "videos", "{ videos(authorId: \"U\") { nodes { id } } }", ALL),
     ("query", "hotRanking", "{ hotRanking { rank } }", ALL),
     ("query", "hotnessSettings", "{ hotnessSettings { version } }", ALL),
+    ("query", "notifications", "{ notifications { totalCount } }", SIGNED_IN),
     ("mutation", "ensureUser", "mutation { ensureUser(subject: \"x\") { id } }", STAFF),
     ("mutation", "publishArtwork", "mutation { publishArtwork(input: { title: \"x\" }) { created } }", SIGNED_IN),
     ("mutation", "publishVideo", "mutation { publishVideo(input: { title: \"x\" }) { created } }", SIGNED_IN),
@@ -45,7 +46,9 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("mutation", "unpublishContent", "mutation { unpublishContent(id: \"A\") { changed } }", STAFF),
     ("mutation", "republishContent", "mutation { republishContent(id: \"A\") { changed } }", STAFF),
     ("subscription", "hotnessChanged", "subscription { hotnessChanged { score } }", ALL),
+    ("mutation", "markNotificationsRead", "mutation { markNotificationsRead { marked } }", SIGNED_IN),
     ("subscription", "hotRankingChanged", "subscription { hotRankingChanged { kind } }", ALL),
+    ("subscription", "notificationReceived", "subscription { notificationReceived { kind } }", SIGNED_IN),
 ];
 
 /// Acts on another user's data: field, the argument that names the user (or, with a space in it, what else makes it
@@ -107,13 +110,19 @@ pub(super) const OWN: &[(&str, &str)] = &[
 ];
 
 /// The fields of `me`, which is null without a token.
-pub(super) const VIEWER: &[(&str, &str)] = &[("user", "{ me { user { id } } }"), ("roles", "{ me { roles } }")];
+pub(super) const VIEWER: &[(&str, &str)] = &[
+    ("user", "{ me { user { id } } }"),
+    ("roles", "{ me { roles } }"),
+    ("unreadNotifications", "{ me { unreadNotifications } }"),
+];
 
 /// The kinds of `node(id:)`.
 pub(super) const NODES: &[(&str, &str, Row)] = &[
     ("user", "{ node(id: \"U\") { id } }", ALL),
     ("artwork", "{ node(id: \"A\") { id } }", ALL),
     ("video", "{ node(id: \"V\") { id } }", ALL),
+    // One's own only: tests/it/notifications/reading.rs tries another's.
+    ("notification", "{ node(id: \"notification_01h455vb4pex5vsknk084sn02q\") { id } }", SIGNED_IN),
 ];
 
 /// What is not GraphQL, and looks at no token: path, what it is, status of a GET.
