@@ -8,7 +8,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::content::Kind;
-use crate::kernel::ranking::RankIndex;
+use crate::kernel::clock::Millis;
+use crate::kernel::ranking::{RankIndex, View};
 
 /// Contents in the rank index, counted when metrics are read.
 pub(super) struct RankSizes(pub(super) Arc<RankIndex>);
@@ -29,7 +30,9 @@ impl Collector for RankSizes {
         let help = "Published contents in the rank index";
         let mut metric = encoder.encode_descriptor("rank_index_entries", help, None, MetricType::Gauge)?;
         for (board, kind) in [(Kind::Artwork, "artwork"), (Kind::Video, "video")] {
-            let size = self.0.size(Some(board.number())) as u64;
+            // Of all ages: the moment does not matter.
+            let view = View { board: Some(board.number()), window: None, now: Millis(0) };
+            let size = self.0.size(view) as u64;
             ConstGauge::new(size).encode(metric.encode_family(&KindLabel { kind })?)?;
         }
         Ok(())

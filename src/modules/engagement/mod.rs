@@ -13,6 +13,7 @@ mod loaders;
 mod metrics;
 mod settings;
 mod store;
+pub mod window;
 mod work;
 mod writer;
 

@@ -81,7 +81,7 @@ impl BatchWriter for EngagementWriter {
     }
 
     fn committed(&self, events: Vec<HotnessEvent>) {
-        self.ranking.apply(events.iter().map(|event| event.content.standing()));
+        self.ranking.apply(self.clock.now(), events.iter().map(|event| event.content.standing()));
         self.live.publish(events);
     }
 }
