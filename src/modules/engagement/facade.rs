@@ -12,7 +12,9 @@ use super::commands::set_status::SetStatus;
 use super::content::{ContentRecord, Kind};
 use super::events::HotnessEvent;
 use super::hotness::Hotness;
+use super::limits::Limits;
 use super::loaders::Loaders;
+use super::metrics::LimitMetrics;
 use super::store::read;
 use super::window::{SPANS, TimeWindow};
 use super::writer::{Command, EngagementWriter, Outcome};
@@ -38,11 +40,12 @@ struct Inner {
     ranking: Arc<RankIndex>,
     live: Arc<Live<HotnessEvent>>,
     live_interval: Duration,
+    limits: Limits,
 }
 
 impl EngagementFacade {
     /// Fills the rank index, then starts the writers.
-    pub(super) async fn start(kernel: &Kernel) -> Result<Self> {
+    pub(super) async fn start(kernel: &Kernel, metrics: LimitMetrics) -> Result<Self> {
         let hotness = super::settings::in_force(kernel).await?;
         let ranking = Arc::new(RankIndex::new(SPANS));
         fill(kernel, &ranking).await?;
@@ -58,7 +61,8 @@ impl EngagementFacade {
             live: Arc::clone(&live),
         }));
         let loaders = Loaders::new(kernel);
-        Ok(Self(Arc::new(Inner { kernel: kernel.clone(), hotness, loaders, batcher, ranking, live, live_interval })))
+        let limits = Limits::start(kernel, metrics).await?;
+        Ok(Self(Arc::new(Inner { kernel: kernel.clone(), hotness, loaders, batcher, ranking, live, live_interval, limits })))
     }
 
     /// Does or takes back a like or favorite; durable when it returns. The user must exist.
@@ -146,6 +150,12 @@ impl EngagementFacade {
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<Tick<HotnessEvent>> {
         self.0.live.listen()
+    }
+
+    /// How much a user may do in an hour. Who asks for a user is counted there first, then acts.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// How often listeners hear of a thing at most.

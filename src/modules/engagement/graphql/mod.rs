@@ -5,6 +5,7 @@ mod input;
 mod mutation;
 mod query;
 mod subscription;
+mod suspicion;
 mod types;
 
 pub(super) use ids::content_id_text;

@@ -13,6 +13,7 @@ use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::id::Id;
 use crate::modules::engagement::content::{BehaviorKind, Detail, Status};
+use crate::modules::engagement::limits::Action;
 use crate::modules::engagement::{Act, EngagementFacade, NewContent, SetStatus};
 use crate::modules::users::{UserKind, UsersFacade};
 
@@ -27,6 +28,17 @@ async fn author(ctx: &Context<'_>, author: Option<Id<UserKind>>, base_weight: Op
     ctx.facade::<UsersFacade>()?.acting_for(session, author).await
 }
 
+/// Does `act` for a user on a content under the limit of an hour, which services and operators do not have.
+async fn limited<T>(
+    ctx: &Context<'_>,
+    what: (Uuid, Uuid, Action),
+    act: impl Future<Output = Result<T>> + Send,
+) -> Result<T> {
+    let engagement = ctx.facade::<EngagementFacade>()?;
+    let exempt = Session::of(ctx).has_any(PRIVILEGED);
+    engagement.limits().watch(what, exempt, engagement.now(), act).await
+}
+
 async fn act(
     ctx: &Context<'_>,
     content: ContentId,
@@ -36,7 +48,12 @@ async fn act(
 ) -> Result<BehaviorPayload> {
     let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user).await?;
     let act = Act { content: content.uuid, content_kind: content.kind, user, kind, on, at: None };
-    let outcome = ctx.facade::<EngagementFacade>()?.act(act).await?;
+    let action = match kind {
+        BehaviorKind::Like => Action::Like,
+        BehaviorKind::Favorite => Action::Favorite,
+    };
+    let engagement = ctx.facade::<EngagementFacade>()?;
+    let outcome = limited(ctx, (user, content.uuid, action), engagement.act(act)).await?;
     Ok(BehaviorPayload { content: outcome.content.into(), changed: outcome.changed })
 }
 
@@ -129,7 +146,7 @@ impl EngagementMutation {
     }
 
     /// Likes a content. A repeat changes nothing, and says so. `NOT_FOUND` when there is no such content, `CONFLICT` when
-    /// it is not published, `FORBIDDEN` for others without the role.
+    /// it is not published, `FORBIDDEN` for others without the role, `RATE_LIMITED` above the likes of an hour.
     async fn like(
         &self,
         ctx: &Context<'_>,
@@ -142,7 +159,7 @@ impl EngagementMutation {
     }
 
     /// Takes a like back, of an unpublished content too. A repeat changes nothing, and says so. `NOT_FOUND` when there is
-    /// no such content.
+    /// no such content, `RATE_LIMITED` above the likes of an hour: to take one back is one.
     async fn unlike(
         &self,
         ctx: &Context<'_>,
@@ -155,7 +172,8 @@ impl EngagementMutation {
     }
 
     /// Makes a content a favorite. A repeat changes nothing, and says so. `NOT_FOUND` when there is no such content,
-    /// `CONFLICT` when it is not published, `FORBIDDEN` for others without the role.
+    /// `CONFLICT` when it is not published, `FORBIDDEN` for others without the role, `RATE_LIMITED` above the favorites of
+    /// an hour.
     async fn favorite(
         &self,
         ctx: &Context<'_>,
@@ -168,7 +186,7 @@ impl EngagementMutation {
     }
 
     /// Takes a favorite back, of an unpublished content too. A repeat changes nothing, and says so. `NOT_FOUND` when there
-    /// is no such content.
+    /// is no such content, `RATE_LIMITED` above the favorites of an hour: to take one back is one.
     async fn unfavorite(
         &self,
         ctx: &Context<'_>,

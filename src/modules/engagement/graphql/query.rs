@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::find;
 use super::ids::{ArtworkKind, ContentId, VideoKind};
+use super::suspicion::{self, SuspiciousActivity, SuspicionTotal};
 use super::types::{Artwork, Content, HotnessSettings, RankingEntry, Video};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
@@ -228,5 +229,16 @@ impl EngagementQuery {
             hot_from: hotness.thresholds.hot,
             blazing_from: hotness.thresholds.blazing,
         })
+    }
+
+    /// Who did more within an hour than people do: users by their likes, favorites, comments and shares, addresses without
+    /// a token by their views. The newest first, a page at a time; kept for `engagement.suspicious_days`. For operators.
+    async fn suspicious_activity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 0 to 100; 20 when left out.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor of the same list.")] after: Option<String>,
+    ) -> Result<Connection<SuspiciousActivity, SuspicionTotal>> {
+        suspicion::page(ctx, first, after.as_deref()).await
     }
 }
