@@ -12,6 +12,7 @@
 mod harness;
 
 mod access;
+mod act_limits;
 mod bad_input;
 mod batching;
 mod chaos;
@@ -35,6 +36,7 @@ mod slowness;
 mod socket_limits;
 mod sockets;
 mod subscriptions;
+mod suspicion;
 mod telemetry;
 mod tidy;
 mod tokens;
