@@ -43,7 +43,8 @@ async fn the_hour_slides_by_the_clock(backend: Backend) {
     let (ann, ben) = (app.user("ann"), app.user("ben"));
     let (one, other) = (ann.publish("one").await, ann.publish("other").await);
     // An act is an act: to take back is one, and so is a repeat.
-    for (minute, verb, changed) in [(0, "like", true), (10, "unlike", true), (10, "unlike", false), (20, "like", true)] {
+    for (minute, verb, changed) in [(0, "like", true), (10, "unlike", true), (10, "unlike", false), (20, "like", true)]
+    {
         clock.set(START.plus(minute * 60_000));
         assert_eq!(ann.act(verb, &one).await.data()[verb]["changed"], changed);
     }
@@ -121,9 +122,7 @@ async fn an_act_that_is_refused_is_none(backend: Backend) {
 }
 
 async fn act_for(client: &Client, verb: &str, content: &str, user: &str) -> Answer {
-    client
-        .query(&format!("mutation {{ {verb}(contentId: \"{content}\", userId: \"{user}\") {{ changed }} }}"))
-        .await
+    client.query(&format!("mutation {{ {verb}(contentId: \"{content}\", userId: \"{user}\") {{ changed }} }}")).await
 }
 
 async fn services_and_operators_have_no_limit(backend: Backend) {
@@ -187,9 +186,8 @@ impl Model {
 
 async fn random_acts_get_what_a_model_says(backend: Backend) {
     let most = [3, 2];
-    let options = Options::default()
-        .with("engagement.likes_per_hour", most[0])
-        .with("engagement.favorites_per_hour", most[1]);
+    let options =
+        Options::default().with("engagement.likes_per_hour", most[0]).with("engagement.favorites_per_hour", most[1]);
     let (app, clock) = start(backend, options).await;
     let mut seeded = Seeded::new();
     let random = &mut seeded.random;

@@ -20,6 +20,7 @@ on_every_backend!(
     past_and_future_publications_have_their_windows,
     a_listener_hears_of_what_leaves_only_because_time_passes,
     a_thousand_ids_take_as_many_statements_as_one,
+    the_check_sees_an_index_that_is_not_the_database,
 );
 
 const SPANS: &[i64] = &[50, 300, 2_000];
@@ -170,8 +171,10 @@ async fn windows_agree_with_lists_as_time_goes_both_ways(backend: Backend) {
         clock.set(START.plus(-age * Millis::HOUR));
         let author = app.user("author");
         let kind = if n % 3 == 0 { "Video" } else { "Artwork" };
-        let query =
-            format!("mutation {{ publish{kind}(input: {{ title: \"{n}\" }}) {{ content: {} {{ id }} }} }}", kind.to_lowercase());
+        let query = format!(
+            "mutation {{ publish{kind}(input: {{ title: \"{n}\" }}) {{ content: {} {{ id }} }} }}",
+            kind.to_lowercase()
+        );
         let answer = author.query(&query).await;
         ids.push(answer.data()[format!("publish{kind}")]["content"]["id"].as_str().unwrap().to_owned());
     }
@@ -309,4 +312,37 @@ async fn a_thousand_ids_take_as_many_statements_as_one(backend: Backend) {
         assert_eq!(client.run(query, json!({ "ids": too_many })).await.code(), "INVALID_INPUT");
     }
     app.finish().await;
+}
+
+async fn the_check_sees_an_index_that_is_not_the_database(backend: Backend) {
+    let (app, _clock) = timed(backend).await;
+    let author = app.user("author");
+    let (one, _other) = (author.publish("one").await, author.publish("other").await);
+    let run = async |sql: &'static str| {
+        let backend = app.kernel.backend();
+        let statement = sea_orm::Statement::from_string(backend, sql);
+        let written = app.kernel.db.write(move |tx| {
+            let statement = statement.clone();
+            Box::pin(async move { tx.execute(statement).await })
+        });
+        written.await.expect("it is written");
+    };
+    assert_eq!(app.drifts().await, []);
+    let drifted = |count| vec![("ranking", count, "rank index".to_owned())];
+    // Behind the index's back: another moment of publishing, so another window; a status; a newer version.
+    run("UPDATE contents SET status = 1 WHERE title = 'one'").await;
+    assert_eq!(app.drifts().await, drifted(1));
+    run("UPDATE contents SET status = 0 WHERE title = 'one'").await;
+    run("UPDATE content_figures SET version = version + 1").await;
+    assert_eq!(app.drifts().await, drifted(2));
+    // The next change of each tells the index all.
+    author.act("like", &one).await.data();
+    assert_eq!(app.drifts().await, drifted(1));
+    // A content that is gone, and is listed still.
+    run("DELETE FROM content_figures").await;
+    run("DELETE FROM contents").await;
+    run("DELETE FROM content_heat").await;
+    run("DELETE FROM behaviors").await;
+    assert_eq!(app.drifts().await, drifted(2));
+    app.stop_unaudited().await.remove().await;
 }

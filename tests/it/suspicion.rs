@@ -67,9 +67,7 @@ async fn a_user_above_the_threshold_is_one_finding_an_hour(backend: Backend) {
     }
     assert_eq!(findings(&app).await, Vec::<Value>::new(), "as many as there may be");
     ann.act("like", &ids[0]).await.data();
-    let finding = |actions, since, until, id: &str| {
-        json!({ "user": { "id": id }, "addressGroup": null, "actions": actions, "since": time(since), "until": time(until) })
-    };
+    let finding = |actions, since, until, id: &str| json!({ "user": { "id": id }, "addressGroup": null, "actions": actions, "since": time(since), "until": time(until) });
     let ann_id = ann.id().await;
     assert_eq!(findings(&app).await, [finding(MOST + 1, begun, now, &ann_id)]);
     // What follows within the hour is the same finding's, what is refused too.

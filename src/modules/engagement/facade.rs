@@ -62,7 +62,16 @@ impl EngagementFacade {
         }));
         let loaders = Loaders::new(kernel);
         let limits = Limits::start(kernel, metrics).await?;
-        Ok(Self(Arc::new(Inner { kernel: kernel.clone(), hotness, loaders, batcher, ranking, live, live_interval, limits })))
+        Ok(Self(Arc::new(Inner {
+            kernel: kernel.clone(),
+            hotness,
+            loaders,
+            batcher,
+            ranking,
+            live,
+            live_interval,
+            limits,
+        })))
     }
 
     /// Does or takes back a like or favorite; durable when it returns. The user must exist.

@@ -21,8 +21,7 @@ pub enum TimeWindow {
 }
 
 /// The lengths of the windows in milliseconds, in their order: those of the rank index.
-pub(super) const SPANS: &[i64] =
-    &[Millis::HOUR, 6 * Millis::HOUR, Millis::DAY, 7 * Millis::DAY, 30 * Millis::DAY];
+pub(super) const SPANS: &[i64] = &[Millis::HOUR, 6 * Millis::HOUR, Millis::DAY, 7 * Millis::DAY, 30 * Millis::DAY];
 
 impl TimeWindow {
     /// Its place among [`SPANS`]; none for all times.

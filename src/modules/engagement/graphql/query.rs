@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::find;
 use super::ids::{ArtworkKind, ContentId, VideoKind};
-use super::suspicion::{self, SuspiciousActivity, SuspicionTotal};
+use super::suspicion::{self, SuspicionTotal, SuspiciousActivity};
 use super::types::{Artwork, Content, HotnessSettings, RankingEntry, Video};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub(super) use self::record::retention;
 use self::record::Recorder;
+pub(super) use self::record::retention;
 use self::sliding::SlidingLog;
 use self::suspicion::{Suspicion, Thresholds};
 use super::metrics::LimitMetrics;
