@@ -19,6 +19,7 @@ on_every_backend!(
     the_hour_slides_by_the_clock,
     limits_hold_in_production_and_wherever_they_are_set,
     an_act_that_is_refused_is_none,
+    acts_at_once_are_counted_one_by_one,
     services_and_operators_have_no_limit,
     comments_and_shares_have_limits_too,
     random_acts_get_what_a_model_says,
@@ -118,6 +119,17 @@ async fn an_act_that_is_refused_is_none(backend: Backend) {
     }
     let metrics = app.kernel.metrics.text().unwrap();
     assert!(metrics.contains("tally_engagement_acts_refused_total{action=\"like\"} 5\n"), "{metrics}");
+    app.finish().await;
+}
+
+async fn acts_at_once_are_counted_one_by_one(backend: Backend) {
+    let (app, _clock) = start(backend, Options::default().with("engagement.likes_per_hour", 7)).await;
+    let author = app.user("author");
+    let id = author.publish("one").await;
+    let verbs = ["like", "unlike"].into_iter().cycle().take(60);
+    let answers = futures_util::future::join_all(verbs.map(|verb| author.act(verb, &id))).await;
+    let refused = answers.iter().filter(|answer| answer.body.get("errors").is_some());
+    assert_eq!(refused.map(wait_ms).collect::<Vec<_>>(), [Millis::HOUR; 53]);
     app.finish().await;
 }
 
