@@ -21,7 +21,7 @@ use uuid::Uuid;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const CONTENTS: u128 = 1_000_000;
+const CONTENTS: u64 = 1_000_000;
 /// Ages are even over so many days.
 const DAYS: i64 = 180;
 const NOW: Millis = Millis(1_767_225_600_000);
@@ -37,14 +37,14 @@ async fn main() {
 }
 
 /// A content of some age. As in life: its heat is about its score in powers of two, and when it was scored in half-lives.
-fn content(random: &mut StdRng, n: u128) -> Standing {
+fn content(random: &mut StdRng, n: u64) -> Standing {
     let age = random.random_range(0..DAYS * Millis::DAY);
     let half_lives = (NOW.0 - age / 2) as f64 / (72.0 * Millis::HOUR as f64);
     #[expect(clippy::cast_possible_truncation, reason = "a heat")]
     let heat = ((half_lives + random.random_range(3.0..9.0)) * 4_294_967_296.0) as i64;
     let board = u8::from(n.is_multiple_of(4));
     Standing {
-        id: Uuid::from_u128(n << 64 | random.random_range(0..u128::from(u64::MAX))),
+        id: Uuid::from_u64_pair(n, random.random()),
         version: 1,
         board,
         heat: Some(heat),
@@ -128,9 +128,9 @@ fn in_process() {
         let version = index.standing(one.id).map_or(1, |held| held.version + 1);
         index.apply(NOW, [Standing { version, heat: one.heat.map(|heat| heat + version), ..one }]);
     });
-    println!("\n- filled in {:.2} s; {} bytes a content", filled.as_secs_f64(), (after - before) / CONTENTS as u64);
+    println!("\n- filled in {:.2} s; {} bytes a content", filled.as_secs_f64(), (after - before) / CONTENTS);
     println!("- a new state of one: {update:.1} µs");
-    let updated = (rss_bytes() - before) / CONTENTS as u64;
+    let updated = (rss_bytes() - before) / CONTENTS;
     println!("- after 200,000 new states, and with the walk's own sets beside: {updated} bytes a content");
     let (mut slowest, began) = (Duration::ZERO, stopwatch());
     for second in 1..=3_600 {

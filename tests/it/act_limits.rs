@@ -11,7 +11,6 @@ use tally::kernel::clock::{ManualClock, Millis};
 use tally::kernel::error::Code;
 use tally::modules::engagement::EngagementFacade;
 use tally::modules::engagement::limits::Action;
-use uuid::Uuid;
 
 use crate::harness::{Answer, Backend, Client, Options, START, Seeded, TestApp, on_every_backend, rounds};
 
@@ -103,7 +102,7 @@ async fn an_act_that_is_refused_is_none(backend: Backend) {
     let (app, _clock) = start(backend, Options::default().with("engagement.likes_per_hour", 2)).await;
     let author = app.user("author");
     let id = author.publish("one").await;
-    let unknown = tally::kernel::id::Id::<tally::modules::engagement::graphql::ArtworkKind>::new(Uuid::now_v7());
+    let unknown = tally::kernel::id::Id::<tally::modules::engagement::graphql::ArtworkKind>::new(app.kernel.ids.next());
     for _ in 0..5 {
         assert_eq!(author.act("like", &unknown.to_string()).await.code(), "NOT_FOUND");
     }
@@ -159,7 +158,7 @@ async fn comments_and_shares_have_limits_too(backend: Backend) {
     let (app, _clock) = start(backend, Options::default().with("server.mode", "production")).await;
     let engagement = app.facade::<EngagementFacade>();
     let limits = engagement.limits();
-    let (user, content) = (Uuid::now_v7(), Uuid::now_v7());
+    let (user, content) = (app.kernel.ids.next(), app.kernel.ids.next());
     let all = [(Action::Like, 10), (Action::Favorite, 5), (Action::Comment, 20), (Action::Share, 3)];
     for ((action, most), minute) in all.into_iter().zip(0..) {
         let at = START.plus(minute * 60_000);

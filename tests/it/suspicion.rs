@@ -9,9 +9,8 @@ use tally::kernel::auth::Role;
 use tally::kernel::clock::{ManualClock, Millis};
 use tally::modules::engagement::EngagementFacade;
 use tally::modules::engagement::limits::Actor;
-use uuid::Uuid;
 
-use crate::harness::{Backend, Options, START, TestApp, on_every_backend};
+use crate::harness::{Backend, Client, Options, Process, SECRET, START, TestApp, TestDatabase, on_every_backend, run};
 
 on_every_backend!(
     a_user_above_the_threshold_is_one_finding_an_hour,
@@ -106,9 +105,9 @@ async fn acts_that_are_spread_out_are_nobodys_suspicion(backend: Backend) {
     let (app, clock) = start(backend).await;
     let id = app.user("author").publish("one").await;
     // Ten in any hour, for five hours.
-    for n in 0..5 * MOST as i64 {
+    for (n, verb) in (0..5 * MOST as i64).zip(["like", "unlike"].into_iter().cycle()) {
         clock.set(START.plus(n * Millis::HOUR / MOST as i64));
-        app.user("ann").act(["like", "unlike"][n as usize % 2], &id).await.data();
+        app.user("ann").act(verb, &id).await.data();
     }
     assert_eq!(findings(&app).await, Vec::<Value>::new());
     // One more within the last hour: it reaches across the hour of the clock.
@@ -122,7 +121,7 @@ async fn addresses_are_told_apart_and_not_told(backend: Backend) {
     let address = |text: &str| Actor::Address(text.parse::<IpAddr>().unwrap());
     let (one, other) = (address("198.51.100.7"), address("2001:db8:1:2::"));
     let note = |app: &TestApp, actor, acts| app.facade::<EngagementFacade>().limits().note(actor, acts, START);
-    note(&app, one, MOST as u32);
+    note(&app, one, 10);
     note(&app, other, 1_000);
     note(&app, one, 5);
     let found = findings(&app).await;
@@ -151,7 +150,7 @@ async fn findings_last_and_are_removed_in_time(backend: Backend) {
     let limits = app.facade::<EngagementFacade>();
     for n in 0..25 {
         clock.set(START.plus(n * Millis::DAY));
-        limits.limits().note(Actor::User(Uuid::now_v7()), 100, START.plus(n * Millis::DAY));
+        limits.limits().note(Actor::User(app.kernel.ids.next()), 100, START.plus(n * Millis::DAY));
     }
     // Users that are not there any more have findings all the same. Pages of ten.
     let operator = app.client("operator", &[Role::Operator]);
@@ -186,7 +185,7 @@ async fn in_development_nobody_is_suspected(backend: Backend) {
     for (mode, found) in [("development", 0), ("production", 1)] {
         let clock = Arc::new(ManualClock::new(START));
         let app = TestApp::start_with::<Tally>(backend, Options::default().at(&clock).with("server.mode", mode)).await;
-        let user = Actor::User(Uuid::now_v7());
+        let user = Actor::User(app.kernel.ids.next());
         let limits = app.facade::<EngagementFacade>();
         limits.limits().note(user, 100, START);
         assert_eq!(findings(&app).await.len(), 0);
@@ -194,4 +193,30 @@ async fn in_development_nobody_is_suspected(backend: Backend) {
         assert_eq!(findings(&app).await.len(), found, "{mode}");
         app.finish().await;
     }
+}
+
+#[tokio::test]
+async fn the_log_has_one_line_a_user_and_hour_and_says_who() {
+    let database = TestDatabase::create(Backend::Sqlite).await;
+    let settings = [("TALLY_LOG", "warn"), ("TALLY_ENGAGEMENT_SUSPICIOUS_PER_HOUR", "5")];
+    let server = Process::serve_with(&database, &settings).await;
+    let environment = [("DATABASE_URL", &*database.url), ("TALLY_AUTH_SECRET", SECRET)];
+    let folder = tempfile::tempdir().unwrap();
+    let (_, token, _) = run(&["token", "--user", "somebody"], &environment, folder.path()).await;
+    let client = Client::new(&server.url, Some(token.trim().to_owned()));
+    let id = client.publish("one").await;
+    for verb in ["like", "unlike"].into_iter().cycle().take(20) {
+        client.act(verb, &id).await.data();
+    }
+    let (status, log) = server.stop().await;
+    assert_eq!(status, 0);
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("suspicious activity")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    for said in ["more than 5 acts in an hour", "kind=\"user\"", "actions=6"] {
+        assert!(lines[0].contains(said), "{said}: {log}");
+    }
+    // What came after the first look at it was written when the server stopped.
+    let kernel = TestApp::start_on::<Tally>(database, Options::default()).await;
+    assert_eq!(findings(&kernel).await[0]["actions"], 20);
+    kernel.finish().await;
 }
