@@ -193,6 +193,30 @@ migration!(
     ]
 );
 
+migration!(
+    /// Who did more in an hour than people do, for operators; and what hides the addresses among them.
+    M0030Suspicion,
+    [
+        "CREATE TABLE suspicious_activity (
+            id {id} NOT NULL,
+            actor_kind {small} NOT NULL,
+            actor {id} NOT NULL,
+            actions {int} NOT NULL,
+            since_at {int} NOT NULL,
+            until_at {int} NOT NULL,
+            PRIMARY KEY (id)
+        ) {clustered}",
+        // Newest first, and the oldest go.
+        "CREATE INDEX suspicious_activity_by_time ON suspicious_activity (since_at, id)",
+        // When a user goes, what is theirs goes.
+        "CREATE INDEX suspicious_activity_by_actor ON suspicious_activity (actor)",
+        "CREATE TABLE address_salt (
+            id {small} NOT NULL PRIMARY KEY,
+            salt {text} NOT NULL
+        )",
+    ]
+);
+
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
@@ -203,5 +227,6 @@ pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
         Box::new(M0004ActWeights),
         Box::new(M0005CommentsAndShares),
         Box::new(M0006Views),
+        Box::new(M0030Suspicion),
     ]
 }

@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod act_limits;
 mod bad_input;
 mod batching;
 mod chaos;
@@ -34,16 +35,18 @@ mod outbox;
 mod over_http;
 mod probe;
 mod publishing;
+mod rankings;
 mod registry;
 mod shares;
+mod simulation;
 mod slowness;
 mod socket_limits;
 mod sockets;
 mod subscriptions;
+mod suspicion;
 mod telemetry;
 mod tidy;
 mod tokens;
 mod views;
 mod work_command_line;
 mod workers;
-

@@ -18,7 +18,7 @@ use super::store::recount::{self, Stored};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
 use crate::kernel::integrity::{Check, Chunk, Drift, Key};
-use crate::kernel::ranking::RankIndex;
+use crate::kernel::ranking::{RankIndex, Seen};
 
 /// The checks that need no running server.
 pub(super) fn all() -> Vec<Arc<dyn Check>> {
@@ -180,7 +180,7 @@ async fn confirm(figure: Figure, kernel: &Kernel, content: Key) -> Result<Vec<Dr
         .await
 }
 
-/// The rank index of this process against the database.
+/// The rank index of this process against the database: what it holds, and where it ranks it in every window.
 pub(super) struct Ranking(pub(super) Arc<RankIndex>);
 
 /// A write shows in the index after its commit: a difference counts once it has lasted.
@@ -198,28 +198,55 @@ impl Check for Ranking {
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
         let chunk = read::standing_chunk(&kernel.db, after.unwrap_or((i16::MIN, Uuid::nil())), size).await?;
-        let suspects = chunk.iter().filter(|standing| self.0.standing(standing.id) != Some(**standing));
-        Ok(Chunk {
-            checked: chunk.len() as u64,
-            suspects: suspects.map(|standing| key(standing.id)).collect(),
-            next: chunk.last().map(|standing| key(standing.id)).filter(|_| chunk.len() == size),
-        })
+        let now = kernel.clock.now();
+        let suspects = chunk.iter().filter(|standing| {
+            let due = self.0.due(now, **standing);
+            self.0.seen(now, standing.id) != Some(due)
+        });
+        let mut suspects: Vec<Key> = suspects.map(|standing| key(standing.id)).collect();
+        let next = chunk.last().map(|standing| key(standing.id)).filter(|_| chunk.len() == size);
+        if next.is_none() {
+            suspects.extend(self.beyond(kernel, size).await?);
+        }
+        Ok(Chunk { checked: chunk.len() as u64, suspects, next })
     }
 
     async fn confirm(&self, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
         tokio::time::sleep(LASTS).await;
         let records = read::content_by_ids(&kernel.db, &[content.1]).await?;
-        let drift = records.first().and_then(|record| {
-            let (actual, stored) = (record.standing(), self.0.standing(content.1));
-            // Newer than what was read: a write came in between, and the index has it.
-            let newer = stored.is_some_and(|stored| stored.version > actual.version);
-            (stored != Some(actual) && !newer).then(|| Drift {
-                id: super::graphql::content_id_text(i16::from(actual.board), content.1),
-                field: "rank index".into(),
-                stored: format!("{stored:?}"),
-                actual: format!("{actual:?}"),
-            })
+        let now = kernel.clock.now();
+        let seen = self.0.seen(now, content.1);
+        let actual = records.first().map(|record| self.0.due(now, record.standing()));
+        let version = |seen: &Option<Seen>| seen.as_ref().map(|seen| seen.standing.version);
+        let listed = seen.as_ref().is_some_and(|seen| seen.standing.listed);
+        let board = actual.as_ref().or(seen.as_ref()).map_or(0, |seen| seen.standing.board);
+        // Newer than what was read: a write came in between, and the index has it. What is gone may be known, unlisted.
+        let differs = match &actual {
+            Some(_) => seen != actual && version(&seen) <= version(&actual),
+            None => listed,
+        };
+        let drift = differs.then(|| Drift {
+            id: super::graphql::content_id_text(i16::from(board), content.1),
+            field: "rank index".into(),
+            stored: format!("{seen:?}"),
+            actual: format!("{actual:?}"),
         });
         Ok(drift.into_iter().collect())
+    }
+}
+
+impl Ranking {
+    /// What the index lists and the database does not have.
+    async fn beyond(&self, kernel: &Kernel, size: usize) -> Result<Vec<Key>> {
+        let mut beyond = Vec::new();
+        let mut from = 0;
+        while let Some(ids) = self.0.listed_chunk(from, size) {
+            from += size;
+            let mut found = read::content_present(&kernel.db, &ids).await?;
+            found.sort_unstable();
+            let gone = ids.into_iter().filter(|id| found.binary_search(id).is_err());
+            beyond.extend(gone.map(key));
+        }
+        Ok(beyond)
     }
 }

@@ -1,6 +1,7 @@
 //! How resolvers, the demo and other modules reach engagement.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 use uuid::Uuid;
@@ -15,16 +16,19 @@ use super::content::{ContentRecord, Kind};
 use super::events::HotnessEvent;
 use super::hotness::Hotness;
 use super::interactions::CommentRecord;
+use super::limits::Limits;
 use super::loaders::Loaders;
+use super::metrics::LimitMetrics;
 use super::store::read;
 use super::viewers::{Viewer, Viewers};
+use super::window::{SPANS, TimeWindow};
 use super::writer::{Command, EngagementWriter, Outcome};
 use crate::kernel::batch::Batcher;
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::live::{Live, Tick};
-use crate::kernel::ranking::{RankIndex, Standing};
+use crate::kernel::ranking::{RankIndex, Standing, View};
 
 /// Rows read at once when the rank index is filled.
 const FILL: usize = 5_000;
@@ -41,17 +45,19 @@ struct Inner {
     ranking: Arc<RankIndex>,
     live: Arc<Live<HotnessEvent>>,
     viewers: Viewers,
+    live_interval: Duration,
+    limits: Limits,
 }
 
 impl EngagementFacade {
     /// Fills the rank index, then starts the writers.
-    pub(super) async fn start(kernel: &Kernel) -> Result<Self> {
+    pub(super) async fn start(kernel: &Kernel, metrics: LimitMetrics) -> Result<Self> {
         let hotness = super::settings::in_force(kernel).await?;
-        let ranking = Arc::new(RankIndex::default());
+        let ranking = Arc::new(RankIndex::new(SPANS));
         fill(kernel, &ranking).await?;
         let interval_ms = super::settings::millis(&kernel.settings, "engagement.live_interval_ms", 1.0);
-        let interval = std::time::Duration::from_millis(interval_ms.unsigned_abs());
-        let live = Live::start(interval, &kernel.tasks, kernel.shutdown.clone());
+        let live_interval = Duration::from_millis(interval_ms.unsigned_abs());
+        let live = Live::start(live_interval, &kernel.tasks, kernel.shutdown.clone());
         let batcher = kernel.batcher(Arc::new(EngagementWriter {
             clock: Arc::clone(&kernel.clock),
             ids: Arc::clone(&kernel.ids),
@@ -63,7 +69,18 @@ impl EngagementFacade {
         }));
         let loaders = Loaders::new(kernel);
         let viewers = Viewers::open(kernel).await?;
-        Ok(Self(Arc::new(Inner { kernel: kernel.clone(), hotness, loaders, batcher, ranking, live, viewers })))
+        let limits = Limits::start(kernel, metrics).await?;
+        Ok(Self(Arc::new(Inner {
+            kernel: kernel.clone(),
+            hotness,
+            loaders,
+            batcher,
+            ranking,
+            live,
+            viewers,
+            live_interval,
+            limits,
+        })))
     }
 
     /// Does or takes back a like or favorite; durable when it returns. The user must exist.
@@ -178,13 +195,13 @@ impl EngagementFacade {
         self.0.loaders.contents.one(id).await
     }
 
-    /// The best `size` of a board (`None`: of all kinds), of those published since `since`, with their contents: one
-    /// consistent list.
+    /// The best `size` of a kind (`None`: of all) that were published within a window, with their contents: one consistent
+    /// list.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn ranking(&self, board: Option<u8>, since: Option<Millis>, size: usize) -> Result<Vec<ContentRecord>> {
-        let top = self.0.ranking.top(board, since, size);
+    pub async fn ranking(&self, kind: Option<Kind>, window: TimeWindow, size: usize) -> Result<Vec<ContentRecord>> {
+        let top = self.standings_within(kind, window, size);
         let found = futures_util::future::try_join_all(top.iter().map(|standing| self.content(standing.id))).await?;
         let mut listed: Vec<_> = found.into_iter().flatten().filter(|record| record.standing().listed).collect();
         // One statement read them all; what was committed since the look into the index may have changed their order.
@@ -192,22 +209,53 @@ impl EngagementFacade {
         Ok(listed)
     }
 
-    /// The ids and versions of the best: cheap, to see whether a ranking changed.
+    /// The ids and versions of the best of a board (`None`: of all), whatever their age: cheap.
     #[must_use]
     pub fn standings(&self, board: Option<u8>, size: usize) -> Vec<Standing> {
-        self.0.ranking.top(board, None, size)
+        self.0.ranking.top(View { board, window: None, now: self.now() }, size)
     }
 
-    /// A content's rank among all that are published, from 1.
+    /// The ids and versions of the best within a window: cheap, to see whether a ranking changed.
     #[must_use]
-    pub fn rank(&self, id: Uuid) -> Option<usize> {
-        self.0.ranking.rank(None, id)
+    pub fn standings_within(&self, kind: Option<Kind>, window: TimeWindow, size: usize) -> Vec<Standing> {
+        self.0.ranking.top(self.view(kind, window), size)
+    }
+
+    /// When the first of these leaves the window because time passes, in milliseconds from now; none if none ever does.
+    #[must_use]
+    pub fn leaves_in(&self, window: TimeWindow, standings: &[Standing]) -> Option<i64> {
+        let number = window.number()?;
+        let leaves = standings.iter().filter_map(|standing| self.0.ranking.leaves_at(number, standing.since));
+        leaves.min().map(|at| at.0.saturating_sub(self.now().0))
+    }
+
+    /// A content's rank from 1, among the published ones of a kind (`None`: of all) within a window; none when it is not
+    /// among them.
+    #[must_use]
+    pub fn rank(&self, id: Uuid, kind: Option<Kind>, window: TimeWindow) -> Option<usize> {
+        self.0.ranking.rank(self.view(kind, window), id)
+    }
+
+    fn view(&self, kind: Option<Kind>, window: TimeWindow) -> View {
+        View { board: kind.map(Kind::number), window: window.number(), now: self.now() }
     }
 
     /// Hears of every change from now on.
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<Tick<HotnessEvent>> {
         self.0.live.listen()
+    }
+
+    /// How much a user may do in an hour. Who asks for a user is counted there first, then acts.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// How often listeners hear of a thing at most.
+    #[must_use]
+    pub fn live_interval(&self) -> Duration {
+        self.0.live_interval
     }
 
     /// Weights, half-life and thresholds that are in force.
@@ -263,6 +311,6 @@ async fn fill(kernel: &Kernel, ranking: &RankIndex) -> Result<()> {
             return Ok(());
         };
         after = super::content::key(last.id);
-        ranking.apply(chunk);
+        ranking.apply(kernel.clock.now(), chunk);
     }
 }

@@ -10,6 +10,7 @@ mod facade;
 pub mod graphql;
 pub mod hotness;
 pub mod interactions;
+pub mod limits;
 mod loaders;
 mod metrics;
 mod outbox;
@@ -17,6 +18,7 @@ mod rollup;
 mod settings;
 mod store;
 pub mod viewers;
+pub mod window;
 mod work;
 mod writer;
 
@@ -31,7 +33,7 @@ pub use commands::set_status::SetStatus;
 pub use commands::share::{NewShare, ShareOutcome};
 pub use facade::EngagementFacade;
 
-use crate::kernel::auth::{Access, Root};
+use crate::kernel::auth::{Access, Role, Root};
 use crate::kernel::config::Setting;
 use crate::kernel::error::Result;
 use crate::kernel::graphql::{NoFields, NodeKind};
@@ -58,6 +60,7 @@ impl Module for Engagement {
         (Root::Query, "videos", Access::Anyone),
         (Root::Query, "hotRanking", Access::Anyone),
         (Root::Query, "hotnessSettings", Access::Anyone),
+        (Root::Query, "suspiciousActivity", Access::Roles(&[Role::Operator])),
         (Root::Mutation, "publishArtwork", Access::SignedIn),
         (Root::Mutation, "publishVideo", Access::SignedIn),
         (Root::Mutation, "unpublishContent", Access::SignedIn),
@@ -87,11 +90,16 @@ impl Module for Engagement {
     }
 
     async fn start(start: &mut Start<'_>) -> Result<()> {
-        let facade = EngagementFacade::start(start.kernel).await?;
+        let counted = metrics::LimitMetrics::default();
+        let facade = EngagementFacade::start(start.kernel, counted.clone()).await?;
+        start.job(limits::retention()).await?;
         start.check(Arc::new(checks::Ranking(Arc::clone(facade.rank_index()))));
         let ranking = Arc::clone(facade.rank_index());
-        start.metrics(|registry| registry.register_collector(Box::new(metrics::RankSizes(ranking))));
         start.job(rollup::job()).await?;
+        start.metrics(|registry| {
+            registry.register_collector(Box::new(metrics::RankSizes(ranking)));
+            counted.register(registry);
+        });
         start.provide(facade)
     }
 }

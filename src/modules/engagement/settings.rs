@@ -13,6 +13,10 @@ const fn number(key: &'static str, default: &'static str, least: f64, most: f64,
     Setting { key, alias: None, default: Some(default), form: Form::Number(least, most), doc }
 }
 
+const fn count(key: &'static str, default: &'static str, least: u32, most: u32, doc: &'static str) -> Setting {
+    Setting { key, alias: None, default: Some(default), form: Form::Count(least, most), doc }
+}
+
 /// The module's settings.
 pub(super) const SETTINGS: &[Setting] = &[
     number("engagement.half_life_hours", "72", 1.0, 8_760.0, "hours in which a score halves"),
@@ -54,6 +58,47 @@ pub(super) const SETTINGS: &[Setting] = &[
         doc: "when views are summed up: a cron expression with seconds, in UTC, or `off`",
     },
     number("engagement.live_interval_ms", "100", 10.0, 60_000.0, "listeners hear of a content at most this often"),
+    count(
+        "engagement.likes_per_hour",
+        "10",
+        0,
+        10_000,
+        "likes of one content by one user within an hour, given or taken back; 0 is no limit, and so is development unless \
+         this is set; services and operators have none",
+    ),
+    count("engagement.favorites_per_hour", "5", 0, 10_000, "favorites likewise"),
+    count("engagement.comments_per_hour", "20", 0, 10_000, "comments likewise; to delete one is not counted"),
+    count("engagement.shares_per_hour", "3", 0, 10_000, "shares likewise"),
+    count(
+        "engagement.suspicious_per_hour",
+        "100",
+        0,
+        10_000,
+        "acts of one user within an hour, on all contents and refused ones too, above which `suspiciousActivity` has the \
+         user; 0 is never, and so is development unless this is set",
+    ),
+    count(
+        "engagement.suspicious_views_per_hour",
+        "100",
+        0,
+        1_000_000,
+        "views of one address without a token likewise; more where many people share one",
+    ),
+    count(
+        "engagement.acts_remembered",
+        "500000",
+        1_000,
+        100_000_000,
+        "acts within the last hour that limits and suspicion each remember at most, about 150 bytes an act; above it they \
+         forget the oldest",
+    ),
+    count("engagement.suspicious_days", "90", 0, 36_500, "days that suspicious activity is kept; 0 keeps it for ever"),
+    Setting::new(
+        "engagement.suspicious_retention",
+        Some("0 27 3 * * *"),
+        Form::Schedule,
+        "when older suspicious activity is removed: a cron expression with seconds, in UTC, or `off`",
+    ),
 ];
 
 #[expect(clippy::cast_possible_truncation, reason = "bounded by the settings' forms")]

@@ -116,7 +116,7 @@ impl BatchWriter for EngagementWriter {
     }
 
     fn committed(&self, effects: Effects) {
-        self.ranking.apply(effects.hotness.iter().map(|event| event.content.standing()));
+        self.ranking.apply(self.clock.now(), effects.hotness.iter().map(|event| event.content.standing()));
         self.live.publish(effects.hotness);
         if effects.outbox {
             self.outbox.wake();

@@ -21,6 +21,9 @@ const SIGNED_IN: Row = [WHO, YES, YES, YES, YES, YES];
 /// Services, operators, administrators.
 pub(super) const STAFF: Row = [WHO, NO, NO, YES, YES, YES];
 
+/// Operators, administrators.
+const OPERATORS: Row = [WHO, NO, NO, NO, YES, YES];
+
 /// Root, field, a sample document, and what each caller gets. `A`, `V` and `U` stand for the ids of an artwork, a video
 /// and their author, who is none of the callers.
 pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
@@ -35,6 +38,7 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("query", "hotRanking", "{ hotRanking { rank } }", ALL),
     ("query", "hotnessSettings", "{ hotnessSettings { version } }", ALL),
     ("query", "notifications", "{ notifications { totalCount } }", SIGNED_IN),
+    ("query", "suspiciousActivity", "{ suspiciousActivity { nodes { actions } } }", OPERATORS),
     ("mutation", "ensureUser", "mutation { ensureUser(subject: \"x\") { id } }", STAFF),
     ("mutation", "publishArtwork", "mutation { publishArtwork(input: { title: \"x\" }) { created } }", SIGNED_IN),
     ("mutation", "publishVideo", "mutation { publishVideo(input: { title: \"x\" }) { created } }", SIGNED_IN),

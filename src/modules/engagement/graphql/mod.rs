@@ -6,6 +6,7 @@ mod interactions;
 mod mutation;
 mod query;
 mod subscription;
+mod suspicion;
 mod types;
 
 pub(super) use ids::content_id_text;

@@ -16,6 +16,7 @@ use crate::kernel::http::ClientAddress;
 use crate::kernel::id::Id;
 use crate::modules::engagement::content::{BehaviorKind, Detail, Status};
 use crate::modules::engagement::interactions::Channel;
+use crate::modules::engagement::limits::{Action, Actor};
 use crate::modules::engagement::{Act, CommentOutcome, EngagementFacade, NewComment, NewContent, NewShare, SetStatus};
 use crate::modules::users::{UserKind, UsersFacade};
 
@@ -30,6 +31,17 @@ async fn author(ctx: &Context<'_>, author: Option<Id<UserKind>>, base_weight: Op
     ctx.facade::<UsersFacade>()?.acting_for(session, author).await
 }
 
+/// Does `act` for a user on a content under the limit of an hour, which services and operators do not have.
+async fn limited<T>(
+    ctx: &Context<'_>,
+    what: (Uuid, Uuid, Action),
+    act: impl Future<Output = Result<T>> + Send,
+) -> Result<T> {
+    let engagement = ctx.facade::<EngagementFacade>()?;
+    let exempt = Session::of(ctx).has_any(PRIVILEGED);
+    engagement.limits().watch(what, exempt, engagement.now(), act).await
+}
+
 async fn act(
     ctx: &Context<'_>,
     content: ContentId,
@@ -39,7 +51,12 @@ async fn act(
 ) -> Result<BehaviorPayload> {
     let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user).await?;
     let act = Act { content: content.uuid, content_kind: content.kind, user, kind, on, at: None };
-    let outcome = ctx.facade::<EngagementFacade>()?.act(act).await?;
+    let action = match kind {
+        BehaviorKind::Like => Action::Like,
+        BehaviorKind::Favorite => Action::Favorite,
+    };
+    let engagement = ctx.facade::<EngagementFacade>()?;
+    let outcome = limited(ctx, (user, content.uuid, action), engagement.act(act)).await?;
     Ok(BehaviorPayload { content: outcome.content.into(), changed: outcome.changed })
 }
 
@@ -137,7 +154,7 @@ impl EngagementMutation {
     }
 
     /// Likes a content. A repeat changes nothing, and says so. `NOT_FOUND` when there is no such content, `CONFLICT` when
-    /// it is not published, `FORBIDDEN` for others without the role.
+    /// it is not published, `FORBIDDEN` for others without the role, `RATE_LIMITED` above the likes of an hour.
     async fn like(
         &self,
         ctx: &Context<'_>,
@@ -150,7 +167,7 @@ impl EngagementMutation {
     }
 
     /// Takes a like back, of an unpublished content too. A repeat changes nothing, and says so. `NOT_FOUND` when there is
-    /// no such content.
+    /// no such content, `RATE_LIMITED` above the likes of an hour: to take one back is one.
     async fn unlike(
         &self,
         ctx: &Context<'_>,
@@ -163,7 +180,8 @@ impl EngagementMutation {
     }
 
     /// Makes a content a favorite. A repeat changes nothing, and says so. `NOT_FOUND` when there is no such content,
-    /// `CONFLICT` when it is not published, `FORBIDDEN` for others without the role.
+    /// `CONFLICT` when it is not published, `FORBIDDEN` for others without the role, `RATE_LIMITED` above the favorites of
+    /// an hour.
     async fn favorite(
         &self,
         ctx: &Context<'_>,
@@ -176,7 +194,7 @@ impl EngagementMutation {
     }
 
     /// Takes a favorite back, of an unpublished content too. A repeat changes nothing, and says so. `NOT_FOUND` when there
-    /// is no such content.
+    /// is no such content, `RATE_LIMITED` above the favorites of an hour: to take one back is one.
     async fn unfavorite(
         &self,
         ctx: &Context<'_>,
@@ -190,7 +208,7 @@ impl EngagementMutation {
 
     /// Comments on a content. `INVALID_INPUT` for a body that is blank or too long, `NOT_FOUND` when there is no such
     /// content, `CONFLICT` when it is not published or when the clientKey made another comment, `FORBIDDEN` for others
-    /// without the role.
+    /// without the role, `RATE_LIMITED` above the comments of an hour.
     async fn comment(
         &self,
         ctx: &Context<'_>,
@@ -204,7 +222,9 @@ impl EngagementMutation {
     ) -> Result<CommentPayload> {
         let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user_id).await?;
         let comment = NewComment { content: content_id.uuid, content_kind: content_id.kind, user, body, client_key };
-        Ok(commented(ctx.facade::<EngagementFacade>()?.comment(comment).await?))
+        let engagement = ctx.facade::<EngagementFacade>()?;
+        let what = (user, content_id.uuid, Action::Comment);
+        Ok(commented(limited(ctx, what, engagement.comment(comment)).await?))
     }
 
     /// Deletes a comment: for its author and for operators. A repeat changes nothing, and says so. `NOT_FOUND` when there
@@ -226,7 +246,7 @@ impl EngagementMutation {
 
     /// Passes a content on. Each share counts, but for a repeat under the same clientKey. `NOT_FOUND` when there is no
     /// such content, `CONFLICT` when it is not published or when the clientKey made another share, `FORBIDDEN` for
-    /// others without the role.
+    /// others without the role, `RATE_LIMITED` above the shares of an hour.
     async fn share(
         &self,
         ctx: &Context<'_>,
@@ -240,7 +260,8 @@ impl EngagementMutation {
     ) -> Result<SharePayload> {
         let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user_id).await?;
         let share = NewShare { content: content_id.uuid, content_kind: content_id.kind, user, channel, client_key };
-        let outcome = ctx.facade::<EngagementFacade>()?.share(share).await?;
+        let engagement = ctx.facade::<EngagementFacade>()?;
+        let outcome = limited(ctx, (user, content_id.uuid, Action::Share), engagement.share(share)).await?;
         let (share, content) = (Share(outcome.share), outcome.content.into());
         Ok(SharePayload { share, content, changed: outcome.changed })
     }
@@ -257,14 +278,23 @@ impl EngagementMutation {
         >,
     ) -> Result<RecordViewsPayload> {
         let (session, engagement) = (Session::of(ctx), ctx.facade::<EngagementFacade>()?);
-        let viewer = match (session.0.is_some() || user_id.is_some(), ctx.data_opt::<ClientAddress>()) {
-            (false, Some(address)) => engagement.viewer_at(address.group()),
+        let (viewer, actor, acts) = match (session.0.is_some() || user_id.is_some(), ctx.data_opt::<ClientAddress>()) {
+            (false, Some(address)) => {
+                let group = address.group();
+                (
+                    engagement.viewer_at(group),
+                    Actor::Address(group),
+                    u32::try_from(content_ids.len()).unwrap_or(u32::MAX),
+                )
+            }
             (false, None) => return Err(Error::internal("a mutation without its client's address")),
             (true, _) => {
                 let user = ctx.facade::<UsersFacade>()?.acting_for(session, user_id).await?;
-                engagement.viewer_of_user(user)
+                (engagement.viewer_of_user(user), Actor::User(user), 1)
             }
         };
+        // Of a user one, however many contents the page had; an address is watched for its views.
+        engagement.limits().note(actor, acts, engagement.now());
         let contents: Vec<_> = content_ids.iter().map(|id| (id.uuid, id.kind)).collect();
         let counted = engagement.record_views(&contents, viewer).await?;
         Ok(RecordViewsPayload { counted: i64::try_from(counted).map_err(Error::internal)? })

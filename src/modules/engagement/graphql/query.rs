@@ -1,10 +1,11 @@
 //! Root queries.
 
-use async_graphql::{Context, Enum, Object};
+use async_graphql::{Context, Object};
 use uuid::Uuid;
 
 use super::find;
 use super::ids::{ArtworkKind, ContentId, VideoKind};
+use super::suspicion::{self, SuspicionTotal, SuspiciousActivity};
 use super::types::{Artwork, Content, HotnessSettings, RankingEntry, Video};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
@@ -15,41 +16,11 @@ use crate::modules::engagement::EngagementFacade;
 use crate::modules::engagement::content::{ContentRecord, Kind};
 use crate::modules::engagement::hotness::{Level, NEW_FOR};
 use crate::modules::engagement::store::read::{self, Filter, Order};
+use crate::modules::engagement::window::TimeWindow;
 use crate::modules::users::UserKind;
 
 /// Most ids of one `contents`.
 const IDS_MOST: usize = 1_000;
-
-/// How long ago something was published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-pub enum TimeWindow {
-    /// Within the last hour.
-    H1,
-    /// Within the last 6 hours.
-    H6,
-    /// Within the last 24 hours.
-    H24,
-    /// Within the last 7 days.
-    D7,
-    /// Within the last 30 days.
-    D30,
-    /// At any time.
-    All,
-}
-
-impl TimeWindow {
-    fn since(self, now: Millis) -> Option<Millis> {
-        let span = match self {
-            Self::H1 => Millis::HOUR,
-            Self::H6 => 6 * Millis::HOUR,
-            Self::H24 => Millis::DAY,
-            Self::D7 => 7 * Millis::DAY,
-            Self::D30 => 30 * Millis::DAY,
-            Self::All => return None,
-        };
-        Some(now.plus(-span))
-    }
-}
 
 /// A page of contents of one kind, and how many there are in all.
 pub struct ContentTotal(Filter);
@@ -240,8 +211,7 @@ impl EngagementQuery {
     ) -> Result<Vec<RankingEntry>> {
         let engagement = ctx.facade::<EngagementFacade>()?;
         let size = checked_size("first", first)?;
-        let since = published_within.since(engagement.now());
-        let ranking = engagement.ranking(kind.map(Kind::number), since, size).await?;
+        let ranking = engagement.ranking(kind, published_within, size).await?;
         Ok(entries(engagement, ranking))
     }
 
@@ -262,5 +232,16 @@ impl EngagementQuery {
             hot_from: hotness.thresholds.hot,
             blazing_from: hotness.thresholds.blazing,
         })
+    }
+
+    /// Who did more within an hour than people do: users by their likes, favorites, comments and shares, addresses without
+    /// a token by their views. The newest first, a page at a time; kept for `engagement.suspicious_days`. For operators.
+    async fn suspicious_activity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 0 to 100; 20 when left out.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor of the same list.")] after: Option<String>,
+    ) -> Result<Connection<SuspiciousActivity, SuspicionTotal>> {
+        suspicion::page(ctx, first, after.as_deref()).await
     }
 }

@@ -14,6 +14,7 @@ use crate::modules::engagement::EngagementFacade;
 use crate::modules::engagement::content::{ContentRecord, Detail, Kind, Status};
 use crate::modules::engagement::hotness::Level;
 use crate::modules::engagement::loaders::ViewerState;
+use crate::modules::engagement::window::TimeWindow;
 use crate::modules::users::UsersFacade;
 use crate::modules::users::graphql::User;
 
@@ -297,9 +298,17 @@ impl Hotness {
         Ok(engagement.hotness().level(heat, published_at, engagement.now()))
     }
 
-    /// The rank among all published contents, from 1; null when it is not published.
-    async fn rank(&self, ctx: &Context<'_>) -> Option<Result<i64>> {
-        let rank = ctx.facade::<EngagementFacade>().map(|engagement| engagement.rank(self.0.info.id));
+    /// The rank among the published contents of a kind and of a window, from 1, as in `hotRanking` with the same arguments;
+    /// null when the content is not one of them.
+    async fn rank(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Among those of this kind; among all when left out.")] kind: Option<Kind>,
+        #[graphql(desc = "Among those published so recently.", default_with = "TimeWindow::All")]
+        published_within: TimeWindow,
+    ) -> Option<Result<i64>> {
+        let engagement = ctx.facade::<EngagementFacade>();
+        let rank = engagement.map(|engagement| engagement.rank(self.0.info.id, kind, published_within));
         rank.transpose().map(|rank| i64::try_from(rank?).map_err(Error::internal))
     }
 

@@ -7,6 +7,7 @@ pub(super) mod publish;
 pub(super) mod read;
 pub(super) mod recount;
 pub(super) mod shares;
+pub(super) mod suspicion;
 pub(super) mod views;
 
 /// What [`super::content::ContentInfo`] is read from; `c`, `a` and `v` are the three tables.

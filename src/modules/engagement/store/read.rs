@@ -36,6 +36,23 @@ pub(in super::super) async fn content_by_ids(db: &Db, ids: &[Uuid]) -> Result<Ve
     records(&db.query(SQL.bind(db.backend(), rows, [])).await?)
 }
 
+/// Which of these contents there are, in no order.
+pub(in super::super) async fn content_present(db: &Db, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            "SELECT c.id FROM {rows} {cross} contents c ON c.lane = r.lane AND c.id = r.id",
+            &[("lane", Col::Small), ("id", Col::Id)],
+        )
+    });
+    let mut rows = SQL.rows();
+    for id in ids {
+        let (lane, id) = key(*id);
+        rows.push([lane.into(), id.into()]);
+    }
+    let found = db.query(SQL.bind(db.backend(), rows, [])).await?;
+    Ok(found.iter().map(|row| row.try_get("", "id")).collect::<Result<_, sea_orm::DbErr>>()?)
+}
+
 /// Contents by the platform's own ids, in no order; unknown ones are left out.
 pub(in super::super) async fn content_by_external_ids(db: &Db, external_ids: &[String]) -> Result<Vec<ContentRecord>> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
