@@ -15,13 +15,12 @@ use super::Deed;
 use super::model::Content;
 use crate::harness::{Backend, Client, Options, START, TestApp};
 
-/// No rows of history but those of a change of level.
-const NEVER_SECS: u32 = 100_000_000;
+/// A year: no rows of history but those of a change of level.
+const NEVER_SECS: u32 = 31_536_000;
 
 pub(crate) struct World {
     pub(crate) app: TestApp,
     pub(crate) clock: Arc<ManualClock>,
-    operator: Client,
     users: Vec<String>,
     hotness: Hotness,
 }
@@ -50,7 +49,12 @@ impl World {
             ids.extend(chunk.iter().map(|n| text(&answer.data()[format!("u{n}")]["id"])));
         }
         let hotness = *app.facade::<EngagementFacade>().hotness();
-        Self { app, clock, operator, users: ids, hotness }
+        Self { app, clock, users: ids, hotness }
+    }
+
+    /// With a token of this moment: days pass between two calls.
+    fn operator(&self) -> Client {
+        self.app.client("operator", &[Role::Operator, Role::Service])
     }
 
     fn user(&self, n: usize) -> Client {
@@ -92,7 +96,7 @@ impl World {
         if fields.is_empty() {
             return Vec::new();
         }
-        let answer = self.operator.query(&format!("mutation {{ {} }}", fields.join(" "))).await;
+        let answer = self.operator().query(&format!("mutation {{ {} }}", fields.join(" "))).await;
         (0..deeds.len()).map(|n| answer.data()[format!("d{n}")].clone()).collect()
     }
 
@@ -129,7 +133,8 @@ impl World {
     /// Hides a content, or shows it again.
     pub(crate) async fn turn(&self, content: &mut Content, now: i64) {
         let verb = if content.listed { "unpublishContent" } else { "republishContent" };
-        let answer = self.operator.query(&format!("mutation {{ {verb}(id: \"{}\") {{ changed }} }}", content.id)).await;
+        let answer =
+            self.operator().query(&format!("mutation {{ {verb}(id: \"{}\") {{ changed }} }}", content.id)).await;
         assert_eq!(answer.data()[verb]["changed"], json!(true));
         content.turn(&self.hotness, now);
     }
@@ -145,8 +150,7 @@ impl World {
     pub(crate) async fn restart(self) -> Self {
         let Self { app, clock, users, hotness, .. } = self;
         let app = TestApp::start_on::<Tally>(app.stop_unaudited().await, options(&clock)).await;
-        let operator = app.client("operator", &[Role::Operator, Role::Service]);
-        Self { app, clock, operator, users, hotness }
+        Self { app, clock, users, hotness }
     }
 
     /// Compares every number; `settled`: also what comes later than its facts, the timer's and the relay's.
@@ -157,7 +161,7 @@ impl World {
             .map(|content| (content.heat(), content.uuid, content.id.clone()))
             .collect();
         ranked.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
-        let answer = self.operator.query("{ hotRanking(first: 100) { rank content { id } } }").await;
+        let answer = self.operator().query("{ hotRanking(first: 100) { rank content { id } } }").await;
         let ranking: Vec<_> =
             list(&answer.data()["hotRanking"]).iter().map(|entry| text(&entry["content"]["id"])).collect();
         assert_eq!(ranking, ranked.iter().take(100).map(|(_, _, id)| id.clone()).collect::<Vec<_>>());
@@ -169,7 +173,7 @@ impl World {
                  history(first: 100) {{ level calculatedAt }} }} }} }}",
                 content.id
             );
-            let answer = self.operator.query(&query).await;
+            let answer = self.operator().query(&query).await;
             let found = &answer.data()["artwork"];
             let counts =
                 ["likeCount", "favoriteCount", "commentCount", "shareCount", "viewCount"].map(|name| &found[name]);
