@@ -1,10 +1,12 @@
 //! Events: in sequence per key, exactly once in effect, whatever fails.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::RngExt as _;
 use serde_json::json;
 use tally::kernel::clock::{Clock as _, ManualClock, Millis};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::courier::{CourierFacade, KIND, OTHER_KIND, WithCourier};
@@ -17,7 +19,9 @@ on_every_backend!(
     a_panic_is_a_failure_and_no_end,
     order_per_key_holds_under_random_failures,
     a_large_backlog_is_delivered_in_bounded_batches,
-    a_transaction_that_commits_late_is_not_skipped,
+    an_event_of_an_older_time_is_not_skipped,
+    a_commit_wakes_the_relay,
+    what_waits_and_fails_is_seen_in_the_metrics,
     what_nobody_takes_is_not_kept,
 );
 
@@ -179,7 +183,7 @@ async fn a_large_backlog_is_delivered_in_bounded_batches(backend: Backend) {
 }
 
 /// There is no cursor that could have passed it: an event of an older id and an older time is found when it is there.
-async fn a_transaction_that_commits_late_is_not_skipped(backend: Backend) {
+async fn an_event_of_an_older_time_is_not_skipped(backend: Backend) {
     let world = World::new(backend, options()).await;
     world.later(10_000);
     let new = world.key();
@@ -198,5 +202,80 @@ async fn what_nobody_takes_is_not_kept(backend: Backend) {
     let world = World::new(backend, options()).await;
     world.courier.post(world.key(), "courier.unheard", 1, json!({})).await;
     assert_eq!(world.courier.number("SELECT count(*) AS n FROM outbox").await, 0);
+    world.app.finish().await;
+}
+
+/// The same with a transaction that began first and commits last. SQLite has one writer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_commits_late_is_not_skipped() {
+    let world = World::new(Backend::Postgres, options()).await;
+    let (late, early) = (world.key(), world.key());
+    let (written, commit) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let held = {
+        let (courier, written, commit) = (world.courier.clone(), Arc::clone(&written), Arc::clone(&commit));
+        tokio::spawn(async move { courier.post_held(late, written, commit).await })
+    };
+    written.acquire().await.expect("a gate").forget();
+    world.later(1000);
+    world.courier.post_one(early).await;
+    assert_eq!(world.deliver().await, 1);
+    commit.add_permits(1);
+    held.await.expect("it commits");
+    assert_eq!(world.deliver().await, 1);
+    assert_eq!(world.courier.seen("careful", late).await, [1]);
+    assert_eq!(world.courier.seen("careful", early).await, [1]);
+    world.app.finish().await;
+}
+
+async fn a_commit_wakes_the_relay(backend: Backend) {
+    let options = Options::default().with("worker.enabled", true).with("worker.poll_ms", 600_000);
+    let app = TestApp::start_with::<WithCourier>(backend, options).await;
+    let courier = app.facade::<CourierFacade>();
+    // The relay has looked, and sleeps.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let key = app.kernel.ids.next();
+    courier.post_one(key).await;
+    app.kernel.jobs.wake("courier.tick").await.expect("woken");
+    let done = async {
+        while courier.seen("careful", key).await.is_empty() || courier.ticks("courier.tick").await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), done).await.expect("long before the next look");
+    app.finish().await;
+}
+
+async fn what_waits_and_fails_is_seen_in_the_metrics(backend: Backend) {
+    let world = World::new(backend, options().with("events.retries", 1)).await;
+    let (bad, good) = (world.key(), world.key());
+    world.courier.post(bad, OTHER_KIND, 3, json!({})).await;
+    world.courier.post(good, KIND, 2, json!({})).await;
+    world.deliver().await;
+    world.later(1000);
+    // The first one's last try; the second one's first.
+    world.deliver().await;
+    world.later(500);
+    let jobs = &world.app.kernel.jobs;
+    jobs.wake("courier.tick").await.expect("woken");
+    assert_eq!(jobs.run_due().await.expect("jobs"), 1);
+    let text = reqwest::get(format!("{}/metrics", world.app.url)).await.expect("metrics").text().await.expect("text");
+    for line in [
+        "tally_outbox_delivered_total{consumer=\"careful\"} 5",
+        "tally_outbox_delivered_total{consumer=\"hopeless\"} 0",
+        "tally_outbox_events{consumer=\"careful\",state=\"due\"} 0",
+        "tally_outbox_events{consumer=\"hopeless\",state=\"due\"} 0",
+        "tally_outbox_events{consumer=\"hopeless\",state=\"parked\"} 2",
+        "tally_outbox_events{consumer=\"hopeless\",state=\"set_aside\"} 1",
+        "tally_outbox_failures_total{consumer=\"hopeless\"} 3",
+        "tally_outbox_set_aside_total{consumer=\"hopeless\"} 1",
+        "tally_outbox_oldest_seconds{consumer=\"hopeless\"} 1",
+        "tally_job_runs_total{job=\"courier.tick\",outcome=\"ok\"} 1",
+        "tally_job_runs_total{job=\"courier.tick\",outcome=\"failed\"} 0",
+        "tally_job_overdue_seconds{job=\"courier.tick\"} 0",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "no {line} in:\n{text}");
+    }
+    let success = format!("tally_job_last_success_seconds{{job=\"courier.tick\"}} {}", world.clock.now().0 / 1000);
+    assert!(text.lines().any(|shown| shown == success), "no {success} in:\n{text}");
     world.app.finish().await;
 }

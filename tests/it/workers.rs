@@ -1,6 +1,7 @@
 //! Several processes on one database: killed, stopped and woken, they deliver each event once and run each tick once.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ const BEGINS: &str = "-- the command line begins --";
 #[ignore = "started by others as a process of its own"]
 fn as_a_process() {
     if let Ok(arguments) = std::env::var("TALLY_TEST_ARGUMENTS") {
-        println!("\n{BEGINS}");
+        writeln!(std::io::stdout(), "\n{BEGINS}").expect("an output");
         let arguments = ["tally"].into_iter().chain(arguments.split(' ')).map(OsString::from);
         std::process::exit(tally::cli::run::<WithCourier>(arguments).into());
     }

@@ -57,13 +57,22 @@ pub(super) enum Turn {
 impl Relay {
     /// Delivers until the server stops, then gives the lease back.
     pub(super) async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut waits = false;
         while !shutdown.is_cancelled() {
             match self.turn().await {
-                Ok(Turn::Worked(_)) => continue,
-                Ok(Turn::Idle) => {}
-                Err(error) => {
+                Ok(turn) => {
+                    if std::mem::take(&mut waits) {
+                        tracing::info!(consumer = self.name, "events are delivered again");
+                    }
+                    if turn != Turn::Idle {
+                        continue;
+                    }
+                }
+                // Once, not once a look: the database may be away for hours.
+                Err(error) if !std::mem::replace(&mut waits, true) => {
                     tracing::warn!(consumer = self.name, error = error.for_operator(), "events wait");
                 }
+                Err(_) => {}
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}

@@ -129,14 +129,20 @@ impl Jobs {
     pub(crate) fn start(&self, kernel: &Kernel) {
         let (jobs, kernel) = (self.clone(), kernel.clone());
         kernel.tasks.clone().spawn(async move {
+            let mut wait = false;
             while !kernel.shutdown.is_cancelled() {
                 match jobs.claim(&kernel).await {
                     Ok(claimed) => {
+                        wait = false;
                         for run in claimed {
                             kernel.tasks.spawn(run.execute());
                         }
                     }
-                    Err(error) => tracing::warn!(error = error.for_operator(), "jobs wait"),
+                    // Once, not once a look: the database may be away for hours.
+                    Err(error) if !std::mem::replace(&mut wait, true) => {
+                        tracing::warn!(error = error.for_operator(), "jobs wait");
+                    }
+                    Err(_) => {}
                 }
                 tokio::select! {
                     () = kernel.shutdown.cancelled() => {}

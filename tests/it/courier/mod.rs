@@ -17,6 +17,7 @@ use tally::kernel::error::{Error, Result};
 use tally::kernel::events::{Consumes, Event};
 use tally::kernel::graphql::NoFields;
 use tally::kernel::module::{Module, Start};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 pub(crate) use self::consumers::{KIND, OTHER_KIND};
@@ -144,6 +145,24 @@ impl CourierFacade {
         let version = posted.await.expect("a fact");
         self.0.outbox.wake();
         version
+    }
+
+    /// Writes one event, and commits when it is let.
+    pub(crate) async fn post_held(&self, key: Uuid, written: Arc<Semaphore>, commit: Arc<Semaphore>) {
+        let kernel = self.0.clone();
+        let id = kernel.ids.next();
+        let posted = self.0.db.write(move |tx| {
+            let (kernel, written, commit) = (kernel.clone(), Arc::clone(&written), Arc::clone(&commit));
+            Box::pin(async move {
+                let at = kernel.clock.now();
+                let event = Event { id, kind: KIND, key, sequence: 1, at, payload: json!({}) };
+                kernel.outbox.put(tx, &[event]).await?;
+                written.add_permits(1);
+                commit.acquire().await.expect("a gate").forget();
+                Ok(())
+            })
+        });
+        posted.await.expect("a fact");
     }
 
     /// One event that asks for nothing.
