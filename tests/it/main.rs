@@ -20,6 +20,7 @@ mod comments;
 mod event_stream;
 mod gate;
 mod guestbook;
+mod happenings;
 mod hotness;
 mod jwks;
 mod likes;
