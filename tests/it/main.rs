@@ -21,6 +21,7 @@ mod courier;
 mod event_stream;
 mod gate;
 mod guestbook;
+mod happenings;
 mod harness;
 mod hotness;
 mod jobs;
