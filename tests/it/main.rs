@@ -21,6 +21,7 @@ mod comments;
 mod event_stream;
 mod gate;
 mod guestbook;
+mod happenings;
 mod hotness;
 mod jobs;
 mod jwks;
