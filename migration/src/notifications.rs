@@ -50,7 +50,9 @@ migration!(
         ) {clustered}",
         "CREATE INDEX notification_acts_by_sequence
             ON notification_acts (lane, notification_id, sequence, subject_id) WHERE present = 1",
-        "CREATE INDEX notification_acts_by_actor ON notification_acts (actor_id, lane, notification_id)",
+        // With all that a look for a newer act of the same actor reads: else SQLite walks the notification's acts for it.
+        "CREATE INDEX notification_acts_by_actor
+            ON notification_acts (actor_id, lane, notification_id, present, sequence)",
         // Whose acts go in chunks, after the notification itself.
         "CREATE TABLE notification_graves (
             lane {small} NOT NULL,

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::{KEYS, NOTIFICATION, keys};
@@ -113,9 +113,10 @@ pub(in super::super) async fn notification_by_actor(
     actor: Uuid,
     size: i64,
 ) -> Result<Vec<(Uuid, (i16, Uuid))>> {
-    let text = "SELECT DISTINCT n.lane, n.id, n.user_id FROM notification_acts a
+    // In the order of the index: a chunk is of few lanes.
+    let text = "SELECT DISTINCT a.lane, a.notification_id AS id, n.user_id FROM notification_acts a
          JOIN notifications n ON n.lane = a.lane AND n.id = a.notification_id
-         WHERE a.actor_id = $1 LIMIT $2";
+         WHERE a.actor_id = $1 ORDER BY a.lane, a.notification_id LIMIT $2";
     let found = db.query(Statement::from_sql_and_values(db.backend(), text, [actor.into(), size.into()])).await?;
     let row = |row: &sea_orm::QueryResult| {
         Ok((row.try_get("", "user_id")?, (row.try_get("", "lane")?, row.try_get("", "id")?)))
@@ -138,15 +139,35 @@ pub(in super::super) async fn notification_older(
     Ok(found.iter().map(row).collect::<Result<_, sea_orm::DbErr>>()?)
 }
 
+/// A statement over a set of keys: for PostgreSQL, which joins pairs, and for SQLite, which would walk whole lanes for
+/// them and looks up each lane and id instead. An id has one lane: both mean the same.
+struct ByKeys {
+    pairs: Sql,
+    each: Sql,
+}
+
+impl ByKeys {
+    fn new(text: &str, id: &str) -> Self {
+        let pairs = format!("{text} (lane, {id}) IN (SELECT r.lane, r.id FROM {{rows}})");
+        let each = format!(
+            "{text} lane IN (SELECT r.lane FROM {{rows}}) AND {id} IN (SELECT r.id FROM {{rows}})"
+        );
+        Self { pairs: Sql::new(&pairs, KEYS), each: Sql::new(&each, KEYS) }
+    }
+
+    fn of(&self, tx: &Tx) -> &Sql {
+        if tx.backend() == DbBackend::Postgres { &self.pairs } else { &self.each }
+    }
+}
+
 /// Removes notifications of locked users; their acts are left to be removed.
 pub(in super::super) async fn notification_bury(tx: &Tx, buried: &[NotificationRecord]) -> Result<()> {
-    static DELETE: LazyLock<Sql> = LazyLock::new(|| {
-        Sql::new("DELETE FROM notifications WHERE (lane, id) IN (SELECT r.lane, r.id FROM {rows})", KEYS)
-    });
+    static DELETE: LazyLock<ByKeys> = LazyLock::new(|| ByKeys::new("DELETE FROM notifications WHERE", "id"));
     static GRAVES: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new("INSERT INTO notification_graves (lane, notification_id) SELECT r.lane, r.id FROM {rows}", KEYS)
     });
-    tx.write_all(&DELETE, keys(&DELETE, buried.iter().map(NotificationRecord::key))).await?;
+    let delete = DELETE.of(tx);
+    tx.write_all(delete, keys(delete, buried.iter().map(NotificationRecord::key))).await?;
     tx.write_all(&GRAVES, keys(&GRAVES, buried.iter().map(NotificationRecord::key))).await
 }
 
@@ -156,29 +177,32 @@ pub(in super::super) async fn act_delete(
     actor: Uuid,
     notifications: impl IntoIterator<Item = (i16, Uuid)>,
 ) -> Result<u64> {
-    static SQL: LazyLock<Sql> = LazyLock::new(|| {
-        Sql::new(
-            "DELETE FROM notification_acts WHERE actor_id = {1}
-             AND (lane, notification_id) IN (SELECT r.lane, r.id FROM {rows})",
-            KEYS,
-        )
-    });
-    let delete = SQL.bind(tx.backend(), keys(&SQL, notifications), [actor.into()]);
-    Ok(tx.execute(delete).await?.rows_affected())
+    static DELETE: LazyLock<ByKeys> =
+        LazyLock::new(|| ByKeys::new("DELETE FROM notification_acts WHERE actor_id = {1} AND", "notification_id"));
+    let delete = DELETE.of(tx);
+    let statement = delete.bind(tx.backend(), keys(delete, notifications), [actor.into()]);
+    Ok(tx.execute(statement).await?.rows_affected())
 }
 
 /// Removes up to `size` acts of some removed notifications, and forgets those that have none left. Returns how many rows
-/// went; 0: nothing is left of any.
+/// went; 0: nothing is left of any. One notification after the other: for a list of pairs SQLite walks whole lanes.
 pub(in super::super) async fn grave_clear(tx: &Tx, size: i64) -> Result<u64> {
-    let acts = "DELETE FROM notification_acts WHERE (lane, notification_id, subject_id) IN
-         (SELECT a.lane, a.notification_id, a.subject_id
-          FROM (SELECT lane, notification_id FROM notification_graves ORDER BY lane, notification_id LIMIT $1) g
-          JOIN notification_acts a ON a.lane = g.lane AND a.notification_id = g.notification_id LIMIT $1)";
-    let cleared = tx.execute(Statement::from_sql_and_values(tx.backend(), acts, [size.into()])).await?;
-    let empty = "DELETE FROM notification_graves WHERE (lane, notification_id) IN
-         (SELECT g.lane, g.notification_id FROM notification_graves g WHERE NOT EXISTS
-          (SELECT 1 FROM notification_acts a WHERE a.lane = g.lane AND a.notification_id = g.notification_id)
-          ORDER BY g.lane, g.notification_id LIMIT $1)";
-    let emptied = tx.execute(Statement::from_sql_and_values(tx.backend(), empty, [size.into()])).await?;
-    Ok(cleared.rows_affected() + emptied.rows_affected())
+    let graves = "SELECT lane, notification_id FROM notification_graves ORDER BY lane, notification_id LIMIT 100";
+    let acts = "DELETE FROM notification_acts WHERE lane = $1 AND notification_id = $2 AND subject_id IN
+         (SELECT subject_id FROM notification_acts WHERE lane = $1 AND notification_id = $2 LIMIT $3)";
+    let grave = "DELETE FROM notification_graves WHERE lane = $1 AND notification_id = $2";
+    let (mut left, mut gone) = (size, 0);
+    for row in tx.connection().query_all_raw(Statement::from_string(tx.backend(), graves)).await? {
+        let (lane, id): (i16, Uuid) = (row.try_get("", "lane")?, row.try_get("", "notification_id")?);
+        let values: [Value; 3] = [lane.into(), id.into(), left.into()];
+        let cleared = tx.execute(Statement::from_sql_and_values(tx.backend(), acts, values)).await?.rows_affected();
+        gone += cleared;
+        left -= i64::try_from(cleared).unwrap_or(i64::MAX);
+        if left <= 0 {
+            break;
+        }
+        let values: [Value; 2] = [lane.into(), id.into()];
+        gone += tx.execute(Statement::from_sql_and_values(tx.backend(), grave, values)).await?.rows_affected();
+    }
+    Ok(gone)
 }
