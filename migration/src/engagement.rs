@@ -116,7 +116,85 @@ migration!(
 );
 
 migration!(
-    /// Who did more in an hour than people do, for operators; and what hides the addresses among them.
+    /// Weights of comments, shares and views: those who started before have the defaults, of which nothing was made yet.
+    M0004ActWeights,
+    [
+        "ALTER TABLE heat_settings ADD COLUMN comment_weight {int} NOT NULL DEFAULT 3000",
+        "ALTER TABLE heat_settings ADD COLUMN share_weight {int} NOT NULL DEFAULT 8000",
+        "ALTER TABLE heat_settings ADD COLUMN view_weight {int} NOT NULL DEFAULT 100",
+    ]
+);
+
+migration!(
+    /// Comments and shares. A comment's id ends in its content's lane, so that the id alone finds its shard.
+    M0005CommentsAndShares,
+    [
+        "CREATE TABLE comments (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            id {id} NOT NULL,
+            user_id {id} NOT NULL,
+            body {text} NOT NULL,
+            client_key {text},
+            commented_at {int} NOT NULL,
+            deleted_at {int},
+            deleted_by {id},
+            PRIMARY KEY (lane, content_id, id),
+            UNIQUE (user_id, client_key)
+        ) {clustered}",
+        "CREATE UNIQUE INDEX comments_by_id ON comments (lane, id)",
+        "CREATE TABLE shares (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            id {id} NOT NULL,
+            user_id {id} NOT NULL,
+            channel {small} NOT NULL,
+            client_key {text},
+            shared_at {int} NOT NULL,
+            PRIMARY KEY (lane, content_id, id),
+            UNIQUE (user_id, client_key)
+        ) {clustered}",
+    ]
+);
+
+migration!(
+    /// Views: a row a viewer, content and hour at first; then a count an hour; then a count and a mass an epoch. Each
+    /// step is one transaction that writes the sum and removes what it sums up.
+    M0006Views,
+    [
+        "CREATE TABLE content_views (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            hour {int} NOT NULL,
+            viewer_key {id} NOT NULL,
+            PRIMARY KEY (lane, content_id, hour, viewer_key)
+        ) {clustered}",
+        "CREATE TABLE content_view_hours (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            hour {int} NOT NULL,
+            count {int} NOT NULL,
+            PRIMARY KEY (lane, content_id, hour)
+        ) {clustered}",
+        "CREATE TABLE content_view_epochs (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            epoch {int} NOT NULL,
+            count {int} NOT NULL,
+            mass {int} NOT NULL,
+            PRIMARY KEY (lane, content_id, epoch)
+        ) {clustered}",
+        // One row: what viewers' keys are made with, and the moment before which no view is recorded any more.
+        "CREATE TABLE view_state (
+            id {small} NOT NULL PRIMARY KEY,
+            secret {text} NOT NULL,
+            closed_before {int} NOT NULL
+        )",
+    ]
+);
+
+migration!(
+    /// Who did more in an hour than people do, for operators.
     M0030Suspicion,
     [
         "CREATE TABLE suspicious_activity (
@@ -132,15 +210,19 @@ migration!(
         "CREATE INDEX suspicious_activity_by_time ON suspicious_activity (since_at, id)",
         // When a user goes, what is theirs goes.
         "CREATE INDEX suspicious_activity_by_actor ON suspicious_activity (actor)",
-        "CREATE TABLE address_salt (
-            id {small} NOT NULL PRIMARY KEY,
-            salt {text} NOT NULL
-        )",
     ]
 );
 
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Contents), Box::new(M0002Figures), Box::new(M0003HeatSettings), Box::new(M0030Suspicion)]
+    vec![
+        Box::new(M0001Contents),
+        Box::new(M0002Figures),
+        Box::new(M0003HeatSettings),
+        Box::new(M0004ActWeights),
+        Box::new(M0005CommentsAndShares),
+        Box::new(M0006Views),
+        Box::new(M0030Suspicion),
+    ]
 }

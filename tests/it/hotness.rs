@@ -11,6 +11,9 @@ const SETTINGS: HeatSettings = HeatSettings {
     half_life_ms: 72 * Millis::HOUR,
     like_weight: 2_000,
     favorite_weight: 5_000,
+    comment_weight: 3_000,
+    share_weight: 8_000,
+    view_weight: 100,
     publish_weight: 10_000,
 };
 const HOTNESS: Hotness = Hotness { heat: SETTINGS, thresholds: Thresholds { warm: 20.0, hot: 50.0, blazing: 100.0 } };

@@ -20,6 +20,12 @@ pub struct Model {
     /// Thousandths of a point.
     pub favorite_weight: i64,
     /// Thousandths of a point.
+    pub comment_weight: i64,
+    /// Thousandths of a point.
+    pub share_weight: i64,
+    /// Thousandths of a point.
+    pub view_weight: i64,
+    /// Thousandths of a point.
     pub publish_weight: i64,
     /// When they came into force.
     pub created_at: Millis,

@@ -7,15 +7,20 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::commands::act::{Act, ActOutcome};
+use super::commands::comment::{CommentOutcome, DeleteComment, NewComment};
 use super::commands::publish::{NewContent, PublishOutcome};
 use super::commands::set_status::SetStatus;
+use super::commands::share::{NewShare, ShareOutcome};
+use super::commands::view;
 use super::content::{ContentRecord, Kind};
 use super::events::HotnessEvent;
 use super::hotness::Hotness;
+use super::interactions::CommentRecord;
 use super::limits::Limits;
 use super::loaders::Loaders;
 use super::metrics::LimitMetrics;
 use super::store::read;
+use super::viewers::{Viewer, Viewers};
 use super::window::{SPANS, TimeWindow};
 use super::writer::{Command, EngagementWriter, Outcome};
 use crate::kernel::batch::Batcher;
@@ -41,6 +46,7 @@ struct Inner {
     live: Arc<Live<HotnessEvent>>,
     live_interval: Duration,
     limits: Limits,
+    viewers: Viewers,
 }
 
 impl EngagementFacade {
@@ -59,9 +65,11 @@ impl EngagementFacade {
             history_interval_ms: super::settings::millis(&kernel.settings, "engagement.history_interval_secs", 1000.0),
             ranking: Arc::clone(&ranking),
             live: Arc::clone(&live),
+            outbox: kernel.outbox.clone(),
         }));
         let loaders = Loaders::new(kernel);
-        let limits = Limits::start(kernel, metrics).await?;
+        let viewers = Viewers::open(kernel).await?;
+        let limits = Limits::start(kernel, viewers.clone(), metrics);
         Ok(Self(Arc::new(Inner {
             kernel: kernel.clone(),
             hotness,
@@ -71,6 +79,7 @@ impl EngagementFacade {
             live,
             live_interval,
             limits,
+            viewers,
         })))
     }
 
@@ -90,7 +99,7 @@ impl EngagementFacade {
         let publish = content.check(self.0.kernel.ids.next())?;
         match self.0.batcher.submit(Command::Publish(Box::new(publish))).await? {
             Outcome::Published(outcome) => Ok(outcome),
-            Outcome::Acted(_) => Err(Error::internal("an act's outcome for a publication")),
+            _ => Err(Error::internal("another command's outcome for a publication")),
         }
     }
 
@@ -100,6 +109,82 @@ impl EngagementFacade {
     /// `NOT_FOUND`, `FORBIDDEN`, `OVERLOADED`, `UNAVAILABLE`.
     pub async fn set_status(&self, set: SetStatus) -> Result<ActOutcome> {
         acted(self.0.batcher.submit(Command::SetStatus(set)).await?)
+    }
+
+    /// Comments on a content; durable when it returns. The user must exist.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT`, `NOT_FOUND`, `CONFLICT` for an unpublished content and for a client key that made another
+    /// comment, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn comment(&self, comment: NewComment) -> Result<CommentOutcome> {
+        let comment = comment.check(self.0.kernel.ids.next())?;
+        commented(self.0.batcher.submit(Command::Comment(Box::new(comment))).await?)
+    }
+
+    /// Deletes a comment, which leaves a tombstone; durable when it returns.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn delete_comment(&self, comment: Uuid, actor: Uuid, privileged: bool) -> Result<CommentOutcome> {
+        // Which content it is on never changes: it may be read before the batch.
+        let found = self.0.loaders.comments.one(comment).await?;
+        let content = found.ok_or_else(|| Error::not_found("no such comment"))?.content_id;
+        let delete = DeleteComment { comment, content, actor, privileged };
+        commented(self.0.batcher.submit(Command::DeleteComment(delete)).await?)
+    }
+
+    /// Shares a content; durable when it returns. The user must exist.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT`, `NOT_FOUND`, `CONFLICT` for an unpublished content and for a client key that made another
+    /// share, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn share(&self, share: NewShare) -> Result<ShareOutcome> {
+        let share = share.check(self.0.kernel.ids.next())?;
+        match self.0.batcher.submit(Command::Share(Box::new(share))).await? {
+            Outcome::Shared(outcome) => Ok(outcome),
+            _ => Err(Error::internal("another command's outcome for a share")),
+        }
+    }
+
+    /// Counts views of 1 to 1,000 contents, each once a viewer, content and hour; what is unknown or unpublished is left
+    /// out. Returns how many count that did not before. Each lane is a write of its own: after an error those of others
+    /// may hold, and a repeat counts the rest.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT`, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn record_views(&self, contents: &[(Uuid, Kind)], viewer: Viewer) -> Result<u64> {
+        let views = view::check(contents, viewer)?;
+        let submitted = views.into_iter().map(|view| self.0.batcher.submit(Command::View(view)));
+        let mut counted = 0;
+        // All of them, whatever comes of one: what was queued is carried out anyhow.
+        for outcome in futures_util::future::join_all(submitted).await {
+            match outcome? {
+                Outcome::Viewed(count) => counted += u64::from(count),
+                _ => return Err(Error::internal("another command's outcome for views")),
+            }
+        }
+        Ok(counted)
+    }
+
+    /// The viewer that a user is.
+    #[must_use]
+    pub fn viewer_of_user(&self, user: Uuid) -> Viewer {
+        self.0.viewers.user(user)
+    }
+
+    /// The viewer that everybody without a token at an address is.
+    #[must_use]
+    pub fn viewer_at(&self, address: std::net::IpAddr) -> Viewer {
+        self.0.viewers.address(address)
+    }
+
+    /// A comment that was not deleted, read together with others that are asked for at the same time.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn find_comment(&self, id: Uuid) -> Result<Option<CommentRecord>> {
+        let found = self.0.loaders.comments.one(id).await?;
+        Ok(found.filter(|comment| comment.deleted_at.is_none()))
     }
 
     /// A content, read together with others that are asked for at the same time.
@@ -207,7 +292,14 @@ impl EngagementFacade {
 fn acted(outcome: Outcome) -> Result<ActOutcome> {
     match outcome {
         Outcome::Acted(outcome) => Ok(outcome),
-        Outcome::Published(_) => Err(Error::internal("a publication's outcome for an act")),
+        _ => Err(Error::internal("another command's outcome for an act")),
+    }
+}
+
+fn commented(outcome: Outcome) -> Result<CommentOutcome> {
+    match outcome {
+        Outcome::Commented(outcome) => Ok(outcome),
+        _ => Err(Error::internal("another command's outcome for a comment")),
     }
 }
 

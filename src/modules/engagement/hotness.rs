@@ -32,6 +32,12 @@ pub struct HeatSettings {
     /// Thousandths of a point.
     pub favorite_weight: i64,
     /// Thousandths of a point.
+    pub comment_weight: i64,
+    /// Thousandths of a point.
+    pub share_weight: i64,
+    /// Thousandths of a point.
+    pub view_weight: i64,
+    /// Thousandths of a point.
     pub publish_weight: i64,
 }
 
@@ -93,6 +99,12 @@ impl HeatSettings {
     #[must_use]
     pub fn epoch(&self, at: Millis) -> i64 {
         at.0.div_euclid(EPOCH_HALF_LIVES * self.half_life_ms)
+    }
+
+    /// The first millisecond of an epoch.
+    #[must_use]
+    pub fn epoch_start(&self, epoch: i64) -> Millis {
+        Millis(epoch.saturating_mul(EPOCH_HALF_LIVES * self.half_life_ms))
     }
 
     /// What a fact of `weight` thousandths at a moment adds to the mass of its epoch; the same integer on every

@@ -9,11 +9,15 @@ pub mod events;
 mod facade;
 pub mod graphql;
 pub mod hotness;
+pub mod interactions;
 pub mod limits;
 mod loaders;
 mod metrics;
+mod outbox;
+mod rollup;
 mod settings;
 mod store;
+pub mod viewers;
 pub mod window;
 mod work;
 mod writer;
@@ -23,8 +27,10 @@ use std::sync::Arc;
 use sea_orm_migration::MigrationTrait;
 
 pub use commands::act::{Act, ActOutcome};
+pub use commands::comment::{CommentOutcome, DeleteComment, NewComment};
 pub use commands::publish::{NewContent, PublishOutcome};
 pub use commands::set_status::SetStatus;
+pub use commands::share::{NewShare, ShareOutcome};
 pub use facade::EngagementFacade;
 
 use crate::kernel::auth::{Access, Role, Root};
@@ -63,6 +69,10 @@ impl Module for Engagement {
         (Root::Mutation, "unlike", Access::SignedIn),
         (Root::Mutation, "favorite", Access::SignedIn),
         (Root::Mutation, "unfavorite", Access::SignedIn),
+        (Root::Mutation, "comment", Access::SignedIn),
+        (Root::Mutation, "deleteComment", Access::SignedIn),
+        (Root::Mutation, "share", Access::SignedIn),
+        (Root::Mutation, "recordViews", Access::Anyone),
         (Root::Subscription, "hotnessChanged", Access::Anyone),
         (Root::Subscription, "hotRankingChanged", Access::Anyone),
     ];
@@ -89,6 +99,7 @@ impl Module for Engagement {
             registry.register_collector(Box::new(metrics::RankSizes(ranking)));
             counted.register(registry);
         });
+        start.job(rollup::job()).await?;
         start.provide(facade)
     }
 }

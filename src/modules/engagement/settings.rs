@@ -22,6 +22,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     number("engagement.half_life_hours", "72", 1.0, 8_760.0, "hours in which a score halves"),
     number("engagement.like_weight", "2", 0.0, 1_000.0, "points of a like"),
     number("engagement.favorite_weight", "5", 0.0, 1_000.0, "points of a favorite"),
+    number("engagement.comment_weight", "3", 0.0, 1_000.0, "points of a comment"),
+    number("engagement.share_weight", "8", 0.0, 1_000.0, "points of a share"),
+    number("engagement.view_weight", "0.1", 0.0, 1_000.0, "points of a view"),
     number("engagement.publish_weight", "10", 0.0, 1_000.0, "points of being published"),
     number("engagement.warm_from", "20", 0.001, 1e9, "score from which a content is WARM"),
     number("engagement.hot_from", "50", 0.001, 1e9, "score from which a content is HOT"),
@@ -33,6 +36,27 @@ pub(super) const SETTINGS: &[Setting] = &[
         31_536_000.0,
         "a row of hot history at most this often; 0 keeps every update",
     ),
+    number(
+        "engagement.view_open_hours",
+        "24",
+        1.0,
+        8_760.0,
+        "hours that the keys of an hour's viewers are kept; then the hour is a count",
+    ),
+    number(
+        "engagement.view_hours_days",
+        "90",
+        1.0,
+        36_500.0,
+        "days that views are counted by the hour; then by epochs of 8 half-lives",
+    ),
+    Setting {
+        key: "engagement.view_rollup",
+        alias: None,
+        default: Some("0 7 * * * *"),
+        form: Form::Schedule,
+        doc: "when views are summed up: a cron expression with seconds, in UTC, or `off`",
+    },
     number("engagement.live_interval_ms", "100", 10.0, 60_000.0, "listeners hear of a content at most this often"),
     count(
         "engagement.likes_per_hour",
@@ -94,6 +118,9 @@ fn wanted(settings: &Settings) -> HeatSettings {
         half_life_ms: millis(settings, "engagement.half_life_hours", Millis::HOUR as f64),
         like_weight: thousandths(settings, "engagement.like_weight"),
         favorite_weight: thousandths(settings, "engagement.favorite_weight"),
+        comment_weight: thousandths(settings, "engagement.comment_weight"),
+        share_weight: thousandths(settings, "engagement.share_weight"),
+        view_weight: thousandths(settings, "engagement.view_weight"),
         publish_weight: thousandths(settings, "engagement.publish_weight"),
     }
 }
@@ -141,6 +168,9 @@ async fn stored(connection: &impl ConnectionTrait) -> Result<Option<HeatSettings
         half_life_ms: model.half_life_ms,
         like_weight: model.like_weight,
         favorite_weight: model.favorite_weight,
+        comment_weight: model.comment_weight,
+        share_weight: model.share_weight,
+        view_weight: model.view_weight,
         publish_weight: model.publish_weight,
     }))
 }
@@ -154,6 +184,9 @@ async fn store(tx: &crate::kernel::db::Tx, wanted: HeatSettings, now: Millis) ->
         half_life_ms: wanted.half_life_ms,
         like_weight: wanted.like_weight,
         favorite_weight: wanted.favorite_weight,
+        comment_weight: wanted.comment_weight,
+        share_weight: wanted.share_weight,
+        view_weight: wanted.view_weight,
         publish_weight: wanted.publish_weight,
         created_at: now,
     };

@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use super::content::{BehaviorKind, ContentInfo, ContentRecord, Figures};
 use super::hotness::{Hotness, Level};
+use super::interactions::Interactions;
+use super::outbox::{Happened, Pending, takes_back};
 use super::store::batch::{BehaviorRow, HistoryRow, MassRow};
 use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
@@ -43,6 +45,14 @@ pub enum Cause {
     Favorited,
     /// A favorite taken back.
     Unfavorited,
+    /// A comment.
+    Commented,
+    /// A comment deleted.
+    CommentDeleted,
+    /// A share.
+    Shared,
+    /// A view.
+    Viewed,
 }
 
 /// A content in work.
@@ -131,6 +141,9 @@ pub(super) struct Work<'a> {
     dirty_behaviors: HashSet<BehaviorKey>,
     pub(super) external_ids: HashMap<String, Uuid>,
     pub(super) client_keys: HashMap<(Uuid, String), Uuid>,
+    pub(super) interactions: Interactions,
+    /// What happened, in order.
+    pub(super) events: Vec<Pending>,
 }
 
 impl<'a> Work<'a> {
@@ -143,6 +156,8 @@ impl<'a> Work<'a> {
             dirty_behaviors: HashSet::new(),
             external_ids: HashMap::new(),
             client_keys: HashMap::new(),
+            interactions: Interactions::default(),
+            events: Vec::new(),
         }
     }
 
@@ -177,6 +192,11 @@ impl<'a> Work<'a> {
         self.dirty_behaviors.insert(key);
     }
 
+    /// Notes an event of a content as it is after it.
+    pub(super) fn happened(&mut self, content: &ContentRecord, at: Millis, happened: Happened) {
+        self.events.push(Pending::new(content, at, happened));
+    }
+
     /// Announces levels, and says what history to keep: a row a change of level, and one an interval.
     pub(super) fn settle(&mut self, ids: &Ids, interval_ms: i64) -> Vec<HistoryRow> {
         let mut history = Vec::new();
@@ -184,10 +204,16 @@ impl<'a> Work<'a> {
             let (published_at, at) = (item.info.published_at, item.figures.last_hot_update);
             let level = self.hotness.level(item.figures.heat, published_at, at).number();
             let score = self.hotness.heat.score(item.figures.heat, at);
-            let announced = item.before.is_none() || level != item.figures.hot_level;
+            let previous = item.figures.hot_level;
+            let announced = item.before.is_none() || level != previous;
             item.figures.wake_at = self.hotness.next_change(item.figures.heat, published_at, at);
             item.figures.hot_level = level;
             item.figures.hot_score = score;
+            if level != previous {
+                let taken_back = item.cause.is_some_and(takes_back);
+                let changed = Happened::LevelChanged { level, previous, score, taken_back };
+                self.events.push(Pending::new(&item.record(), at, changed));
+            }
             if announced || at.0 - item.figures.last_history_at.0 >= interval_ms {
                 item.figures.last_history_at = at;
                 let content_id = item.info.id;

@@ -7,17 +7,23 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use super::commands::act::{self, Act, ActOutcome};
+use super::commands::comment::{self, Comment, CommentOutcome, DeleteComment};
 use super::commands::publish::{self, Publish, PublishOutcome};
 use super::commands::set_status::{self, SetStatus};
+use super::commands::share::{self, Share, ShareOutcome};
+use super::commands::view::{self, View};
 use super::content::{ContentRecord, key};
 use super::events::HotnessEvent;
 use super::hotness::Hotness;
+use super::interactions::Wanted;
+use super::outbox::sequences;
 use super::store;
 use super::work::{Item, Work};
 use crate::kernel::batch::{Applied, BatchWriter};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Tx;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::events::{Event, Outbox};
 use crate::kernel::id::{Ids, Lane};
 use crate::kernel::live::Live;
 use crate::kernel::ranking::RankIndex;
@@ -30,6 +36,14 @@ pub(super) enum Command {
     Publish(Box<Publish>),
     /// See [`set_status`].
     SetStatus(SetStatus),
+    /// See [`comment`].
+    Comment(Box<Comment>),
+    /// See [`comment`].
+    DeleteComment(DeleteComment),
+    /// See [`share`].
+    Share(Box<Share>),
+    /// See [`view`].
+    View(View),
 }
 
 impl Command {
@@ -38,6 +52,11 @@ impl Command {
             Self::Act(act) => act.content,
             Self::Publish(publish) => publish.info.id,
             Self::SetStatus(set) => set.content,
+            Self::Comment(comment) => comment.content,
+            Self::DeleteComment(delete) => delete.content,
+            Self::Share(share) => share.content,
+            // All of one lane.
+            Self::View(view) => view.contents.first().map_or(Uuid::nil(), |(content, _)| *content),
         }
     }
 }
@@ -48,6 +67,12 @@ pub(super) enum Outcome {
     Acted(ActOutcome),
     /// Of a publication.
     Published(PublishOutcome),
+    /// Of a comment, or of deleting one.
+    Commented(CommentOutcome),
+    /// Of a share.
+    Shared(ShareOutcome),
+    /// Of views: how many count.
+    Viewed(u32),
 }
 
 /// Writes the facts and figures of contents.
@@ -58,12 +83,21 @@ pub(super) struct EngagementWriter {
     pub(super) history_interval_ms: i64,
     pub(super) ranking: Arc<RankIndex>,
     pub(super) live: Arc<Live<HotnessEvent>>,
+    pub(super) outbox: Outbox,
+}
+
+/// What a committed batch changed.
+pub(super) struct Effects {
+    /// For rankings and listeners.
+    hotness: Vec<HotnessEvent>,
+    /// Whether there is something to deliver.
+    outbox: bool,
 }
 
 impl BatchWriter for EngagementWriter {
     type Command = Command;
     type Outcome = Outcome;
-    type Effects = Vec<HotnessEvent>;
+    type Effects = Effects;
 
     const NAME: &'static str = "engagement";
 
@@ -76,13 +110,17 @@ impl BatchWriter for EngagementWriter {
             let mut work = self.read(tx, commands).await?;
             let outcomes = commands.iter().map(|command| fold(&mut work, command)).collect();
             self.write(tx, &mut work).await?;
-            Ok(Applied { outcomes, effects: self.events(&work) })
+            let effects = Effects { hotness: self.events(&work), outbox: !work.events.is_empty() };
+            Ok(Applied { outcomes, effects })
         })
     }
 
-    fn committed(&self, events: Vec<HotnessEvent>) {
-        self.ranking.apply(self.clock.now(), events.iter().map(|event| event.content.standing()));
-        self.live.publish(events);
+    fn committed(&self, effects: Effects) {
+        self.ranking.apply(self.clock.now(), effects.hotness.iter().map(|event| event.content.standing()));
+        self.live.publish(effects.hotness);
+        if effects.outbox {
+            self.outbox.wake();
+        }
     }
 }
 
@@ -91,6 +129,10 @@ fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
         Command::Act(act) => act::fold(work, act).map(Outcome::Acted),
         Command::Publish(publish) => publish::fold(work, publish).map(Outcome::Published),
         Command::SetStatus(set) => set_status::fold(work, set).map(Outcome::Acted),
+        Command::Comment(comment) => comment::fold(work, comment).map(Outcome::Commented),
+        Command::DeleteComment(delete) => comment::fold_delete(work, delete).map(Outcome::Commented),
+        Command::Share(share) => share::fold(work, share).map(Outcome::Shared),
+        Command::View(view) => view::fold(work, view).map(Outcome::Viewed),
     }
 }
 
@@ -102,7 +144,9 @@ impl EngagementWriter {
         let mut wanted: BTreeSet<(i16, Uuid)> = BTreeSet::new();
         let mut behaviors = HashSet::new();
         let mut publications = Vec::new();
+        let mut interactions = Wanted::default();
         for command in commands {
+            interactions.by(command);
             match command {
                 Command::Act(act) => {
                     wanted.insert(key(act.content));
@@ -114,8 +158,9 @@ impl EngagementWriter {
                         publications.push((publish.info.external_id.as_deref(), publish.info.author_id, client_key));
                     }
                 }
-                Command::SetStatus(set) => {
-                    wanted.insert(key(set.content));
+                Command::View(view) => wanted.extend(view.contents.iter().map(|(content, _)| key(*content))),
+                other => {
+                    wanted.insert(key(other.content()));
                 }
             }
         }
@@ -146,6 +191,7 @@ impl EngagementWriter {
             let behaviors: Vec<_> = behaviors.into_iter().collect();
             work.take_behaviors(store::batch::behavior_by_keys(tx, &behaviors).await?);
         }
+        work.interactions = interactions.read(tx, work.now).await?;
         Ok(work)
     }
 
@@ -159,10 +205,27 @@ impl EngagementWriter {
         store::publish::content_insert(tx, &contents).await?;
         store::batch::status_update(tx, work.changed_statuses()).await?;
         store::batch::behavior_put(tx, work.dirty_behaviors()).await?;
+        work.interactions.write(tx).await?;
         store::batch::figures_insert(tx, new.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::figures_update(tx, old.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::mass_put(tx, work.dirty_masses()).await?;
-        store::batch::history_insert(tx, &history).await
+        store::batch::history_insert(tx, &history).await?;
+        let events = self.happened(work);
+        self.outbox.put(tx, &events).await
+    }
+
+    /// What durable consumers are told: of each content in the order of its sequence.
+    fn happened(&self, work: &Work<'_>) -> Vec<Event> {
+        let version = |id| work.items.get(&id).map_or(0, |item| item.figures.version);
+        let events = sequences(&work.events, version).map(|(event, sequence)| Event {
+            id: self.ids.next(),
+            kind: event.name(),
+            key: event.content,
+            sequence,
+            at: event.at,
+            payload: event.payload(),
+        });
+        events.collect()
     }
 
     fn events(&self, work: &Work<'_>) -> Vec<HotnessEvent> {
