@@ -208,7 +208,7 @@ impl EngagementMutation {
 
     /// Comments on a content. `INVALID_INPUT` for a body that is blank or too long, `NOT_FOUND` when there is no such
     /// content, `CONFLICT` when it is not published or when the clientKey made another comment, `FORBIDDEN` for others
-    /// without the role.
+    /// without the role, `RATE_LIMITED` above the comments of an hour.
     async fn comment(
         &self,
         ctx: &Context<'_>,
@@ -245,7 +245,7 @@ impl EngagementMutation {
 
     /// Passes a content on. Each share counts, but for a repeat under the same clientKey. `NOT_FOUND` when there is no
     /// such content, `CONFLICT` when it is not published or when the clientKey made another share, `FORBIDDEN` for
-    /// others without the role.
+    /// others without the role, `RATE_LIMITED` above the shares of an hour.
     async fn share(
         &self,
         ctx: &Context<'_>,
