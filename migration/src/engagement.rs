@@ -194,7 +194,7 @@ migration!(
 );
 
 migration!(
-    /// Who did more in an hour than people do, for operators; and what hides the addresses among them.
+    /// Who did more in an hour than people do, for operators.
     M0030Suspicion,
     [
         "CREATE TABLE suspicious_activity (
@@ -210,10 +210,6 @@ migration!(
         "CREATE INDEX suspicious_activity_by_time ON suspicious_activity (since_at, id)",
         // When a user goes, what is theirs goes.
         "CREATE INDEX suspicious_activity_by_actor ON suspicious_activity (actor)",
-        "CREATE TABLE address_salt (
-            id {small} NOT NULL PRIMARY KEY,
-            salt {text} NOT NULL
-        )",
     ]
 );
 

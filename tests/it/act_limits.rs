@@ -21,6 +21,7 @@ on_every_backend!(
     acts_at_once_are_counted_one_by_one,
     services_and_operators_have_no_limit,
     comments_and_shares_have_limits_too,
+    counts_that_are_taken_back_are_free_again,
     random_acts_get_what_a_model_says,
 );
 
@@ -155,6 +156,38 @@ async fn services_and_operators_have_no_limit(backend: Backend) {
 }
 
 async fn comments_and_shares_have_limits_too(backend: Backend) {
+    let (app, clock) = start(backend, Options::default().with("server.mode", "production")).await;
+    let (user, other) = (app.user("user"), app.user("other"));
+    let id = user.publish("one").await;
+    let comment =
+        format!("mutation {{ comment(contentId: \"{id}\", body: \"hello\") {{ changed comment {{ id }} }} }}");
+    let share = format!("mutation {{ share(contentId: \"{id}\", channel: LINK) {{ changed }} }}");
+    for (act, most) in [(&comment, 20), (&share, 3)] {
+        for _ in 0..most {
+            user.query(act).await.data();
+        }
+        assert_eq!(wait_ms(&user.query(act).await), Millis::HOUR);
+        other.query(act).await.data();
+    }
+    // What is no comment is none: the other has 19 left.
+    for _ in 0..5 {
+        let blank = comment.replace("hello", " ");
+        assert_eq!(other.query(&blank).await.code(), "INVALID_INPUT");
+    }
+    let mut last = Value::Null;
+    for _ in 0..19 {
+        last = other.query(&comment).await.data()["comment"]["comment"]["id"].clone();
+    }
+    assert_eq!(wait_ms(&other.query(&comment).await), Millis::HOUR);
+    other.query(&format!("mutation {{ deleteComment(id: {last}) {{ changed }} }}")).await.data();
+    clock.set(START.plus(Millis::HOUR));
+    for act in [&comment, &share] {
+        app.user("user").query(act).await.data();
+    }
+    app.finish().await;
+}
+
+async fn counts_that_are_taken_back_are_free_again(backend: Backend) {
     let (app, _clock) = start(backend, Options::default().with("server.mode", "production")).await;
     let engagement = app.facade::<EngagementFacade>();
     let limits = engagement.limits();

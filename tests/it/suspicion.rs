@@ -16,6 +16,7 @@ on_every_backend!(
     a_user_above_the_threshold_is_one_finding_an_hour,
     acts_that_are_spread_out_are_nobodys_suspicion,
     addresses_are_told_apart_and_not_told,
+    views_without_a_token_are_their_addresss,
     findings_last_and_are_removed_in_time,
     in_development_nobody_is_suspected,
 );
@@ -142,6 +143,26 @@ async fn addresses_are_told_apart_and_not_told(backend: Backend) {
     let again = groups(&findings(&app).await);
     assert_eq!(again.len(), 3);
     assert!(again.iter().all(|group| first.contains(group)), "{first:?} {again:?}");
+    app.finish().await;
+}
+
+async fn views_without_a_token_are_their_addresss(backend: Backend) {
+    let (app, _clock) = start(backend).await;
+    let author = app.user("author");
+    let id = author.publish("one").await;
+    let view = format!("mutation {{ recordViews(contentIds: [\"{id}\"]) {{ counted }} }}");
+    for _ in 0..=MOST {
+        // Whoever has a token views as much as they like.
+        author.query(&view).await.data();
+    }
+    for _ in 0..MOST {
+        app.anonymous().query(&view).await.data();
+    }
+    assert_eq!(findings(&app).await, Vec::<Value>::new());
+    app.anonymous().query(&view).await.data();
+    let found = findings(&app).await;
+    assert_eq!((found.len(), &found[0]["actions"]), (1, &json!(MOST + 1)), "{found:?}");
+    assert!(found[0]["addressGroup"].is_string(), "{found:?}");
     app.finish().await;
 }
 

@@ -44,9 +44,9 @@ struct Inner {
     batcher: Batcher<EngagementWriter>,
     ranking: Arc<RankIndex>,
     live: Arc<Live<HotnessEvent>>,
-    viewers: Viewers,
     live_interval: Duration,
     limits: Limits,
+    viewers: Viewers,
 }
 
 impl EngagementFacade {
@@ -69,7 +69,7 @@ impl EngagementFacade {
         }));
         let loaders = Loaders::new(kernel);
         let viewers = Viewers::open(kernel).await?;
-        let limits = Limits::start(kernel, metrics).await?;
+        let limits = Limits::start(kernel, viewers.clone(), metrics);
         Ok(Self(Arc::new(Inner {
             kernel: kernel.clone(),
             hotness,
@@ -77,9 +77,9 @@ impl EngagementFacade {
             batcher,
             ranking,
             live,
-            viewers,
             live_interval,
             limits,
+            viewers,
         })))
     }
 

@@ -95,11 +95,11 @@ impl Module for Engagement {
         start.job(limits::retention()).await?;
         start.check(Arc::new(checks::Ranking(Arc::clone(facade.rank_index()))));
         let ranking = Arc::clone(facade.rank_index());
-        start.job(rollup::job()).await?;
         start.metrics(|registry| {
             registry.register_collector(Box::new(metrics::RankSizes(ranking)));
             counted.register(registry);
         });
+        start.job(rollup::job()).await?;
         start.provide(facade)
     }
 }

@@ -222,9 +222,8 @@ impl EngagementMutation {
     ) -> Result<CommentPayload> {
         let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user_id).await?;
         let comment = NewComment { content: content_id.uuid, content_kind: content_id.kind, user, body, client_key };
-        let engagement = ctx.facade::<EngagementFacade>()?;
-        let what = (user, content_id.uuid, Action::Comment);
-        Ok(commented(limited(ctx, what, engagement.comment(comment)).await?))
+        let act = ctx.facade::<EngagementFacade>()?.comment(comment);
+        Ok(commented(limited(ctx, (user, content_id.uuid, Action::Comment), act).await?))
     }
 
     /// Deletes a comment: for its author and for operators. A repeat changes nothing, and says so. `NOT_FOUND` when there
@@ -260,8 +259,8 @@ impl EngagementMutation {
     ) -> Result<SharePayload> {
         let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user_id).await?;
         let share = NewShare { content: content_id.uuid, content_kind: content_id.kind, user, channel, client_key };
-        let engagement = ctx.facade::<EngagementFacade>()?;
-        let outcome = limited(ctx, (user, content_id.uuid, Action::Share), engagement.share(share)).await?;
+        let act = ctx.facade::<EngagementFacade>()?.share(share);
+        let outcome = limited(ctx, (user, content_id.uuid, Action::Share), act).await?;
         let (share, content) = (Share(outcome.share), outcome.content.into());
         Ok(SharePayload { share, content, changed: outcome.changed })
     }
@@ -278,23 +277,18 @@ impl EngagementMutation {
         >,
     ) -> Result<RecordViewsPayload> {
         let (session, engagement) = (Session::of(ctx), ctx.facade::<EngagementFacade>()?);
-        let (viewer, actor, acts) = match (session.0.is_some() || user_id.is_some(), ctx.data_opt::<ClientAddress>()) {
+        let viewer = match (session.0.is_some() || user_id.is_some(), ctx.data_opt::<ClientAddress>()) {
             (false, Some(address)) => {
-                let group = address.group();
-                (
-                    engagement.viewer_at(group),
-                    Actor::Address(group),
-                    u32::try_from(content_ids.len()).unwrap_or(u32::MAX),
-                )
+                let views = u32::try_from(content_ids.len()).unwrap_or(u32::MAX);
+                engagement.limits().note(Actor::Address(address.group()), views, engagement.now());
+                engagement.viewer_at(address.group())
             }
             (false, None) => return Err(Error::internal("a mutation without its client's address")),
             (true, _) => {
                 let user = ctx.facade::<UsersFacade>()?.acting_for(session, user_id).await?;
-                (engagement.viewer_of_user(user), Actor::User(user), 1)
+                engagement.viewer_of_user(user)
             }
         };
-        // Of a user one, however many contents the page had; an address is watched for its views.
-        engagement.limits().note(actor, acts, engagement.now());
         let contents: Vec<_> = content_ids.iter().map(|id| (id.uuid, id.kind)).collect();
         let counted = engagement.record_views(&contents, viewer).await?;
         Ok(RecordViewsPayload { counted: i64::try_from(counted).map_err(Error::internal)? })

@@ -23,6 +23,7 @@ pub(super) use self::record::retention;
 use self::sliding::SlidingLog;
 use self::suspicion::{Suspicion, Thresholds};
 use super::metrics::LimitMetrics;
+use super::viewers::Viewers;
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error, Result};
@@ -102,7 +103,7 @@ struct Inner {
 
 impl Limits {
     /// Reads the settings, and starts the task that records findings where anything is counted.
-    pub(super) async fn start(kernel: &Kernel, metrics: LimitMetrics) -> Result<Self> {
+    pub(super) fn start(kernel: &Kernel, viewers: Viewers, metrics: LimitMetrics) -> Self {
         let settings = &kernel.settings;
         let remembered = settings.count("engagement.acts_remembered") as usize;
         let thresholds = Thresholds {
@@ -110,21 +111,20 @@ impl Limits {
             address: Mode::limit(settings, "engagement.suspicious_views_per_hour"),
         };
         let counts = thresholds.user > 0 || thresholds.address > 0;
-        let salt = if counts { record::salt(kernel).await? } else { String::new() };
         let ids = Arc::clone(&kernel.ids);
-        let suspicion = Arc::new(Suspicion::new(thresholds, remembered, salt, ids, metrics.clone()));
+        let suspicion = Arc::new(Suspicion::new(thresholds, remembered, viewers, ids, metrics.clone()));
         let recorder = Recorder::new(kernel, &suspicion);
         if counts {
             kernel.tasks.spawn(Arc::clone(&recorder).run());
         }
-        Ok(Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             per_hour: Action::ALL.map(|action| Mode::limit(settings, action.setting())),
             hasher: RandomState::new(),
             log: Mutex::new(SlidingLog::new(remembered)),
             suspicion,
             recorder,
             metrics,
-        })))
+        }))
     }
 
     /// Records what this process found so far: whoever reads after it sees all.

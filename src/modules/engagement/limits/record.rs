@@ -68,18 +68,6 @@ impl Recorder {
     }
 }
 
-/// The salt of addresses: it lasts, so that an address is the same one after a restart and on every node.
-pub(super) async fn salt(kernel: &Kernel) -> Result<String> {
-    let fresh: String = kernel.ids.bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
-    kernel
-        .db
-        .write(move |tx| {
-            let fresh = fresh.clone();
-            Box::pin(async move { store::address_salt(tx, &fresh).await })
-        })
-        .await
-}
-
 /// The job `engagement.suspicion_retention`: removes findings older than `engagement.suspicious_days`.
 pub(in crate::modules::engagement) fn retention() -> Job {
     Job::new("engagement.suspicion_retention", "engagement.suspicious_retention", async |run: JobRun| prune(run).await)

@@ -5,10 +5,8 @@
 //! anew. So there is one finding, and one line in the log, per actor and hour.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -18,6 +16,7 @@ use crate::kernel::clock::Millis;
 use crate::kernel::id::Ids;
 use crate::modules::engagement::metrics::LimitMetrics;
 use crate::modules::engagement::store::suspicion::{ADDRESS, Finding, USER};
+use crate::modules::engagement::viewers::Viewers;
 
 /// Findings under way, and findings not yet recorded, at most each; about 200 bytes. Past it new ones are only counted.
 const FINDINGS_MOST: usize = 10_000;
@@ -33,7 +32,7 @@ pub(super) struct Thresholds {
 pub(super) struct Suspicion {
     thresholds: Thresholds,
     /// Makes of addresses what tells them apart and not who they are.
-    salt: String,
+    viewers: Viewers,
     ids: Arc<Ids>,
     metrics: LimitMetrics,
     held: Mutex<Held>,
@@ -61,12 +60,12 @@ impl Suspicion {
     pub(super) fn new(
         thresholds: Thresholds,
         remembered: usize,
-        salt: String,
+        viewers: Viewers,
         ids: Arc<Ids>,
         metrics: LimitMetrics,
     ) -> Self {
         let held = Held { log: SlidingLog::new(remembered), open: HashMap::new(), unwritten: HashMap::new() };
-        Self { thresholds, salt, ids, metrics, held: Mutex::new(held), opened: Notify::new() }
+        Self { thresholds, viewers, ids, metrics, held: Mutex::new(held), opened: Notify::new() }
     }
 
     /// Counts acts of an actor.
@@ -85,7 +84,7 @@ impl Suspicion {
         let Some(Found { actions, since, ends }) = found else { return };
         let (actor_kind, actor) = match actor {
             Actor::User(user) => (USER, user),
-            Actor::Address(address) => (ADDRESS, self.address_group(address)),
+            Actor::Address(address) => (ADDRESS, self.viewers.group(address)),
         };
         let id = self.ids.at(since);
         let finding = Finding { id, actor_kind, actor, actions, since_at: since, until_at: now };
@@ -97,14 +96,6 @@ impl Suspicion {
             self.opened.notify_one();
             tracing::warn!(kind, %actor, actions, "suspicious activity: more than {most} acts in an hour");
         }
-    }
-
-    /// 16 bytes of a salted SHA-256.
-    fn address_group(&self, address: IpAddr) -> Uuid {
-        let hash = Sha256::new().chain_update(&self.salt).chain_update(address.to_string()).finalize();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash[..16]);
-        Uuid::from_bytes(bytes)
     }
 
     /// What is to be recorded; it counts as recorded unless [`Self::put_back`] is called.

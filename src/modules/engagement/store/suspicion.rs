@@ -1,13 +1,13 @@
-//! Findings of suspicious activity, and the salt that hides addresses in them.
+//! Findings of suspicious activity.
 
 use std::sync::LazyLock;
 
-use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement, Value};
+use sea_orm::{FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Db, Sql, Tx};
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::page::Page;
 
 /// `actor_kind` of a user.
@@ -20,7 +20,7 @@ pub(in super::super) const ADDRESS: i16 = 1;
 pub(in super::super) struct Finding {
     pub(in super::super) id: Uuid,
     pub(in super::super) actor_kind: i16,
-    /// A user's id, or the hash of an address.
+    /// A user's id, or what stands for an address.
     pub(in super::super) actor: Uuid,
     pub(in super::super) actions: i64,
     pub(in super::super) since_at: Millis,
@@ -92,14 +92,4 @@ pub(in super::super) async fn finding_count(db: &Db) -> Result<i64> {
     let text = "SELECT count(*) AS n FROM suspicious_activity";
     let rows = db.query(Statement::from_string(db.backend(), text)).await?;
     Ok(rows.first().map(|row| row.try_get("", "n")).transpose()?.unwrap_or(0))
-}
-
-/// The salt of addresses: the one that is there, else `fresh`.
-pub(in super::super) async fn address_salt(tx: &Tx, fresh: &str) -> Result<String> {
-    let text = "INSERT INTO address_salt (id, salt) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
-    tx.execute(Statement::from_sql_and_values(tx.backend(), text, [fresh.into()])).await?;
-    let text = "SELECT salt FROM address_salt WHERE id = 1";
-    let found = tx.connection().query_one_raw(Statement::from_string(tx.backend(), text)).await?;
-    let row = found.ok_or_else(|| Error::internal("no salt of addresses"))?;
-    Ok(row.try_get("", "salt")?)
 }
