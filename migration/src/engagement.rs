@@ -125,8 +125,23 @@ migration!(
     ]
 );
 
+migration!(
+    /// The contents whose level ends by a moment: the timer's question, every second. One entry more to write a like, as
+    /// the moment moves with the heat; cold contents have none.
+    M0010Cooling,
+    [
+        "CREATE INDEX content_figures_due ON content_figures (wake_at, content_id) WHERE wake_at IS NOT NULL",
+    ]
+);
+
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Contents), Box::new(M0002Figures), Box::new(M0003HeatSettings), Box::new(M0004ActWeights)]
+    vec![
+        Box::new(M0001Contents),
+        Box::new(M0002Figures),
+        Box::new(M0003HeatSettings),
+        Box::new(M0004ActWeights),
+        Box::new(M0010Cooling),
+    ]
 }

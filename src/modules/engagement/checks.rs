@@ -24,6 +24,7 @@ pub(super) fn all() -> Vec<Arc<dyn Check>> {
     [Figure::LikeCount, Figure::FavoriteCount, Figure::HeatMass, Figure::Heat]
         .into_iter()
         .map(|figure| Arc::new(figure) as Arc<dyn Check>)
+        .chain([super::announced::AnnouncedLevel::check()])
         .collect()
 }
 

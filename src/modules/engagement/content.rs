@@ -155,6 +155,15 @@ pub struct Figures {
     pub last_history_at: Millis,
 }
 
+impl Figures {
+    /// The moment that the announced level is of: that of the last interaction, or a later one at which time alone
+    /// changed it, for such a moment always is one of history.
+    #[must_use]
+    pub fn settled_at(&self) -> Millis {
+        self.last_hot_update.max(self.last_history_at)
+    }
+}
+
 /// A content with its figures.
 #[derive(Clone, Debug)]
 pub struct ContentRecord {

@@ -74,7 +74,7 @@ impl EngagementFacade {
         let publish = content.check(self.0.kernel.ids.next())?;
         match self.0.batcher.submit(Command::Publish(Box::new(publish))).await? {
             Outcome::Published(outcome) => Ok(outcome),
-            Outcome::Acted(_) => Err(Error::internal("an act's outcome for a publication")),
+            _ => Err(Error::internal("another outcome for a publication")),
         }
     }
 
@@ -84,6 +84,14 @@ impl EngagementFacade {
     /// `NOT_FOUND`, `FORBIDDEN`, `OVERLOADED`, `UNAVAILABLE`.
     pub async fn set_status(&self, set: SetStatus) -> Result<ActOutcome> {
         acted(self.0.batcher.submit(Command::SetStatus(set)).await?)
+    }
+
+    /// Ends the level of a content whose time has come; whether anything changed.
+    ///
+    /// # Errors
+    /// `OVERLOADED`, `UNAVAILABLE`.
+    pub(super) async fn cool(&self, content: Uuid) -> Result<bool> {
+        changed(self.0.batcher.submit(Command::Cool(content)).await?)
     }
 
     /// A content, read together with others that are asked for at the same time.
@@ -157,10 +165,17 @@ impl EngagementFacade {
     }
 }
 
+fn changed(outcome: Outcome) -> Result<bool> {
+    match outcome {
+        Outcome::Changed(changed) => Ok(changed),
+        _ => Err(Error::internal("another outcome for a job's command")),
+    }
+}
+
 fn acted(outcome: Outcome) -> Result<ActOutcome> {
     match outcome {
         Outcome::Acted(outcome) => Ok(outcome),
-        Outcome::Published(_) => Err(Error::internal("a publication's outcome for an act")),
+        _ => Err(Error::internal("another outcome for an act")),
     }
 }
 

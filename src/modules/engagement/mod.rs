@@ -1,9 +1,11 @@
 //! Contents, what users do to them, and how hot that makes them. One consistency boundary: a like moves behavior,
 //! counter, mass, heat, level and history in one transaction.
 
+mod announced;
 mod checks;
 pub mod commands;
 pub mod content;
+mod cooling;
 mod entity;
 pub mod events;
 mod facade;

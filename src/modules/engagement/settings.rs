@@ -78,16 +78,25 @@ pub(super) async fn in_force(kernel: &Kernel) -> Result<Hotness> {
             "weights or half-life were changed; the old ones stay in force, because the stored heat was made with them"
         );
     }
-    let thresholds = Thresholds {
-        warm: settings.number("engagement.warm_from"),
-        hot: settings.number("engagement.hot_from"),
-        blazing: settings.number("engagement.blazing_from"),
-    };
+    let thresholds = thresholds(settings);
     let Thresholds { warm, hot, blazing } = thresholds;
     if !(warm < hot && hot < blazing) {
         return Err(Error::invalid("engagement.warm_from, hot_from and blazing_from must rise in this order"));
     }
     Ok(Hotness { heat, thresholds })
+}
+
+fn thresholds(settings: &Settings) -> Thresholds {
+    Thresholds {
+        warm: settings.number("engagement.warm_from"),
+        hot: settings.number("engagement.hot_from"),
+        blazing: settings.number("engagement.blazing_from"),
+    }
+}
+
+/// What the stored levels were made with, for checks.
+pub(super) async fn for_checks(kernel: &Kernel) -> Result<Hotness> {
+    Ok(Hotness { heat: heat(kernel).await?, thresholds: thresholds(&kernel.settings) })
 }
 
 /// What the stored masses were made with, for checks; as set, where nothing was stored yet.

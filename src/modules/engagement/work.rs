@@ -14,6 +14,8 @@ use crate::kernel::id::Ids;
 
 /// `calculation_method` of a row that a command wrote.
 pub(super) const REALTIME: i16 = 0;
+/// `calculation_method` of a row of a moment at which time alone changed the level.
+pub(super) const SCHEDULED: i16 = 1;
 
 /// Which like or favorite.
 pub(super) type BehaviorKey = (Uuid, Uuid, BehaviorKind);
@@ -43,6 +45,8 @@ pub enum Cause {
     Favorited,
     /// A favorite taken back.
     Unfavorited,
+    /// Nobody did anything: it faded below a level, or is no longer new.
+    Cooled,
 }
 
 /// A content in work.
@@ -58,6 +62,20 @@ pub(super) struct Item {
     pub(super) status_changed: bool,
     /// The last cause, once something changed.
     pub(super) cause: Option<Cause>,
+    /// Whether the heat changed since the level was announced.
+    unsettled: bool,
+    /// The level of the newest row of history; a new content has none yet.
+    recorded: Option<i16>,
+    /// Rows of history to be, one a moment, in their order.
+    history: Vec<Moment>,
+}
+
+/// A row of history to be, before it has an id.
+struct Moment {
+    at: Millis,
+    level: i16,
+    score: f64,
+    method: i16,
 }
 
 impl Item {
@@ -72,6 +90,9 @@ impl Item {
             client_key: None,
             status_changed: false,
             cause: None,
+            unsettled: false,
+            recorded: Some(figures.hot_level),
+            history: Vec::new(),
         }
     }
 
@@ -92,7 +113,7 @@ impl Item {
             last_hot_update: at,
             last_history_at: at,
         };
-        Self { before: None, client_key, ..Self::stored(info, figures) }
+        Self { before: None, client_key, recorded: None, ..Self::stored(info, figures) }
     }
 
     /// What the one who asked gets.
@@ -112,13 +133,89 @@ impl Item {
         Ok(())
     }
 
-    /// Notes a change: a new version, the heat of the masses, and the time.
+    /// Notes a change: a new version, the heat of the masses, and the time. What faded before that moment unobserved
+    /// goes into history first, as the timer would have written it.
     pub(super) fn touch(&mut self, hotness: &Hotness, cause: Cause, at: Millis) {
-        self.cause = Some(cause);
-        self.figures.version = self.before.map_or(0, |before| before.version) + 1;
+        if self.figures.wake_at.is_some_and(|wake_at| wake_at < at) || self.unsettled && self.settled_at() < at {
+            self.announce(hotness);
+            self.fade(hotness, at.plus(-1));
+        }
+        self.note(cause);
+        self.unsettled = true;
         self.figures.heat = hotness.heat.heat(self.info.quality, &self.masses);
         self.figures.last_hot_update = self.figures.last_hot_update.max(at);
     }
+
+    /// Fades until a moment, that one included; whether any level ended by then.
+    pub(super) fn cool(&mut self, hotness: &Hotness, until: Millis) -> bool {
+        self.announce(hotness);
+        let cooled = self.fade(hotness, until);
+        if cooled {
+            self.note(Cause::Cooled);
+        }
+        cooled
+    }
+
+    fn note(&mut self, cause: Cause) {
+        self.cause = Some(cause);
+        self.figures.version = self.before.map_or(0, |before| before.version) + 1;
+    }
+
+    /// The moment that the announced level is of: the last interaction's, or a later one at which a level ended.
+    pub(super) fn settled_at(&self) -> Millis {
+        self.figures.settled_at()
+    }
+
+    /// Announces the level that the last interaction left, and when it ends.
+    fn announce(&mut self, hotness: &Hotness) {
+        if std::mem::take(&mut self.unsettled) {
+            let at = self.settled_at();
+            self.set_level(hotness, at);
+        }
+    }
+
+    fn set_level(&mut self, hotness: &Hotness, at: Millis) {
+        let (heat, published_at) = (self.figures.heat, self.info.published_at);
+        self.figures.hot_level = hotness.level(heat, published_at, at).number();
+        self.figures.hot_score = hotness.heat.score(heat, at);
+        self.figures.wake_at = hotness.next_change(heat, published_at, at);
+    }
+
+    /// Ends every level that ends by `until`: a row of history each, at its computed moment. Moments are compared, never
+    /// scores, and each next one is later: it cannot spin.
+    fn fade(&mut self, hotness: &Hotness, until: Millis) -> bool {
+        let mut faded = false;
+        while let Some(at) = self.figures.wake_at.filter(|at| *at <= until) {
+            // What acts of this batch announced before, and nobody has recorded yet.
+            let settled_at = self.settled_at();
+            self.write_down(settled_at, REALTIME, i64::MAX);
+            self.set_level(hotness, at);
+            self.write_down(at, SCHEDULED, i64::MAX);
+            // Also where thresholds were set anew meanwhile and no level ended: the moment counts as looked at.
+            self.figures.last_history_at = at;
+            faded = true;
+        }
+        faded
+    }
+
+    /// A row of history, if the level is another than that of the newest row, or that one is older than the interval.
+    fn write_down(&mut self, at: Millis, method: i16, interval_ms: i64) {
+        let level = self.figures.hot_level;
+        if self.recorded != Some(level) || at.0.saturating_sub(self.figures.last_history_at.0) >= interval_ms {
+            self.recorded = Some(level);
+            self.figures.last_history_at = at;
+            self.history.push(Moment { at, level, score: self.figures.hot_score, method });
+        }
+    }
+}
+
+/// The id of a row of history: ordered by its moment, and within one millisecond by the version that wrote it.
+fn history_id(ids: &Ids, at: Millis, version: i64) -> Uuid {
+    let mut bytes = *ids.at(at).as_bytes();
+    let [.., high, low] = version.to_be_bytes();
+    // The 12 bits of a UUIDv7 after its version, which RFC 9562 gives to a counter.
+    (bytes[6], bytes[7]) = (0x70 | high & 0x0F, low);
+    Uuid::from_bytes(bytes)
 }
 
 /// What one batch works on.
@@ -181,18 +278,16 @@ impl<'a> Work<'a> {
     pub(super) fn settle(&mut self, ids: &Ids, interval_ms: i64) -> Vec<HistoryRow> {
         let mut history = Vec::new();
         for item in self.items.values_mut().filter(|item| item.cause.is_some()) {
-            let (published_at, at) = (item.info.published_at, item.figures.last_hot_update);
-            let level = self.hotness.level(item.figures.heat, published_at, at).number();
-            let score = self.hotness.heat.score(item.figures.heat, at);
-            let announced = item.before.is_none() || level != item.figures.hot_level;
-            item.figures.wake_at = self.hotness.next_change(item.figures.heat, published_at, at);
-            item.figures.hot_level = level;
-            item.figures.hot_score = score;
-            if announced || at.0 - item.figures.last_history_at.0 >= interval_ms {
-                item.figures.last_history_at = at;
-                let content_id = item.info.id;
-                history.push(HistoryRow { content_id, id: ids.at(at), score, level, at, method: REALTIME });
+            let (content_id, version) = (item.info.id, item.figures.version);
+            if item.unsettled {
+                item.announce(self.hotness);
+                let at = item.settled_at();
+                item.write_down(at, REALTIME, interval_ms);
             }
+            history.extend(item.history.drain(..).map(|row| {
+                let Moment { at, level, score, method } = row;
+                HistoryRow { content_id, id: history_id(ids, at, version), score, level, at, method }
+            }));
         }
         history
     }

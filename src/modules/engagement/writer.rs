@@ -7,13 +7,14 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use super::commands::act::{self, Act, ActOutcome};
+use super::commands::cool;
 use super::commands::publish::{self, Publish, PublishOutcome};
 use super::commands::set_status::{self, SetStatus};
 use super::content::{ContentRecord, key};
 use super::events::HotnessEvent;
-use super::hotness::Hotness;
+use super::hotness::{Hotness, Level};
 use super::store;
-use super::work::{Item, Work};
+use super::work::{Cause, Item, Work};
 use crate::kernel::batch::{Applied, BatchWriter};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Tx;
@@ -30,6 +31,8 @@ pub(super) enum Command {
     Publish(Box<Publish>),
     /// See [`set_status`].
     SetStatus(SetStatus),
+    /// See [`cool`].
+    Cool(Uuid),
 }
 
 impl Command {
@@ -38,6 +41,7 @@ impl Command {
             Self::Act(act) => act.content,
             Self::Publish(publish) => publish.info.id,
             Self::SetStatus(set) => set.content,
+            Self::Cool(content) => *content,
         }
     }
 }
@@ -48,6 +52,8 @@ pub(super) enum Outcome {
     Acted(ActOutcome),
     /// Of a publication.
     Published(PublishOutcome),
+    /// Of a command of a job: whether it changed anything.
+    Changed(bool),
 }
 
 /// Writes the facts and figures of contents.
@@ -91,6 +97,7 @@ fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
         Command::Act(act) => act::fold(work, act).map(Outcome::Acted),
         Command::Publish(publish) => publish::fold(work, publish).map(Outcome::Published),
         Command::SetStatus(set) => set_status::fold(work, set).map(Outcome::Acted),
+        Command::Cool(content) => Ok(Outcome::Changed(cool::fold(work, *content))),
     }
 }
 
@@ -114,8 +121,8 @@ impl EngagementWriter {
                         publications.push((publish.info.external_id.as_deref(), publish.info.author_id, client_key));
                     }
                 }
-                Command::SetStatus(set) => {
-                    wanted.insert(key(set.content));
+                Command::SetStatus(_) | Command::Cool(_) => {
+                    wanted.insert(key(command.content()));
                 }
             }
         }
@@ -167,13 +174,18 @@ impl EngagementWriter {
 
     fn events(&self, work: &Work<'_>) -> Vec<HotnessEvent> {
         let events = work.touched().filter_map(|item| {
-            let at = item.figures.last_hot_update;
+            let (at, cause) = (item.settled_at(), item.cause?);
             let (heat, published_at) = (item.before.and_then(|before| before.heat), item.info.published_at);
+            let announced = item.before.and_then(|before| Level::from_number(before.hot_level));
+            let previous_level = match announced.filter(|_| cause == Cause::Cooled) {
+                Some(announced) => announced,
+                None => self.hotness.level(heat, published_at, at),
+            };
             Some(HotnessEvent {
                 content: ContentRecord { info: Arc::clone(&item.info), figures: item.figures },
                 previous_score: self.hotness.heat.score(heat, at),
-                previous_level: self.hotness.level(heat, published_at, at),
-                cause: item.cause?,
+                previous_level,
+                cause,
             })
         });
         events.collect()

@@ -1,5 +1,6 @@
 //! What can be done to contents, one file each: check the input, then fold into a batch.
 
 pub(super) mod act;
+pub(super) mod cool;
 pub(super) mod publish;
 pub(super) mod set_status;

@@ -33,7 +33,7 @@ pub struct HotnessChange {
     level: Level,
     /// The score without it, at the same moment.
     previous_score: f64,
-    /// The level without it, at the same moment.
+    /// The level without it, at the same moment; when it cooled, the one announced before.
     previous_level: Level,
     /// Why; of several changes within an interval, the last one's.
     cause: Cause,
@@ -146,7 +146,7 @@ impl EngagementSubscription {
 
 fn change(engagement: &EngagementFacade, watch: &Watch, event: &HotnessEvent) -> Option<HotnessChange> {
     let (figures, published_at) = (event.content.figures, event.content.info.published_at);
-    let at = figures.last_hot_update;
+    let at = figures.settled_at();
     let level = engagement.hotness().level(figures.heat, published_at, at);
     watch.hears(event, level).then(|| HotnessChange {
         content: event.content.clone().into(),

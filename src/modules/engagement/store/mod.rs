@@ -1,6 +1,7 @@
 //! All SQL of the module: `read` for resolvers, `batch` for the writer, `recount` for checks.
 
 pub(super) mod batch;
+pub(super) mod due;
 pub(super) mod publish;
 pub(super) mod read;
 pub(super) mod recount;

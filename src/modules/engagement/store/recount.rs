@@ -21,6 +21,10 @@ pub(in super::super) struct Stored {
     pub(in super::super) like_count: i64,
     pub(in super::super) favorite_count: i64,
     pub(in super::super) heat: Option<i64>,
+    pub(in super::super) hot_level: i16,
+    pub(in super::super) wake_at: Option<Millis>,
+    /// The moment that level and wake-up are of; see `Figures::settled_at`.
+    pub(in super::super) settled_at: Millis,
     /// The stored masses by epoch.
     pub(in super::super) masses: BTreeMap<i64, i64>,
     /// Kind and moment of each like and favorite that holds.
@@ -50,22 +54,60 @@ pub(in super::super) async fn content_lock(tx: &Tx, content: (i16, Uuid)) -> Res
     Ok(())
 }
 
+const KEYS: &[(&str, Col)] = &[("lane", Col::Small), ("id", Col::Id)];
+
+fn bind(sql: &Sql, backend: DbBackend, keys: &[(i16, Uuid)]) -> Statement {
+    let mut rows = sql.rows();
+    for (_, id) in keys {
+        let (lane, id) = key(*id);
+        rows.push([lane.into(), id.into()]);
+    }
+    sql.bind(backend, rows, [])
+}
+
+/// What is stored of these contents, without their facts and masses.
+pub(in super::super) async fn figures_recount(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    keys: &[(i16, Uuid)],
+) -> Result<BTreeMap<Uuid, Stored>> {
+    static FIGURES: std::sync::LazyLock<Sql> = std::sync::LazyLock::new(|| {
+        Sql::new(
+            "SELECT c.id, c.kind, c.published_at, c.quality, c.base_weight,
+             coalesce(f.like_count, 0) AS like_count, coalesce(f.favorite_count, 0) AS favorite_count, f.heat,
+             coalesce(f.hot_level, -1) AS hot_level, f.wake_at,
+             coalesce(f.last_hot_update, 0) AS last_hot_update, coalesce(f.last_history_at, 0) AS last_history_at
+             FROM {rows} {cross} contents c ON c.lane = r.lane AND c.id = r.id
+             LEFT JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id",
+            KEYS,
+        )
+    });
+    let mut contents = BTreeMap::new();
+    for row in connection.query_all_raw(bind(&FIGURES, backend, keys)).await? {
+        let stored = Stored {
+            kind: row.try_get("", "kind")?,
+            published_at: row.try_get("", "published_at")?,
+            quality: row.try_get("", "quality")?,
+            base_weight: row.try_get("", "base_weight")?,
+            like_count: row.try_get("", "like_count")?,
+            favorite_count: row.try_get("", "favorite_count")?,
+            heat: row.try_get("", "heat")?,
+            hot_level: row.try_get("", "hot_level")?,
+            wake_at: row.try_get("", "wake_at")?,
+            settled_at: row.try_get::<Millis>("", "last_hot_update")?.max(row.try_get("", "last_history_at")?),
+            ..Stored::default()
+        };
+        contents.insert(row.try_get::<Uuid>("", "id")?, stored);
+    }
+    Ok(contents)
+}
+
 /// Everything about these contents.
 pub(in super::super) async fn content_recount(
     connection: &impl ConnectionTrait,
     backend: DbBackend,
     keys: &[(i16, Uuid)],
 ) -> Result<BTreeMap<Uuid, Stored>> {
-    const KEYS: &[(&str, Col)] = &[("lane", Col::Small), ("id", Col::Id)];
-    static FIGURES: std::sync::LazyLock<Sql> = std::sync::LazyLock::new(|| {
-        Sql::new(
-            "SELECT c.id, c.kind, c.published_at, c.quality, c.base_weight,
-             coalesce(f.like_count, 0) AS like_count, coalesce(f.favorite_count, 0) AS favorite_count, f.heat
-             FROM {rows} {cross} contents c ON c.lane = r.lane AND c.id = r.id
-             LEFT JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id",
-            KEYS,
-        )
-    });
     static MASSES: std::sync::LazyLock<Sql> = std::sync::LazyLock::new(|| {
         Sql::new(
             "SELECT h.content_id, h.epoch, h.mass FROM {rows} {cross} content_heat h
@@ -80,34 +122,13 @@ pub(in super::super) async fn content_recount(
             KEYS,
         )
     });
-    let read = |sql: &'static Sql| {
-        let mut rows = sql.rows();
-        for (_, id) in keys {
-            let (lane, id) = key(*id);
-            rows.push([lane.into(), id.into()]);
-        }
-        connection.query_all_raw(sql.bind(backend, rows, []))
-    };
-    let mut contents = BTreeMap::new();
-    for row in read(&FIGURES).await? {
-        let stored = Stored {
-            kind: row.try_get("", "kind")?,
-            published_at: row.try_get("", "published_at")?,
-            quality: row.try_get("", "quality")?,
-            base_weight: row.try_get("", "base_weight")?,
-            like_count: row.try_get("", "like_count")?,
-            favorite_count: row.try_get("", "favorite_count")?,
-            heat: row.try_get("", "heat")?,
-            ..Stored::default()
-        };
-        contents.insert(row.try_get::<Uuid>("", "id")?, stored);
-    }
-    for row in read(&MASSES).await? {
+    let mut contents = figures_recount(connection, backend, keys).await?;
+    for row in connection.query_all_raw(bind(&MASSES, backend, keys)).await? {
         if let Some(stored) = contents.get_mut(&row.try_get::<Uuid>("", "content_id")?) {
             stored.masses.insert(row.try_get("", "epoch")?, row.try_get("", "mass")?);
         }
     }
-    for row in read(&BEHAVIORS).await? {
+    for row in connection.query_all_raw(bind(&BEHAVIORS, backend, keys)).await? {
         if let Some(stored) = contents.get_mut(&row.try_get::<Uuid>("", "content_id")?) {
             stored.behaviors.push((row.try_get("", "kind")?, row.try_get("", "acted_at")?));
         }
