@@ -16,6 +16,7 @@ mod bad_input;
 mod batching;
 mod chaos;
 mod command_line;
+mod cooling;
 mod event_stream;
 mod gate;
 mod guestbook;

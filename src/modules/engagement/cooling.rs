@@ -6,13 +6,14 @@ use super::facade::EngagementFacade;
 use super::store::due;
 use crate::kernel::clock::Millis;
 use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::jobs::JobRun;
 
 /// Contents cooled at once: one batch, between two of which other writers come in.
 const CHUNK: usize = 250;
 
 /// Cools whatever is due, once each: a content that has been cooled is due later or never. Safe on several servers at
-/// once, because each looks again under the lock. `go_on` is asked between chunks.
-pub(super) async fn run(engagement: &EngagementFacade, go_on: impl AsyncFn() -> Result<()>) -> Result<String> {
+/// once, because each looks again under the lock.
+pub(super) async fn run(engagement: &EngagementFacade, run: &JobRun) -> Result<String> {
     let (now, db) = (engagement.now(), &engagement.kernel().db);
     let (mut after, mut cooled) = ((Millis(i64::MIN), Uuid::nil()), 0_usize);
     let mut failed: Option<Error> = None;
@@ -32,7 +33,7 @@ pub(super) async fn run(engagement: &EngagementFacade, go_on: impl AsyncFn() -> 
         }
         // Forward only: what stays due for whatever reason is not tried for ever.
         after = last;
-        go_on().await?;
+        run.go_on().await?;
     }
     failed.map_or_else(|| Ok(format!("{cooled} contents cooled")), Err)
 }

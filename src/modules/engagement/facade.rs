@@ -86,11 +86,11 @@ impl EngagementFacade {
         acted(self.0.batcher.submit(Command::SetStatus(set)).await?)
     }
 
-    /// Ends the level of a content whose time has come; whether anything changed.
+    /// Ends the level of a content whose time has come; whether anything changed. The job `engagement.cooling` calls it.
     ///
     /// # Errors
     /// `OVERLOADED`, `UNAVAILABLE`.
-    pub(super) async fn cool(&self, content: Uuid) -> Result<bool> {
+    pub async fn cool(&self, content: Uuid) -> Result<bool> {
         changed(self.0.batcher.submit(Command::Cool(content)).await?)
     }
 

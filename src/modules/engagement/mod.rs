@@ -11,6 +11,7 @@ pub mod events;
 mod facade;
 pub mod graphql;
 pub mod hotness;
+mod jobs;
 mod loaders;
 mod metrics;
 mod settings;
@@ -83,6 +84,9 @@ impl Module for Engagement {
         start.check(Arc::new(checks::Ranking(Arc::clone(facade.rank_index()))));
         let ranking = Arc::clone(facade.rank_index());
         start.metrics(|registry| registry.register_collector(Box::new(metrics::RankSizes(ranking))));
+        for job in jobs::all(&facade) {
+            start.job(job).await?;
+        }
         start.provide(facade)
     }
 }

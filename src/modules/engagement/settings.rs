@@ -13,6 +13,10 @@ const fn number(key: &'static str, default: &'static str, least: f64, most: f64,
     Setting { key, alias: None, default: Some(default), form: Form::Number(least, most), doc }
 }
 
+const fn schedule(key: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting { key, alias: None, default: Some(default), form: Form::Schedule, doc }
+}
+
 /// The module's settings.
 pub(super) const SETTINGS: &[Setting] = &[
     number("engagement.half_life_hours", "72", 1.0, 8_760.0, "hours in which a score halves"),
@@ -33,6 +37,28 @@ pub(super) const SETTINGS: &[Setting] = &[
         "a row of hot history at most this often; 0 keeps every update",
     ),
     number("engagement.live_interval_ms", "100", 10.0, 60_000.0, "listeners hear of a content at most this often"),
+    schedule(
+        "engagement.cooling",
+        "* * * * * *",
+        "when levels that end by themselves are announced: a cron expression with seconds, in UTC, or `off`",
+    ),
+    schedule(
+        "engagement.deletions",
+        "30 * * * * *",
+        "when accepted deletions go on (a new one begins at once): a cron expression with seconds, in UTC, or `off`",
+    ),
+    schedule(
+        "engagement.retention",
+        "0 47 3 * * *",
+        "when old tombstones are removed: a cron expression with seconds, in UTC, or `off`",
+    ),
+    Setting {
+        key: "engagement.tombstone_days",
+        alias: None,
+        default: Some("30"),
+        form: Form::Count(1, 3650),
+        doc: "days that it is remembered that a like or favorite was taken back; acts told later than that are refused",
+    },
 ];
 
 #[expect(clippy::cast_possible_truncation, reason = "bounded by the settings' forms")]

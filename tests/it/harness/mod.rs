@@ -176,6 +176,12 @@ impl TestApp {
         }
     }
 
+    /// The names of the checks that find something wrong.
+    pub(crate) async fn drifted(&self) -> Vec<&'static str> {
+        let reports = self.auditor.run().await.expect("the checks run");
+        reports.iter().filter(|report| report.drifted > 0).map(|report| report.name).collect()
+    }
+
     /// Audits, stops, and drops the database.
     pub(crate) async fn finish(self) {
         self.stop().await.remove().await;

@@ -75,7 +75,7 @@ pub(in super::super) async fn figures_recount(
         Sql::new(
             "SELECT c.id, c.kind, c.published_at, c.quality, c.base_weight,
              coalesce(f.like_count, 0) AS like_count, coalesce(f.favorite_count, 0) AS favorite_count, f.heat,
-             coalesce(f.hot_level, -1) AS hot_level, f.wake_at,
+             coalesce(f.hot_level, CAST(-1 AS smallint)) AS hot_level, f.wake_at,
              coalesce(f.last_hot_update, 0) AS last_hot_update, coalesce(f.last_history_at, 0) AS last_history_at
              FROM {rows} {cross} contents c ON c.lane = r.lane AND c.id = r.id
              LEFT JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id",

@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 
+use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::db::Tx;
 use crate::kernel::error::Result;
-use crate::kernel::clock::Millis;
 use crate::modules::users::store;
 
 /// Removes the user and remembers its subject, hashed: a token that is still about must not make a new user. Returns the
