@@ -146,6 +146,11 @@ migration!(
             accepted_at {int} NOT NULL,
             removed {int} NOT NULL
         ) {clustered}",
+        // For good, so that no late act brings a deleted user back: a hash of the id, not the id.
+        "CREATE TABLE deleted_users (
+            id_hash {id} NOT NULL PRIMARY KEY,
+            deleted_at {int} NOT NULL
+        ) {clustered}",
         "CREATE INDEX behaviors_by_user ON behaviors (user_id)",
         "CREATE INDEX behaviors_removed ON behaviors (removed_at) WHERE removed_at IS NOT NULL",
     ]

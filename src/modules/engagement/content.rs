@@ -53,6 +53,10 @@ impl Status {
     }
 }
 
+/// The stored status of a content whose deletion was accepted: lists and rankings, which ask for published ones, pass it
+/// over, and a look-up by id leaves it out.
+pub(super) const DELETED: i16 = 2;
+
 /// What users do to a content, at most once each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BehaviorKind {
@@ -87,6 +91,8 @@ pub struct ContentInfo {
     pub cover_url: Option<String>,
     /// Whether it is to be seen.
     pub status: Status,
+    /// Whether its deletion was accepted: for everybody there is no such content.
+    pub deleted: bool,
     /// When it was published first.
     pub published_at: Millis,
     /// The factor of its score, in thousandths.
@@ -211,10 +217,8 @@ impl FromQueryResult for ContentInfo {
                 video_url: row.try_get(prefix, "video_url")?,
             },
         };
-        let status = match row.try_get::<i16>(prefix, "status")? {
-            0 => Status::Published,
-            _ => Status::Unpublished,
-        };
+        let number = row.try_get::<i16>(prefix, "status")?;
+        let status = if number == 0 { Status::Published } else { Status::Unpublished };
         Ok(Self {
             id: row.try_get(prefix, "id")?,
             external_id: row.try_get(prefix, "external_id")?,
@@ -223,6 +227,7 @@ impl FromQueryResult for ContentInfo {
             title: row.try_get(prefix, "title")?,
             cover_url: row.try_get(prefix, "cover_url")?,
             status,
+            deleted: number == DELETED,
             published_at: row.try_get(prefix, "published_at")?,
             quality: row.try_get(prefix, "quality")?,
             base_weight: row.try_get(prefix, "base_weight")?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::content::{BehaviorKind, ContentInfo, ContentRecord, Figures};
+use super::content::{BehaviorKind, ContentInfo, ContentRecord, Figures, Status};
 use super::hotness::{Hotness, Level};
 use super::store::batch::{BehaviorRow, HistoryRow, MassRow};
 use crate::kernel::clock::Millis;
@@ -60,6 +60,8 @@ pub(super) struct Item {
     /// An author's key of a new content.
     pub(super) client_key: Option<String>,
     pub(super) status_changed: bool,
+    /// Whether this batch accepts its deletion.
+    pub(super) deleted_now: bool,
     /// The last cause, once something changed.
     pub(super) cause: Option<Cause>,
     /// Whether the heat changed since the level was announced.
@@ -89,6 +91,7 @@ impl Item {
             dirty_epochs: HashSet::new(),
             client_key: None,
             status_changed: false,
+            deleted_now: false,
             cause: None,
             unsettled: false,
             recorded: Some(figures.hot_level),
@@ -144,6 +147,14 @@ impl Item {
         self.unsettled = true;
         self.figures.heat = hotness.heat.heat(self.info.quality, &self.masses);
         self.figures.last_hot_update = self.figures.last_hot_update.max(at);
+    }
+
+    /// From now on there is no such content; its rows go later. Its keys are free, and no level of it ends.
+    pub(super) fn delete(&mut self) {
+        let info = Arc::make_mut(&mut self.info);
+        (info.deleted, info.status, info.external_id) = (true, Status::Unpublished, None);
+        (self.deleted_now, self.unsettled, self.figures.wake_at) = (true, false, None);
+        self.note(Cause::Unpublished);
     }
 
     /// Fades until a moment, that one included; whether any level ended by then.
@@ -226,6 +237,9 @@ pub(super) struct Work<'a> {
     pub(super) items: HashMap<Uuid, Item>,
     pub(super) behaviors: HashMap<BehaviorKey, Behavior>,
     dirty_behaviors: HashSet<BehaviorKey>,
+    gone_behaviors: HashSet<BehaviorKey>,
+    /// Those of the batch's users who were deleted.
+    pub(super) deleted_users: HashSet<Uuid>,
     pub(super) external_ids: HashMap<String, Uuid>,
     pub(super) client_keys: HashMap<(Uuid, String), Uuid>,
 }
@@ -238,6 +252,8 @@ impl<'a> Work<'a> {
             items: HashMap::new(),
             behaviors: HashMap::new(),
             dirty_behaviors: HashSet::new(),
+            gone_behaviors: HashSet::new(),
+            deleted_users: HashSet::new(),
             external_ids: HashMap::new(),
             client_keys: HashMap::new(),
         }
@@ -265,13 +281,30 @@ impl<'a> Work<'a> {
     /// # Errors
     /// [`crate::kernel::error::Code::NOT_FOUND`]
     pub(super) fn item(&mut self, id: Uuid) -> Result<&mut Item> {
-        self.items.get_mut(&id).ok_or_else(|| Error::not_found("no such content"))
+        let item = self.items.get_mut(&id).filter(|item| !item.info.deleted);
+        item.ok_or_else(|| Error::not_found("no such content"))
     }
 
     /// Notes a like or favorite as it stands now.
     pub(super) fn put_behavior(&mut self, key: BehaviorKey, behavior: Behavior) {
         self.behaviors.insert(key, behavior);
         self.dirty_behaviors.insert(key);
+    }
+
+    /// Takes a like or favorite out, with no tombstone; what it was.
+    pub(super) fn take_behavior(&mut self, key: BehaviorKey) -> Option<Behavior> {
+        let held = self.behaviors.remove(&key)?;
+        self.dirty_behaviors.remove(&key);
+        self.gone_behaviors.insert(key);
+        Some(held)
+    }
+
+    pub(super) fn gone_behaviors(&self) -> impl Iterator<Item = BehaviorKey> + '_ {
+        self.gone_behaviors.iter().copied()
+    }
+
+    pub(super) fn deleted_contents(&self) -> impl Iterator<Item = Uuid> + '_ {
+        self.touched().filter(|item| item.deleted_now).map(|item| item.info.id)
     }
 
     /// Announces levels, and says what history to keep: a row a change of level, and one an interval.
@@ -322,7 +355,7 @@ impl<'a> Work<'a> {
     }
 
     pub(super) fn changed_statuses(&self) -> impl Iterator<Item = (Uuid, i16)> + '_ {
-        let changed = self.touched().filter(|item| item.status_changed && item.before.is_some());
+        let changed = self.touched().filter(|item| item.status_changed && !item.deleted_now && item.before.is_some());
         changed.map(|item| (item.info.id, item.info.status.number()))
     }
 }

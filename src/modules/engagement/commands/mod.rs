@@ -2,5 +2,7 @@
 
 pub(super) mod act;
 pub(super) mod cool;
+pub(super) mod delete_content;
+pub(super) mod forget;
 pub(super) mod publish;
 pub(super) mod set_status;
