@@ -126,6 +126,74 @@ migration!(
 );
 
 migration!(
+    /// Comments and shares. A comment's id ends in its content's lane, so that the id alone finds its shard.
+    M0005CommentsAndShares,
+    [
+        "CREATE TABLE comments (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            id {id} NOT NULL,
+            user_id {id} NOT NULL,
+            body {text} NOT NULL,
+            client_key {text},
+            commented_at {int} NOT NULL,
+            deleted_at {int},
+            deleted_by {id},
+            PRIMARY KEY (lane, content_id, id),
+            UNIQUE (user_id, client_key)
+        ) {clustered}",
+        "CREATE UNIQUE INDEX comments_by_id ON comments (lane, id)",
+        "CREATE TABLE shares (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            id {id} NOT NULL,
+            user_id {id} NOT NULL,
+            channel {small} NOT NULL,
+            client_key {text},
+            shared_at {int} NOT NULL,
+            PRIMARY KEY (lane, content_id, id),
+            UNIQUE (user_id, client_key)
+        ) {clustered}",
+    ]
+);
+
+migration!(
+    /// Views: a row a viewer, content and hour at first; then a count an hour; then a count and a mass an epoch. Each
+    /// step is one transaction that writes the sum and removes what it sums up.
+    M0006Views,
+    [
+        "CREATE TABLE content_views (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            hour {int} NOT NULL,
+            viewer_key {id} NOT NULL,
+            PRIMARY KEY (lane, content_id, hour, viewer_key)
+        ) {clustered}",
+        "CREATE TABLE content_view_hours (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            hour {int} NOT NULL,
+            count {int} NOT NULL,
+            PRIMARY KEY (lane, content_id, hour)
+        ) {clustered}",
+        "CREATE TABLE content_view_epochs (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            epoch {int} NOT NULL,
+            count {int} NOT NULL,
+            mass {int} NOT NULL,
+            PRIMARY KEY (lane, content_id, epoch)
+        ) {clustered}",
+        // One row: what viewers' keys are made with, and the moment before which no view is recorded any more.
+        "CREATE TABLE view_state (
+            id {small} NOT NULL PRIMARY KEY,
+            secret {text} NOT NULL,
+            closed_before {int} NOT NULL
+        )",
+    ]
+);
+
+migration!(
     /// The contents whose level ends by a moment: the timer's question, every second. One entry more to write a like, as
     /// the moment moves with the heat; cold contents have none.
     M0010Cooling,
@@ -152,6 +220,7 @@ migration!(
             deleted_at {int} NOT NULL
         ) {clustered}",
         "CREATE INDEX behaviors_by_user ON behaviors (user_id)",
+        "CREATE INDEX comments_by_deleter ON comments (deleted_by) WHERE deleted_by IS NOT NULL",
         "CREATE INDEX behaviors_removed ON behaviors (removed_at) WHERE removed_at IS NOT NULL",
     ]
 );
@@ -164,6 +233,8 @@ pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
         Box::new(M0002Figures),
         Box::new(M0003HeatSettings),
         Box::new(M0004ActWeights),
+        Box::new(M0005CommentsAndShares),
+        Box::new(M0006Views),
         Box::new(M0010Cooling),
         Box::new(M0011Deletions),
     ]

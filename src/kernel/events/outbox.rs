@@ -59,10 +59,12 @@ impl Outbox {
     pub async fn put(&self, tx: &Tx, events: &[Event]) -> Result<()> {
         // Without the declarations an event would be lost silently.
         let takers = self.0.takers.get().ok_or_else(|| Error::internal("an event before the modules' start"))?;
-        let rows = events
-            .iter()
-            .flat_map(|event| takers.get(event.kind).into_iter().flatten().map(move |consumer| (*consumer, event)));
-        store::put(tx, self.0.clock.now(), rows).await
+        // A list, not an iterator: its closures would keep a caller's boxed future from being `Send` for every lifetime.
+        let mut rows = Vec::new();
+        for event in events {
+            rows.extend(takers.get(event.kind).into_iter().flatten().map(|consumer| (*consumer, event)));
+        }
+        store::put(tx, self.0.clock.now(), &rows).await
     }
 
     /// After the commit: deliver now, if this process delivers.

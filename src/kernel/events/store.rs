@@ -34,11 +34,11 @@ static PUT: LazyLock<Sql> = LazyLock::new(|| {
 });
 
 /// Writes one row per event and consumer that takes its kind.
-pub(super) async fn put<'e>(tx: &Tx, now: Millis, rows: impl Iterator<Item = (&'static str, &'e Event)>) -> Result<()> {
+pub(super) async fn put(tx: &Tx, now: Millis, rows: &[(&'static str, &Event)]) -> Result<()> {
     let mut values = PUT.rows();
     for (consumer, event) in rows {
         values.push([
-            consumer.into(),
+            (*consumer).into(),
             i16::from(Lane::of(event.key).0).into(),
             event.key.into(),
             event.sequence.into(),

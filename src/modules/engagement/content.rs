@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sea_orm::{DbErr, FromQueryResult, QueryResult};
 use uuid::Uuid;
 
+use super::hotness::HeatSettings;
 use crate::kernel::clock::Millis;
 use crate::kernel::id::Lane;
 use crate::kernel::ranking::Standing;
@@ -71,6 +72,15 @@ impl BehaviorKind {
     #[must_use]
     pub fn number(self) -> i16 {
         self as i16
+    }
+
+    /// What one weighs, in thousandths.
+    #[must_use]
+    pub fn weight(self, heat: &HeatSettings) -> i64 {
+        match self {
+            Self::Like => heat.like_weight,
+            Self::Favorite => heat.favorite_weight,
+        }
     }
 }
 
@@ -162,6 +172,14 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// How many of a kind hold.
+    pub(super) fn count_of(&mut self, kind: BehaviorKind) -> &mut i64 {
+        match kind {
+            BehaviorKind::Like => &mut self.like_count,
+            BehaviorKind::Favorite => &mut self.favorite_count,
+        }
+    }
+
     /// The moment that the announced level is of: that of the last interaction, or a later one at which time alone
     /// changed it, for such a moment always is one of history.
     #[must_use]

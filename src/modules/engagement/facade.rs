@@ -6,13 +6,21 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::commands::act::{Act, ActOutcome};
+use super::commands::comment::{CommentOutcome, DeleteComment, NewComment};
+use super::commands::delete_content::DeleteContent;
+use super::commands::forget::Forget;
 use super::commands::publish::{NewContent, PublishOutcome};
 use super::commands::set_status::SetStatus;
-use super::content::ContentRecord;
+use super::commands::share::{NewShare, ShareOutcome};
+use super::commands::view;
+use super::content::{ContentRecord, Kind};
+use super::deleting;
 use super::events::HotnessEvent;
 use super::hotness::Hotness;
+use super::interactions::CommentRecord;
 use super::loaders::Loaders;
 use super::store::read;
+use super::viewers::{Viewer, Viewers};
 use super::writer::{Command, EngagementWriter, Outcome};
 use crate::kernel::batch::Batcher;
 use crate::kernel::clock::Millis;
@@ -20,6 +28,7 @@ use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::live::{Live, Tick};
 use crate::kernel::ranking::{RankIndex, Standing};
+use crate::modules::users::UsersFacade;
 
 /// Rows read at once when the rank index is filled.
 const FILL: usize = 5_000;
@@ -31,10 +40,12 @@ pub struct EngagementFacade(Arc<Inner>);
 struct Inner {
     kernel: Kernel,
     hotness: Hotness,
+    tombstone_ms: i64,
     loaders: Loaders,
     batcher: Batcher<EngagementWriter>,
     ranking: Arc<RankIndex>,
     live: Arc<Live<HotnessEvent>>,
+    viewers: Viewers,
 }
 
 impl EngagementFacade {
@@ -46,16 +57,29 @@ impl EngagementFacade {
         let interval_ms = super::settings::millis(&kernel.settings, "engagement.live_interval_ms", 1.0);
         let interval = std::time::Duration::from_millis(interval_ms.unsigned_abs());
         let live = Live::start(interval, &kernel.tasks, kernel.shutdown.clone());
+        let tombstone_ms = i64::from(kernel.settings.count("engagement.tombstone_days")) * Millis::DAY;
         let batcher = kernel.batcher(Arc::new(EngagementWriter {
             clock: Arc::clone(&kernel.clock),
             ids: Arc::clone(&kernel.ids),
             hotness,
+            tombstone_ms,
             history_interval_ms: super::settings::millis(&kernel.settings, "engagement.history_interval_secs", 1000.0),
             ranking: Arc::clone(&ranking),
             live: Arc::clone(&live),
+            outbox: kernel.outbox.clone(),
         }));
         let loaders = Loaders::new(kernel);
-        Ok(Self(Arc::new(Inner { kernel: kernel.clone(), hotness, loaders, batcher, ranking, live })))
+        let viewers = Viewers::open(kernel).await?;
+        Ok(Self(Arc::new(Inner {
+            kernel: kernel.clone(),
+            hotness,
+            tombstone_ms,
+            loaders,
+            batcher,
+            ranking,
+            live,
+            viewers,
+        })))
     }
 
     /// Does or takes back a like or favorite; durable when it returns. The user must exist.
@@ -74,7 +98,7 @@ impl EngagementFacade {
         let publish = content.check(self.0.kernel.ids.next())?;
         match self.0.batcher.submit(Command::Publish(Box::new(publish))).await? {
             Outcome::Published(outcome) => Ok(outcome),
-            _ => Err(Error::internal("another outcome for a publication")),
+            _ => Err(Error::internal("another command's outcome for a publication")),
         }
     }
 
@@ -84,6 +108,119 @@ impl EngagementFacade {
     /// `NOT_FOUND`, `FORBIDDEN`, `OVERLOADED`, `UNAVAILABLE`.
     pub async fn set_status(&self, set: SetStatus) -> Result<ActOutcome> {
         acted(self.0.batcher.submit(Command::SetStatus(set)).await?)
+    }
+
+    /// Comments on a content; durable when it returns. The user must exist.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT`, `NOT_FOUND`, `CONFLICT` for an unpublished content and for a client key that made another
+    /// comment, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn comment(&self, comment: NewComment) -> Result<CommentOutcome> {
+        let comment = comment.check(self.0.kernel.ids.next())?;
+        commented(self.0.batcher.submit(Command::Comment(Box::new(comment))).await?)
+    }
+
+    /// Deletes a comment, which leaves a tombstone; durable when it returns.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn delete_comment(&self, comment: Uuid, actor: Uuid, privileged: bool) -> Result<CommentOutcome> {
+        // Which content it is on never changes: it may be read before the batch.
+        let found = self.0.loaders.comments.one(comment).await?;
+        let content = found.ok_or_else(|| Error::not_found("no such comment"))?.content_id;
+        let delete = DeleteComment { comment, content, actor, privileged };
+        commented(self.0.batcher.submit(Command::DeleteComment(delete)).await?)
+    }
+
+    /// Shares a content; durable when it returns. The user must exist.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT`, `NOT_FOUND`, `CONFLICT` for an unpublished content and for a client key that made another
+    /// share, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn share(&self, share: NewShare) -> Result<ShareOutcome> {
+        let share = share.check(self.0.kernel.ids.next())?;
+        match self.0.batcher.submit(Command::Share(Box::new(share))).await? {
+            Outcome::Shared(outcome) => Ok(outcome),
+            _ => Err(Error::internal("another command's outcome for a share")),
+        }
+    }
+
+    /// Counts views of 1 to 1,000 contents, each once a viewer, content and hour; what is unknown or unpublished is left
+    /// out. Returns how many count that did not before. Each lane is a write of its own: after an error those of others
+    /// may hold, and a repeat counts the rest.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT`, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn record_views(&self, contents: &[(Uuid, Kind)], viewer: Viewer) -> Result<u64> {
+        let views = view::check(contents, viewer)?;
+        let submitted = views.into_iter().map(|view| self.0.batcher.submit(Command::View(view)));
+        let mut counted = 0;
+        // All of them, whatever comes of one: what was queued is carried out anyhow.
+        for outcome in futures_util::future::join_all(submitted).await {
+            match outcome? {
+                Outcome::Viewed(count) => counted += u64::from(count),
+                _ => return Err(Error::internal("another command's outcome for views")),
+            }
+        }
+        Ok(counted)
+    }
+
+    /// The viewer that a user is.
+    #[must_use]
+    pub fn viewer_of_user(&self, user: Uuid) -> Viewer {
+        self.0.viewers.user(user)
+    }
+
+    /// The viewer that everybody without a token at an address is.
+    #[must_use]
+    pub fn viewer_at(&self, address: std::net::IpAddr) -> Viewer {
+        self.0.viewers.address(address)
+    }
+
+    /// A comment that was not deleted, read together with others that are asked for at the same time.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn find_comment(&self, id: Uuid) -> Result<Option<CommentRecord>> {
+        let found = self.0.loaders.comments.one(id).await?;
+        Ok(found.filter(|comment| comment.deleted_at.is_none()))
+    }
+
+    /// Deletes a content: there is no such content any more when it returns; its rows go later. Whether there was one.
+    ///
+    /// # Errors
+    /// `FORBIDDEN`, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn delete_content(&self, delete: DeleteContent) -> Result<bool> {
+        let new = self.submit_deletion(delete).await?;
+        deleting::wake(&self.0.kernel).await;
+        Ok(new)
+    }
+
+    pub(super) async fn submit_deletion(&self, delete: DeleteContent) -> Result<bool> {
+        changed(self.0.batcher.submit(Command::DeleteContent(delete)).await?)
+    }
+
+    /// Deletes a user and all that is theirs: when it returns there is neither the user nor any of their contents, and
+    /// nothing of theirs is taken any more; what they did to others' contents goes soon, and the rows later. Whether it
+    /// is new.
+    ///
+    /// # Errors
+    /// `OVERLOADED`, `UNAVAILABLE`: then it may have been accepted, and goes on.
+    pub async fn delete_user(&self, users: &UsersFacade, user: Uuid) -> Result<bool> {
+        deleting::user(self, users, user).await
+    }
+
+    pub(super) async fn forget(&self, forget: Forget) -> Result<u64> {
+        match self.0.batcher.submit(Command::Forget(Box::new(forget))).await? {
+            Outcome::Forgotten(rows) => Ok(rows),
+            _ => Err(Error::internal("another command's outcome for a forgotten user")),
+        }
+    }
+
+    /// Acts that are told with an earlier moment are refused.
+    #[must_use]
+    pub fn oldest_told(&self) -> Millis {
+        self.now().plus(-self.0.tombstone_ms)
     }
 
     /// Ends the level of a content whose time has come; whether anything changed. The job `engagement.cooling` calls it.
@@ -175,7 +312,14 @@ fn changed(outcome: Outcome) -> Result<bool> {
 fn acted(outcome: Outcome) -> Result<ActOutcome> {
     match outcome {
         Outcome::Acted(outcome) => Ok(outcome),
-        _ => Err(Error::internal("another outcome for an act")),
+        _ => Err(Error::internal("another command's outcome for an act")),
+    }
+}
+
+fn commented(outcome: Outcome) -> Result<CommentOutcome> {
+    match outcome {
+        Outcome::Commented(outcome) => Ok(outcome),
+        _ => Err(Error::internal("another command's outcome for a comment")),
     }
 }
 

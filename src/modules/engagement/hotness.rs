@@ -101,6 +101,12 @@ impl HeatSettings {
         at.0.div_euclid(EPOCH_HALF_LIVES * self.half_life_ms)
     }
 
+    /// The first millisecond of an epoch.
+    #[must_use]
+    pub fn epoch_start(&self, epoch: i64) -> Millis {
+        Millis(epoch.saturating_mul(EPOCH_HALF_LIVES * self.half_life_ms))
+    }
+
     /// What a fact of `weight` thousandths at a moment adds to the mass of its epoch; the same integer on every
     /// machine, because `libm` is. `None` when it does not fit.
     #[must_use]

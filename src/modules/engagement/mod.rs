@@ -6,16 +6,21 @@ mod checks;
 pub mod commands;
 pub mod content;
 mod cooling;
+mod deleting;
 mod entity;
 pub mod events;
 mod facade;
 pub mod graphql;
 pub mod hotness;
+pub mod interactions;
 mod jobs;
 mod loaders;
 mod metrics;
+mod outbox;
+mod rollup;
 mod settings;
 mod store;
+pub mod viewers;
 mod work;
 mod writer;
 
@@ -24,8 +29,11 @@ use std::sync::Arc;
 use sea_orm_migration::MigrationTrait;
 
 pub use commands::act::{Act, ActOutcome};
+pub use commands::comment::{CommentOutcome, DeleteComment, NewComment};
+pub use commands::delete_content::DeleteContent;
 pub use commands::publish::{NewContent, PublishOutcome};
 pub use commands::set_status::SetStatus;
+pub use commands::share::{NewShare, ShareOutcome};
 pub use facade::EngagementFacade;
 
 use crate::kernel::auth::{Access, Root};
@@ -34,6 +42,7 @@ use crate::kernel::error::Result;
 use crate::kernel::graphql::{NoFields, NodeKind};
 use crate::kernel::integrity::Check;
 use crate::kernel::module::{Module, Start};
+use crate::modules::users::UsersFacade;
 
 /// The module.
 pub struct Engagement;
@@ -59,10 +68,16 @@ impl Module for Engagement {
         (Root::Mutation, "publishVideo", Access::SignedIn),
         (Root::Mutation, "unpublishContent", Access::SignedIn),
         (Root::Mutation, "republishContent", Access::SignedIn),
+        (Root::Mutation, "deleteContent", Access::SignedIn),
+        (Root::Mutation, "deleteUser", Access::SignedIn),
         (Root::Mutation, "like", Access::SignedIn),
         (Root::Mutation, "unlike", Access::SignedIn),
         (Root::Mutation, "favorite", Access::SignedIn),
         (Root::Mutation, "unfavorite", Access::SignedIn),
+        (Root::Mutation, "comment", Access::SignedIn),
+        (Root::Mutation, "deleteComment", Access::SignedIn),
+        (Root::Mutation, "share", Access::SignedIn),
+        (Root::Mutation, "recordViews", Access::Anyone),
         (Root::Subscription, "hotnessChanged", Access::Anyone),
         (Root::Subscription, "hotRankingChanged", Access::Anyone),
     ];
@@ -84,7 +99,8 @@ impl Module for Engagement {
         start.check(Arc::new(checks::Ranking(Arc::clone(facade.rank_index()))));
         let ranking = Arc::clone(facade.rank_index());
         start.metrics(|registry| registry.register_collector(Box::new(metrics::RankSizes(ranking))));
-        for job in jobs::all(&facade) {
+        let users = start.facade::<UsersFacade>()?.clone();
+        for job in jobs::all(&facade, &users) {
             start.job(job).await?;
         }
         start.provide(facade)

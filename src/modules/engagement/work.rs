@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use super::content::{BehaviorKind, ContentInfo, ContentRecord, Figures, Status};
 use super::hotness::{Hotness, Level};
+use super::interactions::Interactions;
+use super::outbox::{Happened, Pending, takes_back};
 use super::store::batch::{BehaviorRow, HistoryRow, MassRow};
 use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
@@ -45,6 +47,16 @@ pub enum Cause {
     Favorited,
     /// A favorite taken back.
     Unfavorited,
+    /// A comment.
+    Commented,
+    /// A comment deleted.
+    CommentDeleted,
+    /// A share.
+    Shared,
+    /// A share taken out, with the user whose it was.
+    Unshared,
+    /// A view.
+    Viewed,
     /// Nobody did anything: it faded below a level, or is no longer new.
     Cooled,
 }
@@ -234,6 +246,8 @@ pub(super) struct Work<'a> {
     pub(super) hotness: &'a Hotness,
     /// The clock's time at the beginning of the batch.
     pub(super) now: Millis,
+    /// Acts that are told with an earlier moment are refused: tombstones that would tell whether they come late are gone.
+    pub(super) oldest_told: Millis,
     pub(super) items: HashMap<Uuid, Item>,
     pub(super) behaviors: HashMap<BehaviorKey, Behavior>,
     dirty_behaviors: HashSet<BehaviorKey>,
@@ -242,13 +256,17 @@ pub(super) struct Work<'a> {
     pub(super) deleted_users: HashSet<Uuid>,
     pub(super) external_ids: HashMap<String, Uuid>,
     pub(super) client_keys: HashMap<(Uuid, String), Uuid>,
+    pub(super) interactions: Interactions,
+    /// What happened, in order.
+    pub(super) events: Vec<Pending>,
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(hotness: &'a Hotness, now: Millis) -> Self {
+    pub(super) fn new(hotness: &'a Hotness, now: Millis, oldest_told: Millis) -> Self {
         Self {
             hotness,
             now,
+            oldest_told,
             items: HashMap::new(),
             behaviors: HashMap::new(),
             dirty_behaviors: HashSet::new(),
@@ -256,6 +274,8 @@ impl<'a> Work<'a> {
             deleted_users: HashSet::new(),
             external_ids: HashMap::new(),
             client_keys: HashMap::new(),
+            interactions: Interactions::default(),
+            events: Vec::new(),
         }
     }
 
@@ -291,6 +311,11 @@ impl<'a> Work<'a> {
         self.dirty_behaviors.insert(key);
     }
 
+    /// Notes an event of a content as it is after it.
+    pub(super) fn happened(&mut self, content: &ContentRecord, at: Millis, happened: Happened) {
+        self.events.push(Pending::new(content, at, happened));
+    }
+
     /// Takes a like or favorite out, with no tombstone; what it was.
     pub(super) fn take_behavior(&mut self, key: BehaviorKey) -> Option<Behavior> {
         let held = self.behaviors.remove(&key)?;
@@ -316,6 +341,13 @@ impl<'a> Work<'a> {
                 item.announce(self.hotness);
                 let at = item.settled_at();
                 item.write_down(at, REALTIME, interval_ms);
+            }
+            let previous = item.before.map_or(Level::New.number(), |before| before.hot_level);
+            let Figures { hot_level: level, hot_score: score, .. } = item.figures;
+            if level != previous && !item.info.deleted {
+                let taken_back = item.cause.is_some_and(takes_back);
+                let changed = Happened::LevelChanged { level, previous, score, taken_back };
+                self.events.push(Pending::new(&item.record(), item.settled_at(), changed));
             }
             history.extend(item.history.drain(..).map(|row| {
                 let Moment { at, level, score, method } = row;

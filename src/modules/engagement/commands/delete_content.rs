@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::kernel::error::{Code, Error, Result};
 use crate::modules::engagement::content::Kind;
+use crate::modules::engagement::outbox::Happened;
 use crate::modules::engagement::work::Work;
 
 /// A deletion of a content.
@@ -34,5 +35,7 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, delete: &DeleteC
         return Err(Error::new(Code::FORBIDDEN, "only its author and operators may do this"));
     }
     item.delete();
+    let content = item.record();
+    work.happened(&content, work.now, Happened::ContentDeleted);
     Ok(true)
 }

@@ -63,6 +63,10 @@ impl Watch {
         let counted = |level: Level| {
             if level == Level::New { Level::Cold } else { level }
         };
+        // Of what is deleted nobody hears; rankings do.
+        if info.deleted {
+            return false;
+        }
         // What is hidden is found by its id only: listeners of all do not hear of it.
         self.ids.as_ref().map_or(info.status == Status::Published, |ids| ids.contains(&info.id))
             && self.kind.is_none_or(|kind| kind == info.kind)
