@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::content::{BehaviorKind, key};
 use super::hotness::HeatSettings;
+use super::rollup::view_mass;
 use super::settings;
 use super::store::read;
 use super::store::recount::{self, Stored};
@@ -21,11 +22,17 @@ use crate::kernel::ranking::RankIndex;
 
 /// The checks that need no running server.
 pub(super) fn all() -> Vec<Arc<dyn Check>> {
-    [Figure::LikeCount, Figure::FavoriteCount, Figure::HeatMass, Figure::Heat]
-        .into_iter()
-        .map(|figure| Arc::new(figure) as Arc<dyn Check>)
-        .chain([super::announced::AnnouncedLevel::check()])
-        .collect()
+    let figures = [
+        Figure::LikeCount,
+        Figure::FavoriteCount,
+        Figure::CommentCount,
+        Figure::ShareCount,
+        Figure::ViewCount,
+        Figure::HeatMass,
+        Figure::Heat,
+    ];
+    let figures = figures.into_iter().map(|figure| Arc::new(figure) as Arc<dyn Check>);
+    figures.chain([super::announced::AnnouncedLevel::check()]).collect()
 }
 
 /// A figure of a content.
@@ -35,6 +42,12 @@ enum Figure {
     LikeCount,
     /// The favorites that hold.
     FavoriteCount,
+    /// The comments that were not deleted.
+    CommentCount,
+    /// The shares.
+    ShareCount,
+    /// The views: rows of viewers, counts of hours and of epochs together.
+    ViewCount,
     /// The sum of each epoch: equal to the last bit.
     HeatMass,
     /// What follows from masses and quality.
@@ -57,6 +70,13 @@ impl Figure {
             Self::LikeCount => compare("likeCount".into(), &stored.like_count, &count(BehaviorKind::Like)),
             Self::FavoriteCount => {
                 compare("favoriteCount".into(), &stored.favorite_count, &count(BehaviorKind::Favorite));
+            }
+            Self::CommentCount => compare("commentCount".into(), &stored.comment_count, &stored.comments.len()),
+            Self::ShareCount => compare("shareCount".into(), &stored.share_count, &stored.shares.len()),
+            Self::ViewCount => {
+                let hours: i64 = stored.hours.iter().map(|(_, count)| count).sum();
+                let epochs: i64 = stored.epochs.iter().map(|(_, count, _)| count).sum();
+                compare("viewCount".into(), &stored.view_count, &(hours + epochs));
             }
             Self::HeatMass => {
                 let actual = masses(heat, stored);
@@ -93,10 +113,22 @@ fn masses(heat: &HeatSettings, stored: &Stored) -> BTreeMap<i64, i64> {
         let like = *kind == BehaviorKind::Like.number();
         (if like { heat.like_weight } else { heat.favorite_weight }, *at)
     });
-    let mut masses = BTreeMap::new();
-    for (weight, at) in std::iter::once(publication).chain(behaviors) {
-        // A fact that does not fit was refused when it came; here it would show as a drift.
-        *masses.entry(heat.epoch(at)).or_insert(0_i64) += heat.contribution(weight, at).unwrap_or(0);
+    let comments = stored.comments.iter().map(|at| (heat.comment_weight, *at));
+    let shares = stored.shares.iter().map(|at| (heat.share_weight, *at));
+    let mut masses: BTreeMap<i64, i64> = BTreeMap::new();
+    // A fact that does not fit was refused when it came; here it would show as a drift.
+    let mut add = |epoch: i64, mass: Option<i64>| {
+        let sum = masses.entry(epoch).or_default();
+        *sum = sum.saturating_add(mass.unwrap_or(0));
+    };
+    for (weight, at) in std::iter::once(publication).chain(behaviors).chain(comments).chain(shares) {
+        add(heat.epoch(at), heat.contribution(weight, at));
+    }
+    for (hour, count) in &stored.hours {
+        add(heat.epoch(*hour), view_mass(heat, *hour, *count));
+    }
+    for (epoch, _, mass) in &stored.epochs {
+        add(*epoch, Some(*mass));
     }
     masses
 }
@@ -111,6 +143,9 @@ impl Check for Figure {
         match self {
             Self::LikeCount => "like-count",
             Self::FavoriteCount => "favorite-count",
+            Self::CommentCount => "comment-count",
+            Self::ShareCount => "share-count",
+            Self::ViewCount => "view-count",
             Self::HeatMass => "heat-mass",
             Self::Heat => "heat",
         }
