@@ -17,6 +17,7 @@ mod batching;
 mod chaos;
 mod command_line;
 mod cooling;
+mod deletion;
 mod event_stream;
 mod gate;
 mod guestbook;

@@ -170,7 +170,10 @@ pub(in super::super) async fn content_recount(
 ) -> Result<BTreeMap<Uuid, Stored>> {
     let mut contents = figures_recount(connection, backend, keys).await?;
     let facts: [(&'static Sql, Take); 6] = [
-        (&MASSES, |to, row| Ok(drop(to.masses.insert(row.try_get("", "epoch")?, row.try_get("", "mass")?)))),
+        (&MASSES, |to, row| {
+            to.masses.insert(row.try_get("", "epoch")?, row.try_get("", "mass")?);
+            Ok(())
+        }),
         (&BEHAVIORS, |to, row| Ok(to.behaviors.push((row.try_get("", "kind")?, row.try_get("", "acted_at")?)))),
         (&COMMENTS, |to, row| Ok(to.comments.push(row.try_get("", "commented_at")?))),
         (&SHARES, |to, row| Ok(to.shares.push(row.try_get("", "shared_at")?))),
