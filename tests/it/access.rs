@@ -40,6 +40,8 @@ struct Stage {
     artwork: String,
     video: String,
     user: String,
+    /// A content and its author, who may be deleted: nothing else is theirs.
+    doomed: (String, String),
 }
 
 impl Stage {
@@ -50,12 +52,14 @@ impl Stage {
         let video = author.query("mutation { publishVideo(input: { title: \"a video\" }) { video { id } } }").await;
         let video = video.data()["publishVideo"]["video"]["id"].as_str().unwrap().to_owned();
         let user = author.id().await;
-        Self { app, author, artwork, video, user }
+        let leaver = app.user("leaver");
+        let doomed = (leaver.publish("doomed").await, leaver.id().await);
+        Self { app, author, artwork, video, user, doomed }
     }
 
     /// A document with the ids that its letters stand for.
     fn filled(&self, document: &str) -> String {
-        let letters = [("A", &self.artwork), ("V", &self.video), ("U", &self.user)];
+        let letters = [("A", &self.artwork), ("V", &self.video), ("U", &self.user), ("D", &self.doomed.0), ("W", &self.doomed.1)];
         letters.into_iter().fold(document.to_owned(), |document, (letter, id)| {
             document.replace(&format!("\"{letter}\""), &format!("\"{id}\""))
         })

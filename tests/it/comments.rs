@@ -152,7 +152,8 @@ async fn deleting_is_for_the_author_and_operators(backend: Backend) {
     let second = commented(&reader, &id, "second").await;
     let with_both = heat(&app, &id).await;
     assert!(with_both > before);
-    for (who, client) in [("another", app.user("another")), ("the content's author", author), ("a service", service.clone())]
+    for (who, client) in
+        [("another", app.user("another")), ("the content's author", author), ("a service", service.clone())]
     {
         assert_eq!(delete(&client, &first).await.code(), "FORBIDDEN", "{who}");
     }

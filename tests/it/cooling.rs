@@ -219,7 +219,7 @@ async fn an_unlike_moves_the_crossing_to_an_earlier_moment(backend: Backend) {
     assert!(alone < liked);
     assert_eq!(world.history(&id).await.last().unwrap(), &row("HOT", alone, "SCHEDULED"));
     // One that drops it below a threshold at once needs no timer.
-    let warm = world.publish(8).await;
+    let warm = world.publish(9).await;
     let reader = world.app.user("reader");
     reader.act("like", &warm).await.data();
     let now = alone;

@@ -197,7 +197,7 @@ impl EngagementFacade {
     }
 
     pub(super) async fn submit_deletion(&self, delete: DeleteContent) -> Result<bool> {
-        changed(self.0.batcher.submit(Command::DeleteContent(delete)).await?)
+        changed(&self.0.batcher.submit(Command::DeleteContent(delete)).await?)
     }
 
     /// Deletes a user and all that is theirs: when it returns there is neither the user nor any of their contents, and
@@ -228,7 +228,7 @@ impl EngagementFacade {
     /// # Errors
     /// `OVERLOADED`, `UNAVAILABLE`.
     pub async fn cool(&self, content: Uuid) -> Result<bool> {
-        changed(self.0.batcher.submit(Command::Cool(content)).await?)
+        changed(&self.0.batcher.submit(Command::Cool(content)).await?)
     }
 
     /// A content, read together with others that are asked for at the same time.
@@ -302,9 +302,9 @@ impl EngagementFacade {
     }
 }
 
-fn changed(outcome: Outcome) -> Result<bool> {
+fn changed(outcome: &Outcome) -> Result<bool> {
     match outcome {
-        Outcome::Changed(changed) => Ok(changed),
+        Outcome::Changed(changed) => Ok(*changed),
         _ => Err(Error::internal("another outcome for a job's command")),
     }
 }

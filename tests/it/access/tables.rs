@@ -22,7 +22,7 @@ const SIGNED_IN: Row = [WHO, YES, YES, YES, YES, YES];
 pub(super) const STAFF: Row = [WHO, NO, NO, YES, YES, YES];
 
 /// Root, field, a sample document, and what each caller gets. `A`, `V` and `U` stand for the ids of an artwork, a video
-/// and their author, who is none of the callers.
+/// and their author, who is none of the callers; `D` and `W` for those of an artwork and its author that may be deleted.
 pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("query", "me", "{ me { roles } }", ALL),
     ("query", "node", "{ node(id: \"A\") { id } }", ALL),
@@ -44,6 +44,9 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     // Of another author; one's own is in OWN.
     ("mutation", "unpublishContent", "mutation { unpublishContent(id: \"A\") { changed } }", STAFF),
     ("mutation", "republishContent", "mutation { republishContent(id: \"A\") { changed } }", STAFF),
+    // Of another author, and another user; one's own is in OWN.
+    ("mutation", "deleteContent", "mutation { deleteContent(id: \"D\") { changed } }", STAFF),
+    ("mutation", "deleteUser", "mutation { deleteUser(id: \"W\") { changed } }", STAFF),
     ("subscription", "hotnessChanged", "subscription { hotnessChanged { score } }", ALL),
     ("subscription", "hotRankingChanged", "subscription { hotRankingChanged { kind } }", ALL),
 ];
@@ -83,6 +86,8 @@ pub(super) const OTHERS: &[(&str, &str, &str, Row)] = &[
     ("unpublishContent", "another author's content", "mutation { unpublishContent(id: \"V\") { changed } }", STAFF),
     ("republishContent", "another author's content", "mutation { republishContent(id: \"V\") { changed } }", STAFF),
     ("ensureUser", "subject", "mutation { ensureUser(subject: \"author\", name: \"N\") { id } }", STAFF),
+    ("deleteContent", "another author's content", "mutation { deleteContent(id: \"D\") { changed } }", STAFF),
+    ("deleteUser", "id", "mutation { deleteUser(id: \"W\") { changed } }", STAFF),
 ];
 
 /// Arguments that speak of a user and open nothing: what they lead to is everybody's to read, or the key of one's own.
@@ -104,6 +109,9 @@ pub(super) const OWN: &[(&str, &str)] = &[
     ("publishVideo", "mutation { publishVideo(input: { title: \"x\", authorId: \"ME\" }) { created } }"),
     ("unpublishContent", "mutation { unpublishContent(id: \"MINE\") { changed } }"),
     ("republishContent", "mutation { republishContent(id: \"MINE\") { changed } }"),
+    ("deleteContent", "mutation { deleteContent(id: \"MINE\") { changed } }"),
+    // The last: nothing of theirs is left.
+    ("deleteUser", "mutation { deleteUser(id: \"ME\") { changed } }"),
 ];
 
 /// The fields of `me`, which is null without a token.
