@@ -22,6 +22,7 @@ mod deletion;
 mod event_stream;
 mod gate;
 mod guestbook;
+mod happenings;
 mod hotness;
 mod jwks;
 mod likes;

@@ -109,7 +109,11 @@ async fn planted_drifts_of_shares_are_found(backend: Backend) {
     let id = app.user("author").publish("one").await;
     share(&reader, &id, "LINK", None).await.data();
     for (plant, mend, expected) in [
-        ("UPDATE content_figures SET share_count = 0", "UPDATE content_figures SET share_count = 1", vec!["share-count"]),
+        (
+            "UPDATE content_figures SET share_count = 0",
+            "UPDATE content_figures SET share_count = 1",
+            vec!["share-count"],
+        ),
         (
             "UPDATE shares SET shared_at = shared_at - 3600000",
             "UPDATE shares SET shared_at = shared_at + 3600000",

@@ -87,7 +87,8 @@ async fn a_view_counts_once_a_viewer_content_and_hour(backend: Backend) {
 
     // At the start of its hour: later in the hour it weighs what it weighed then.
     let query = "query ($id: ID!) { artwork(id: $id) { hotness { score } } }";
-    let score = app.anonymous().run(query, json!({ "id": ids[2] })).await.data()["artwork"]["hotness"]["score"].as_f64();
+    let score =
+        app.anonymous().run(query, json!({ "id": ids[2] })).await.data()["artwork"]["hotness"]["score"].as_f64();
     let fade = |hours: f64| (-hours / 72.0).exp2();
     let expected = 10.0 * fade(1.0) + 3.0 * 0.1 * fade(1.0) + 2.0 * 0.1;
     assert!((score.unwrap() - expected).abs() < 1e-5, "{score:?} instead of {expected}");
@@ -178,8 +179,8 @@ async fn roll_ups_change_no_number(backend: Backend) {
     // 6 hours of 5, 4 and 3 views.
     assert_eq!(rows(&app).await, [72, 0, 0]);
     for (hours, expected) in [
-        (6, [24, 20, 0]),    // hours 0 to 3 are closed: four rows a content
-        (9, [0, 30, 0]),     // all are
+        (6, [24, 20, 0]),      // hours 0 to 3 are closed: four rows a content
+        (9, [0, 30, 0]),       // all are
         (24 * 40, [0, 30, 0]), // 30 days, but the epoch of 24 days that they are in has not ended so long ago
         (24 * 60, [0, 0, 5]),
     ] {

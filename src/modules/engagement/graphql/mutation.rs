@@ -140,8 +140,8 @@ impl EngagementMutation {
     }
 
     /// Deletes a content for good: from the answer on there is no such content. Its likes, comments and all else go with
-    /// it, soon; its externalId and clientKey are free at once. A repeat changes nothing, and says so. For its author,
-    /// services and operators; `FORBIDDEN` for others.
+    /// it, soon; its externalId and clientKey are free at once. A repeat changes nothing, and says so. For its author
+    /// and operators; `FORBIDDEN` for others.
     async fn delete_content(
         &self,
         ctx: &Context<'_>,
@@ -149,7 +149,7 @@ impl EngagementMutation {
     ) -> Result<DeletePayload> {
         let session = Session::of(ctx);
         let actor = ctx.facade::<UsersFacade>()?.viewer_id(session).await?;
-        let privileged = session.has_any(PRIVILEGED);
+        let privileged = session.has_any(&[Role::Operator]);
         let delete = DeleteContent { content: id.uuid, content_kind: Some(id.kind), actor, privileged };
         let changed = ctx.facade::<EngagementFacade>()?.delete_content(delete).await?;
         Ok(DeletePayload { id: id.to_string().into(), changed })
