@@ -194,6 +194,38 @@ migration!(
 );
 
 migration!(
+    /// The contents whose level ends by a moment: the timer's question, every second. One entry more to write a like, as
+    /// the moment moves with the heat; cold contents have none.
+    M0010Cooling,
+    [
+        "CREATE INDEX content_figures_due ON content_figures (wake_at, content_id) WHERE wake_at IS NOT NULL",
+    ]
+);
+
+migration!(
+    /// Deletions that were accepted and are not finished, and what finds the rows that go: what a user did, and
+    /// tombstones whose time is over. By user alone: SQLite adds the primary key to each entry, and PostgreSQL keeps the
+    /// many rows of a user in a few entries. Both cost a like one entry more, an unlike two.
+    M0011Deletions,
+    [
+        "CREATE TABLE deletions (
+            id {id} NOT NULL PRIMARY KEY,
+            kind {small} NOT NULL,
+            accepted_at {int} NOT NULL,
+            removed {int} NOT NULL
+        ) {clustered}",
+        // For good, so that no late act brings a deleted user back: a hash of the id, not the id.
+        "CREATE TABLE deleted_users (
+            id_hash {id} NOT NULL PRIMARY KEY,
+            deleted_at {int} NOT NULL
+        ) {clustered}",
+        "CREATE INDEX behaviors_by_user ON behaviors (user_id)",
+        "CREATE INDEX comments_by_deleter ON comments (deleted_by) WHERE deleted_by IS NOT NULL",
+        "CREATE INDEX behaviors_removed ON behaviors (removed_at) WHERE removed_at IS NOT NULL",
+    ]
+);
+
+migration!(
     /// Who did more in an hour than people do, for operators.
     M0030Suspicion,
     [
@@ -223,6 +255,8 @@ pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
         Box::new(M0004ActWeights),
         Box::new(M0005CommentsAndShares),
         Box::new(M0006Views),
+        Box::new(M0010Cooling),
+        Box::new(M0011Deletions),
         Box::new(M0030Suspicion),
     ]
 }

@@ -41,6 +41,8 @@ struct Stage {
     video: String,
     comment: String,
     user: String,
+    /// A content and its author, who may be deleted: nothing else is theirs.
+    doomed: (String, String),
 }
 
 impl Stage {
@@ -54,12 +56,16 @@ impl Stage {
         let said = author.query(&say).await;
         let comment = said.data()["comment"]["comment"]["id"].as_str().unwrap().to_owned();
         let user = author.id().await;
-        Self { app, author, artwork, video, comment, user }
+        let leaver = app.user("leaver");
+        let doomed = (leaver.publish("doomed").await, leaver.id().await);
+        Self { app, author, artwork, video, comment, user, doomed }
     }
 
     /// A document with the ids that its letters stand for.
     fn filled(&self, document: &str) -> String {
-        let letters = [("A", &self.artwork), ("V", &self.video), ("C", &self.comment), ("U", &self.user)];
+        let (d, w) = (&self.doomed.0, &self.doomed.1);
+        let letters =
+            [("A", &self.artwork), ("V", &self.video), ("C", &self.comment), ("U", &self.user), ("D", d), ("W", w)];
         letters.into_iter().fold(document.to_owned(), |document, (letter, id)| {
             document.replace(&format!("\"{letter}\""), &format!("\"{id}\""))
         })

@@ -31,7 +31,8 @@ pub(super) fn all() -> Vec<Arc<dyn Check>> {
         Figure::HeatMass,
         Figure::Heat,
     ];
-    figures.into_iter().map(|figure| Arc::new(figure) as Arc<dyn Check>).collect()
+    let figures = figures.into_iter().map(|figure| Arc::new(figure) as Arc<dyn Check>);
+    figures.chain([super::announced::AnnouncedLevel::check()]).collect()
 }
 
 /// A figure of a content.

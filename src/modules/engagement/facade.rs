@@ -8,11 +8,14 @@ use uuid::Uuid;
 
 use super::commands::act::{Act, ActOutcome};
 use super::commands::comment::{CommentOutcome, DeleteComment, NewComment};
+use super::commands::delete_content::DeleteContent;
+use super::commands::forget::Forget;
 use super::commands::publish::{NewContent, PublishOutcome};
 use super::commands::set_status::SetStatus;
 use super::commands::share::{NewShare, ShareOutcome};
 use super::commands::view;
 use super::content::{ContentRecord, Kind};
+use super::deleting;
 use super::events::HotnessEvent;
 use super::hotness::Hotness;
 use super::interactions::CommentRecord;
@@ -29,6 +32,7 @@ use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::live::{Live, Tick};
 use crate::kernel::ranking::{RankIndex, Standing, View};
+use crate::modules::users::UsersFacade;
 
 /// Rows read at once when the rank index is filled.
 const FILL: usize = 5_000;
@@ -40,6 +44,7 @@ pub struct EngagementFacade(Arc<Inner>);
 struct Inner {
     kernel: Kernel,
     hotness: Hotness,
+    tombstone_ms: i64,
     loaders: Loaders,
     batcher: Batcher<EngagementWriter>,
     ranking: Arc<RankIndex>,
@@ -58,10 +63,12 @@ impl EngagementFacade {
         let interval_ms = super::settings::millis(&kernel.settings, "engagement.live_interval_ms", 1.0);
         let live_interval = Duration::from_millis(interval_ms.unsigned_abs());
         let live = Live::start(live_interval, &kernel.tasks, kernel.shutdown.clone());
+        let tombstone_ms = i64::from(kernel.settings.count("engagement.tombstone_days")) * Millis::DAY;
         let batcher = kernel.batcher(Arc::new(EngagementWriter {
             clock: Arc::clone(&kernel.clock),
             ids: Arc::clone(&kernel.ids),
             hotness,
+            tombstone_ms,
             history_interval_ms: super::settings::millis(&kernel.settings, "engagement.history_interval_secs", 1000.0),
             ranking: Arc::clone(&ranking),
             live: Arc::clone(&live),
@@ -73,6 +80,7 @@ impl EngagementFacade {
         Ok(Self(Arc::new(Inner {
             kernel: kernel.clone(),
             hotness,
+            tombstone_ms,
             loaders,
             batcher,
             ranking,
@@ -187,6 +195,51 @@ impl EngagementFacade {
         Ok(found.filter(|comment| comment.deleted_at.is_none()))
     }
 
+    /// Deletes a content: there is no such content any more when it returns; its rows go later. Whether there was one.
+    ///
+    /// # Errors
+    /// `FORBIDDEN`, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn delete_content(&self, delete: DeleteContent) -> Result<bool> {
+        let new = self.submit_deletion(delete).await?;
+        deleting::wake(&self.0.kernel).await;
+        Ok(new)
+    }
+
+    pub(super) async fn submit_deletion(&self, delete: DeleteContent) -> Result<bool> {
+        changed(&self.0.batcher.submit(Command::DeleteContent(delete)).await?)
+    }
+
+    /// Deletes a user and all that is theirs: when it returns there is neither the user nor any of their contents, and
+    /// nothing of theirs is taken any more; what they did to others' contents goes soon, and the rows later. Whether it
+    /// is new.
+    ///
+    /// # Errors
+    /// `OVERLOADED`, `UNAVAILABLE`: then it may have been accepted, and goes on.
+    pub async fn delete_user(&self, users: &UsersFacade, user: Uuid) -> Result<bool> {
+        deleting::user(self, users, user).await
+    }
+
+    pub(super) async fn forget(&self, forget: Forget) -> Result<u64> {
+        match self.0.batcher.submit(Command::Forget(Box::new(forget))).await? {
+            Outcome::Forgotten(rows) => Ok(rows),
+            _ => Err(Error::internal("another command's outcome for a forgotten user")),
+        }
+    }
+
+    /// Acts that are told with an earlier moment are refused.
+    #[must_use]
+    pub fn oldest_told(&self) -> Millis {
+        self.now().plus(-self.0.tombstone_ms)
+    }
+
+    /// Ends the level of a content whose time has come; whether anything changed. The job `engagement.cooling` calls it.
+    ///
+    /// # Errors
+    /// `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn cool(&self, content: Uuid) -> Result<bool> {
+        changed(&self.0.batcher.submit(Command::Cool(content)).await?)
+    }
+
     /// A content, read together with others that are asked for at the same time.
     ///
     /// # Errors
@@ -286,6 +339,13 @@ impl EngagementFacade {
 
     pub(super) fn rank_index(&self) -> &Arc<RankIndex> {
         &self.0.ranking
+    }
+}
+
+fn changed(outcome: &Outcome) -> Result<bool> {
+    match outcome {
+        Outcome::Changed(changed) => Ok(*changed),
+        _ => Err(Error::internal("another outcome for a job's command")),
     }
 }
 

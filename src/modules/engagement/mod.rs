@@ -1,15 +1,19 @@
 //! Contents, what users do to them, and how hot that makes them. One consistency boundary: a like moves behavior,
 //! counter, mass, heat, level and history in one transaction.
 
+mod announced;
 mod checks;
 pub mod commands;
 pub mod content;
+mod cooling;
+mod deleting;
 mod entity;
 pub mod events;
 mod facade;
 pub mod graphql;
 pub mod hotness;
 pub mod interactions;
+mod jobs;
 pub mod limits;
 mod loaders;
 mod metrics;
@@ -28,6 +32,7 @@ use sea_orm_migration::MigrationTrait;
 
 pub use commands::act::{Act, ActOutcome};
 pub use commands::comment::{CommentOutcome, DeleteComment, NewComment};
+pub use commands::delete_content::DeleteContent;
 pub use commands::publish::{NewContent, PublishOutcome};
 pub use commands::set_status::SetStatus;
 pub use commands::share::{NewShare, ShareOutcome};
@@ -39,6 +44,7 @@ use crate::kernel::error::Result;
 use crate::kernel::graphql::{NoFields, NodeKind};
 use crate::kernel::integrity::Check;
 use crate::kernel::module::{Module, Start};
+use crate::modules::users::UsersFacade;
 
 /// The module.
 pub struct Engagement;
@@ -65,6 +71,8 @@ impl Module for Engagement {
         (Root::Mutation, "publishVideo", Access::SignedIn),
         (Root::Mutation, "unpublishContent", Access::SignedIn),
         (Root::Mutation, "republishContent", Access::SignedIn),
+        (Root::Mutation, "deleteContent", Access::SignedIn),
+        (Root::Mutation, "deleteUser", Access::SignedIn),
         (Root::Mutation, "like", Access::SignedIn),
         (Root::Mutation, "unlike", Access::SignedIn),
         (Root::Mutation, "favorite", Access::SignedIn),
@@ -92,14 +100,16 @@ impl Module for Engagement {
     async fn start(start: &mut Start<'_>) -> Result<()> {
         let counted = metrics::LimitMetrics::default();
         let facade = EngagementFacade::start(start.kernel, counted.clone()).await?;
-        start.job(limits::retention()).await?;
         start.check(Arc::new(checks::Ranking(Arc::clone(facade.rank_index()))));
         let ranking = Arc::clone(facade.rank_index());
         start.metrics(|registry| {
             registry.register_collector(Box::new(metrics::RankSizes(ranking)));
             counted.register(registry);
         });
-        start.job(rollup::job()).await?;
+        let users = start.facade::<UsersFacade>()?.clone();
+        for job in jobs::all(&facade, &users) {
+            start.job(job).await?;
+        }
         start.provide(facade)
     }
 }

@@ -26,6 +26,8 @@ pub(super) enum Happened {
     Shared { user: Uuid, channel: &'static str },
     /// The announced level, by all of a batch. `taken_back`: not because of time, but of an act that was undone.
     LevelChanged { level: i16, previous: i16, score: f64, taken_back: bool },
+    /// It was deleted.
+    ContentDeleted,
 }
 
 /// An event to be, of a content in work.
@@ -54,6 +56,7 @@ impl Pending {
             Happened::CommentDeleted { .. } => "engagement.comment_deleted",
             Happened::Shared { .. } => "engagement.shared",
             Happened::LevelChanged { .. } => "engagement.level_changed",
+            Happened::ContentDeleted => "engagement.content_deleted",
         }
     }
 
@@ -71,6 +74,7 @@ impl Pending {
             Happened::LevelChanged { level, previous, score, taken_back } => {
                 json!({ "level": level, "previousLevel": previous, "score": score, "takenBack": taken_back })
             }
+            Happened::ContentDeleted => json!({}),
         };
         if let (Value::Object(payload), Value::Object(own)) = (&mut payload, own) {
             payload.extend(own);

@@ -17,6 +17,10 @@ const fn count(key: &'static str, default: &'static str, least: u32, most: u32, 
     Setting { key, alias: None, default: Some(default), form: Form::Count(least, most), doc }
 }
 
+const fn schedule(key: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting { key, alias: None, default: Some(default), form: Form::Schedule, doc }
+}
+
 /// The module's settings.
 pub(super) const SETTINGS: &[Setting] = &[
     number("engagement.half_life_hours", "72", 1.0, 8_760.0, "hours in which a score halves"),
@@ -58,6 +62,28 @@ pub(super) const SETTINGS: &[Setting] = &[
         doc: "when views are summed up: a cron expression with seconds, in UTC, or `off`",
     },
     number("engagement.live_interval_ms", "100", 10.0, 60_000.0, "listeners hear of a content at most this often"),
+    schedule(
+        "engagement.cooling",
+        "* * * * * *",
+        "when levels that end by themselves are announced: a cron expression with seconds, in UTC, or `off`",
+    ),
+    schedule(
+        "engagement.deletions",
+        "30 * * * * *",
+        "when accepted deletions go on (a new one begins at once): a cron expression with seconds, in UTC, or `off`",
+    ),
+    schedule(
+        "engagement.retention",
+        "0 47 3 * * *",
+        "when old tombstones are removed: a cron expression with seconds, in UTC, or `off`",
+    ),
+    Setting {
+        key: "engagement.tombstone_days",
+        alias: None,
+        default: Some("30"),
+        form: Form::Count(1, 3650),
+        doc: "days that it is remembered that a like or favorite was taken back; acts told later than that are refused",
+    },
     count(
         "engagement.likes_per_hour",
         "10",
@@ -144,16 +170,25 @@ pub(super) async fn in_force(kernel: &Kernel) -> Result<Hotness> {
             "weights or half-life were changed; the old ones stay in force, because the stored heat was made with them"
         );
     }
-    let thresholds = Thresholds {
-        warm: settings.number("engagement.warm_from"),
-        hot: settings.number("engagement.hot_from"),
-        blazing: settings.number("engagement.blazing_from"),
-    };
+    let thresholds = thresholds(settings);
     let Thresholds { warm, hot, blazing } = thresholds;
     if !(warm < hot && hot < blazing) {
         return Err(Error::invalid("engagement.warm_from, hot_from and blazing_from must rise in this order"));
     }
     Ok(Hotness { heat, thresholds })
+}
+
+fn thresholds(settings: &Settings) -> Thresholds {
+    Thresholds {
+        warm: settings.number("engagement.warm_from"),
+        hot: settings.number("engagement.hot_from"),
+        blazing: settings.number("engagement.blazing_from"),
+    }
+}
+
+/// What the stored levels were made with, for checks.
+pub(super) async fn for_checks(kernel: &Kernel) -> Result<Hotness> {
+    Ok(Hotness { heat: heat(kernel).await?, thresholds: thresholds(&kernel.settings) })
 }
 
 /// What the stored masses were made with, for checks; as set, where nothing was stored yet.

@@ -8,17 +8,20 @@ use uuid::Uuid;
 
 use super::commands::act::{self, Act, ActOutcome};
 use super::commands::comment::{self, Comment, CommentOutcome, DeleteComment};
+use super::commands::cool;
+use super::commands::delete_content::{self, DeleteContent};
+use super::commands::forget::{self, Forget};
 use super::commands::publish::{self, Publish, PublishOutcome};
 use super::commands::set_status::{self, SetStatus};
 use super::commands::share::{self, Share, ShareOutcome};
 use super::commands::view::{self, View};
-use super::content::{ContentRecord, key};
+use super::content::{BehaviorKind, ContentRecord, key};
 use super::events::HotnessEvent;
-use super::hotness::Hotness;
+use super::hotness::{Hotness, Level};
 use super::interactions::Wanted;
 use super::outbox::sequences;
 use super::store;
-use super::work::{Item, Work};
+use super::work::{Cause, Item, Work};
 use crate::kernel::batch::{Applied, BatchWriter};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Tx;
@@ -44,6 +47,12 @@ pub(super) enum Command {
     Share(Box<Share>),
     /// See [`view`].
     View(View),
+    /// See [`cool`].
+    Cool(Uuid),
+    /// See [`delete_content`].
+    DeleteContent(DeleteContent),
+    /// See [`forget`].
+    Forget(Box<Forget>),
 }
 
 impl Command {
@@ -57,6 +66,23 @@ impl Command {
             Self::Share(share) => share.content,
             // All of one lane.
             Self::View(view) => view.contents.first().map_or(Uuid::nil(), |(content, _)| *content),
+            Self::Cool(content) => *content,
+            Self::DeleteContent(delete) => delete.content,
+            Self::Forget(forget) => forget.content,
+        }
+    }
+
+    /// Whose act it is; refused when that user was deleted.
+    fn user(&self) -> Option<Uuid> {
+        match self {
+            Self::Act(act) => Some(act.user),
+            Self::Publish(publish) => Some(publish.info.author_id),
+            Self::Comment(comment) => Some(comment.user),
+            Self::Share(share) => Some(share.user),
+            Self::DeleteComment(delete) => Some(delete.actor),
+            // Views know no user, and the others write down none.
+            Self::View(_) | Self::SetStatus(_) => None,
+            Self::Cool(_) | Self::DeleteContent(_) | Self::Forget(_) => None,
         }
     }
 }
@@ -73,6 +99,10 @@ pub(super) enum Outcome {
     Shared(ShareOutcome),
     /// Of views: how many count.
     Viewed(u32),
+    /// Of cooling, and of a deletion: whether it changed anything.
+    Changed(bool),
+    /// Of forgetting: how many rows go.
+    Forgotten(u64),
 }
 
 /// Writes the facts and figures of contents.
@@ -81,6 +111,8 @@ pub(super) struct EngagementWriter {
     pub(super) ids: Arc<Ids>,
     pub(super) hotness: Hotness,
     pub(super) history_interval_ms: i64,
+    /// How long it is remembered that a like or favorite was taken back.
+    pub(super) tombstone_ms: i64,
     pub(super) ranking: Arc<RankIndex>,
     pub(super) live: Arc<Live<HotnessEvent>>,
     pub(super) outbox: Outbox,
@@ -125,6 +157,9 @@ impl BatchWriter for EngagementWriter {
 }
 
 fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
+    if command.user().is_some_and(|user| work.deleted_users.contains(&user)) {
+        return Err(Error::not_found("this user was deleted"));
+    }
     match command {
         Command::Act(act) => act::fold(work, act).map(Outcome::Acted),
         Command::Publish(publish) => publish::fold(work, publish).map(Outcome::Published),
@@ -133,13 +168,17 @@ fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
         Command::DeleteComment(delete) => comment::fold_delete(work, delete).map(Outcome::Commented),
         Command::Share(share) => share::fold(work, share).map(Outcome::Shared),
         Command::View(view) => view::fold(work, view).map(Outcome::Viewed),
+        Command::Cool(content) => Ok(Outcome::Changed(cool::fold(work, *content))),
+        Command::DeleteContent(delete) => delete_content::fold(work, delete).map(Outcome::Changed),
+        Command::Forget(forget) => forget::fold(work, forget).map(Outcome::Forgotten),
     }
 }
 
 impl EngagementWriter {
     /// Locks the figures in key order, then reads the facts in later statements.
     async fn read(&self, tx: &Tx, commands: &[Command]) -> Result<Work<'_>> {
-        let mut work = Work::new(&self.hotness, self.clock.now());
+        let now = self.clock.now();
+        let mut work = Work::new(&self.hotness, now, now.plus(-self.tombstone_ms));
         // By (lane, id): the one order in which every writer locks.
         let mut wanted: BTreeSet<(i16, Uuid)> = BTreeSet::new();
         let mut behaviors = HashSet::new();
@@ -159,6 +198,12 @@ impl EngagementWriter {
                     }
                 }
                 Command::View(view) => wanted.extend(view.contents.iter().map(|(content, _)| key(*content))),
+                Command::Forget(forget) => {
+                    wanted.insert(key(forget.content));
+                    for kind in [BehaviorKind::Like, BehaviorKind::Favorite] {
+                        behaviors.insert((forget.content, forget.user, kind.number()));
+                    }
+                }
                 other => {
                     wanted.insert(key(other.content()));
                 }
@@ -192,6 +237,10 @@ impl EngagementWriter {
             work.take_behaviors(store::batch::behavior_by_keys(tx, &behaviors).await?);
         }
         work.interactions = interactions.read(tx, work.now).await?;
+        let users: BTreeSet<Uuid> = commands.iter().filter_map(Command::user).collect();
+        if !users.is_empty() {
+            work.deleted_users = store::deletions::deleted_among(tx, &users).await?;
+        }
         Ok(work)
     }
 
@@ -202,9 +251,12 @@ impl EngagementWriter {
         // Two groups that insert the same unique keys must meet in one order.
         new.sort_by_key(|item| key(item.info.id));
         let contents: Vec<_> = new.iter().map(|item| (&*item.info, item.client_key.as_deref())).collect();
+        // First: a new content may take over the keys of one that goes.
+        store::deletions::content_accept(tx, work.deleted_contents(), work.now).await?;
         store::publish::content_insert(tx, &contents).await?;
         store::batch::status_update(tx, work.changed_statuses()).await?;
         store::batch::behavior_put(tx, work.dirty_behaviors()).await?;
+        store::deletions::behavior_remove(tx, work.gone_behaviors()).await?;
         work.interactions.write(tx).await?;
         store::batch::figures_insert(tx, new.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::figures_update(tx, old.iter().map(|item| (item.info.id, item.figures))).await?;
@@ -230,13 +282,18 @@ impl EngagementWriter {
 
     fn events(&self, work: &Work<'_>) -> Vec<HotnessEvent> {
         let events = work.touched().filter_map(|item| {
-            let at = item.figures.last_hot_update;
+            let (at, cause) = (item.settled_at(), item.cause?);
             let (heat, published_at) = (item.before.and_then(|before| before.heat), item.info.published_at);
+            let announced = item.before.and_then(|before| Level::from_number(before.hot_level));
+            let previous_level = match announced.filter(|_| cause == Cause::Cooled) {
+                Some(announced) => announced,
+                None => self.hotness.level(heat, published_at, at),
+            };
             Some(HotnessEvent {
                 content: ContentRecord { info: Arc::clone(&item.info), figures: item.figures },
                 previous_score: self.hotness.heat.score(heat, at),
-                previous_level: self.hotness.level(heat, published_at, at),
-                cause: item.cause?,
+                previous_level,
+                cause,
             })
         });
         events.collect()

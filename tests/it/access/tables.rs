@@ -25,7 +25,8 @@ pub(super) const STAFF: Row = [WHO, NO, NO, YES, YES, YES];
 const OPERATORS: Row = [WHO, NO, NO, NO, YES, YES];
 
 /// Root, field, a sample document, and what each caller gets. `A`, `V`, `C` and `U` stand for the ids of an artwork, a
-/// video, a comment and the author of all three, who is none of the callers.
+/// video, a comment and the author of all three, who is none of the callers; `D` and `W` for those of an artwork and its
+/// author that may be deleted.
 pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("query", "me", "{ me { roles } }", ALL),
     ("query", "node", "{ node(id: \"A\") { id } }", ALL),
@@ -53,6 +54,9 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("mutation", "deleteComment", "mutation { deleteComment(id: \"C\") { changed } }", OPERATORS),
     ("mutation", "unpublishContent", "mutation { unpublishContent(id: \"A\") { changed } }", STAFF),
     ("mutation", "republishContent", "mutation { republishContent(id: \"A\") { changed } }", STAFF),
+    // Of another author, and another user; one's own is in OWN.
+    ("mutation", "deleteContent", "mutation { deleteContent(id: \"D\") { changed } }", OPERATORS),
+    ("mutation", "deleteUser", "mutation { deleteUser(id: \"W\") { changed } }", STAFF),
     ("subscription", "hotnessChanged", "subscription { hotnessChanged { score } }", ALL),
     ("mutation", "markNotificationsRead", "mutation { markNotificationsRead { marked } }", SIGNED_IN),
     ("subscription", "hotRankingChanged", "subscription { hotRankingChanged { kind } }", ALL),
@@ -99,6 +103,8 @@ pub(super) const OTHERS: &[(&str, &str, &str, Row)] = &[
     ("unpublishContent", "another author's content", "mutation { unpublishContent(id: \"V\") { changed } }", STAFF),
     ("republishContent", "another author's content", "mutation { republishContent(id: \"V\") { changed } }", STAFF),
     ("ensureUser", "subject", "mutation { ensureUser(subject: \"author\", name: \"N\") { id } }", STAFF),
+    ("deleteContent", "another author's content", "mutation { deleteContent(id: \"D\") { changed } }", OPERATORS),
+    ("deleteUser", "id", "mutation { deleteUser(id: \"W\") { changed } }", STAFF),
 ];
 
 /// Arguments that speak of a user and open nothing: what they lead to is everybody's to read, or the key of one's own.
@@ -127,6 +133,9 @@ pub(super) const OWN: &[(&str, &str)] = &[
     ("publishVideo", "mutation { publishVideo(input: { title: \"x\", authorId: \"ME\" }) { created } }"),
     ("unpublishContent", "mutation { unpublishContent(id: \"MINE\") { changed } }"),
     ("republishContent", "mutation { republishContent(id: \"MINE\") { changed } }"),
+    ("deleteContent", "mutation { deleteContent(id: \"MINE\") { changed } }"),
+    // The last: nothing of theirs is left.
+    ("deleteUser", "mutation { deleteUser(id: \"ME\") { changed } }"),
 ];
 
 /// The fields of `me`, which is null without a token.

@@ -95,3 +95,12 @@ pub struct BehaviorPayload {
     /// Whether it changed anything; a repeat does not.
     pub(super) changed: bool,
 }
+
+/// What came of a deletion.
+#[derive(SimpleObject)]
+pub struct DeletePayload {
+    /// What was to be deleted.
+    pub(super) id: async_graphql::ID,
+    /// Whether there was something to delete; false: it was deleted before, or never there.
+    pub(super) changed: bool,
+}

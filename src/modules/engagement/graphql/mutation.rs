@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::ids::{CommentKind, ContentId};
 use super::input::{
-    BehaviorPayload, ContentPayload, PublishArtworkInput, PublishArtworkPayload, PublishVideoInput, PublishVideoPayload,
+    BehaviorPayload, ContentPayload, DeletePayload, PublishArtworkInput, PublishArtworkPayload, PublishVideoInput,
+    PublishVideoPayload,
 };
 use super::interactions::{Comment, CommentPayload, RecordViewsPayload, Share, SharePayload};
 use super::types::{Artwork, Video};
@@ -17,7 +18,9 @@ use crate::kernel::id::Id;
 use crate::modules::engagement::content::{BehaviorKind, Detail, Status};
 use crate::modules::engagement::interactions::Channel;
 use crate::modules::engagement::limits::{Action, Actor};
-use crate::modules::engagement::{Act, CommentOutcome, EngagementFacade, NewComment, NewContent, NewShare, SetStatus};
+use crate::modules::engagement::{
+    Act, CommentOutcome, DeleteContent, EngagementFacade, NewComment, NewContent, NewShare, SetStatus,
+};
 use crate::modules::users::{UserKind, UsersFacade};
 
 /// Those who may act for others and weigh by hand.
@@ -151,6 +154,43 @@ impl EngagementMutation {
         #[graphql(desc = "An artwork's or video's id.")] id: ContentId,
     ) -> Result<ContentPayload> {
         set_status(ctx, id, Status::Published).await
+    }
+
+    /// Deletes a content for good: from the answer on there is no such content. Its likes, comments and all else go with
+    /// it, soon; its externalId and clientKey are free at once. A repeat changes nothing, and says so. For its author
+    /// and operators; `FORBIDDEN` for others.
+    async fn delete_content(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "An artwork's or video's id.")] id: ContentId,
+    ) -> Result<DeletePayload> {
+        let session = Session::of(ctx);
+        let actor = ctx.facade::<UsersFacade>()?.viewer_id(session).await?;
+        let privileged = session.has_any(&[Role::Operator]);
+        let delete = DeleteContent { content: id.uuid, content_kind: Some(id.kind), actor, privileged };
+        let changed = ctx.facade::<EngagementFacade>()?.delete_content(delete).await?;
+        Ok(DeletePayload { id: id.to_string().into(), changed })
+    }
+
+    /// Deletes a user for good, with all contents, likes, favorites, comments and shares: from the answer on there is
+    /// neither the user nor any of their contents, and what they did to others' contents goes soon, counts and ranks with
+    /// it. A token of the user is refused from then on, until `ensureUser` makes a new user of its subject. A repeat
+    /// changes nothing, and says so. For the user, services and operators; `FORBIDDEN` for others.
+    async fn delete_user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A user's id.")] id: Id<UserKind>,
+    ) -> Result<DeletePayload> {
+        let users = ctx.facade::<UsersFacade>()?;
+        // Of one who is gone nobody can tell any more whose token may ask.
+        let changed = match users.find(id.uuid()).await? {
+            None => false,
+            Some(_) => {
+                let user = users.acting_for(Session::of(ctx), Some(id)).await?;
+                ctx.facade::<EngagementFacade>()?.delete_user(users, user).await?
+            }
+        };
+        Ok(DeletePayload { id: id.to_string().into(), changed })
     }
 
     /// Likes a content. A repeat changes nothing, and says so. `NOT_FOUND` when there is no such content, `CONFLICT` when

@@ -39,7 +39,7 @@ pub struct HotnessChange {
     level: Level,
     /// The score without it, at the same moment.
     previous_score: f64,
-    /// The level without it, at the same moment.
+    /// The level without it, at the same moment; when it cooled, the one announced before.
     previous_level: Level,
     /// Why; of several changes within an interval, the last one's.
     cause: Cause,
@@ -71,6 +71,10 @@ impl Watch {
         let counted = |level: Level| {
             if level == Level::New { Level::Cold } else { level }
         };
+        // Of what is deleted nobody hears; rankings do.
+        if info.deleted {
+            return false;
+        }
         // What is hidden is found by its id only: listeners of all do not hear of it.
         self.ids.as_ref().map_or(info.status == Status::Published, |ids| ids.contains(&info.id))
             && self.kind.is_none_or(|kind| kind == info.kind)
@@ -204,7 +208,7 @@ async fn passed(pause: Option<Duration>) {
 
 fn change(engagement: &EngagementFacade, watch: &Watch, event: &HotnessEvent) -> Option<HotnessChange> {
     let (figures, published_at) = (event.content.figures, event.content.info.published_at);
-    let at = figures.last_hot_update;
+    let at = figures.settled_at();
     let level = engagement.hotness().level(figures.heat, published_at, at);
     watch.hears(event, level).then(|| HotnessChange {
         content: event.content.clone().into(),

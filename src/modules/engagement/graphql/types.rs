@@ -269,11 +269,9 @@ content_object!("A video that was published.", Video, VideoKind, "`video_…`; n
 });
 
 async fn viewer_state(ctx: &Context<'_>, content: &ContentRecord) -> Result<ViewerState> {
-    let session = Session::of(ctx);
-    if session.0.is_none() {
+    let Some(viewer) = ctx.facade::<UsersFacade>()?.viewer_if_any(Session::of(ctx)).await? else {
         return Ok(ViewerState::default());
-    }
-    let viewer = ctx.facade::<UsersFacade>()?.viewer_id(session).await?;
+    };
     let loaders = ctx.facade::<EngagementFacade>()?.loaders();
     Ok(loaders.viewers.one((content.info.id, viewer)).await?.unwrap_or_default())
 }

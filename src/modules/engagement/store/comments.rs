@@ -9,7 +9,7 @@ use crate::kernel::db::{Col, Db, Sql, Tx};
 use crate::kernel::error::Result;
 use crate::kernel::id::Lane;
 use crate::kernel::page::Page;
-use crate::modules::engagement::content::key;
+use crate::modules::engagement::content::{DELETED, key};
 use crate::modules::engagement::interactions::CommentRecord;
 
 const COLUMNS: &str = "m.id, m.content_id, m.user_id, m.body, m.client_key, m.commented_at, m.deleted_at, m.deleted_by";
@@ -35,9 +35,16 @@ pub(in super::super) async fn comment_by_ids_in(tx: &Tx, ids: &[Uuid]) -> Result
     tx.select(&BY_IDS, id_rows(ids)).await
 }
 
-/// Comments by their ids, deleted ones too.
+/// Comments by their ids, deleted ones too; those of a content that is being deleted are left out.
 pub(in super::super) async fn comment_by_ids(db: &Db, ids: &[Uuid]) -> Result<Vec<CommentRecord>> {
-    let found = db.query(BY_IDS.bind(db.backend(), id_rows(ids), [])).await?;
+    static SHOWN: LazyLock<Sql> = LazyLock::new(|| {
+        let text = format!(
+            "SELECT {COLUMNS} FROM {{rows}} {{cross}} comments m ON m.lane = r.lane AND m.id = r.id
+             JOIN contents c ON c.lane = m.lane AND c.id = m.content_id WHERE c.status <> {DELETED}"
+        );
+        Sql::new(&text, IDS)
+    });
+    let found = db.query(SHOWN.bind(db.backend(), id_rows(ids), [])).await?;
     Ok(found.iter().map(|row| CommentRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 

@@ -3,6 +3,8 @@
 
 pub(super) mod batch;
 pub(super) mod comments;
+pub(super) mod deletions;
+pub(super) mod due;
 pub(super) mod publish;
 pub(super) mod read;
 pub(super) mod recount;

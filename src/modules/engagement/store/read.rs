@@ -11,7 +11,7 @@ use crate::kernel::db::{Col, Db, Sql};
 use crate::kernel::error::Result;
 use crate::kernel::page::Page;
 use crate::kernel::ranking::Standing;
-use crate::modules::engagement::content::{ContentRecord, Kind, Status, key};
+use crate::modules::engagement::content::{ContentRecord, DELETED, Kind, Status, key};
 
 fn records(found: &[sea_orm::QueryResult]) -> Result<Vec<ContentRecord>> {
     Ok(found.iter().map(|row| ContentRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
@@ -23,7 +23,8 @@ pub(in super::super) async fn content_by_ids(db: &Db, ids: &[Uuid]) -> Result<Ve
         Sql::new(
             &format!(
                 "SELECT {INFO}, {FIGURES} FROM {{rows}} {{cross}} contents c ON c.lane = r.lane AND c.id = r.id
-                 JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id {DETAILS}"
+                 JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id {DETAILS}
+                 WHERE c.status <> {DELETED}"
             ),
             &[("lane", Col::Small), ("id", Col::Id)],
         )

@@ -149,9 +149,7 @@ struct ByKeys {
 impl ByKeys {
     fn new(text: &str, id: &str) -> Self {
         let pairs = format!("{text} (lane, {id}) IN (SELECT r.lane, r.id FROM {{rows}})");
-        let each = format!(
-            "{text} lane IN (SELECT r.lane FROM {{rows}}) AND {id} IN (SELECT r.id FROM {{rows}})"
-        );
+        let each = format!("{text} lane IN (SELECT r.lane FROM {{rows}}) AND {id} IN (SELECT r.id FROM {{rows}})");
         Self { pairs: Sql::new(&pairs, KEYS), each: Sql::new(&each, KEYS) }
     }
 
