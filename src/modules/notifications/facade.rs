@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-pub use super::commands::mark_read::Marked;
 use super::commands::mark_read;
+pub use super::commands::mark_read::Marked;
 use super::events::NotificationEvent;
 use super::loaders::Loaders;
 use super::notification::NotificationRecord;

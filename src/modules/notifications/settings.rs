@@ -15,9 +15,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "notifications.kinds",
         Some("LIKED,FAVORITED,COMMENTED,SHARED,LEVEL_UP"),
-        Form::List(|word| {
-            Kind::from_word(word).map(|_| ()).ok_or("LIKED, FAVORITED, COMMENTED, SHARED or LEVEL_UP")
-        }),
+        Form::List(|word| Kind::from_word(word).map(|_| ()).ok_or("LIKED, FAVORITED, COMMENTED, SHARED or LEVEL_UP")),
         "what authors are told of; what they were told before stays, and is still taken back",
     ),
     Setting::new(
@@ -26,12 +24,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Form::Count(1, 36_500),
         "days after the last act in it until a notification that was read is removed",
     ),
-    Setting::new(
-        RETENTION_SCHEDULE,
-        Some("0 30 3 * * *"),
-        Form::Schedule,
-        "when old notifications are removed",
-    ),
+    Setting::new(RETENTION_SCHEDULE, Some("0 30 3 * * *"), Form::Schedule, "when old notifications are removed"),
     Setting::new(
         CLEANUP_SCHEDULE,
         Some("45 * * * * *"),

@@ -21,7 +21,8 @@ impl Totals {
     /// Locks `users` in key order, those who `must_be` with totals even if they had none. Whatever else is read of
     /// these users is read in later statements.
     pub(super) async fn lock(tx: &Tx, users: impl IntoIterator<Item = Uuid>, must_be: &BTreeSet<Uuid>) -> Result<Self> {
-        let in_order = |users: BTreeSet<Uuid>| users.into_iter().map(|user| (lane(user), user)).collect::<BTreeSet<_>>();
+        let in_order =
+            |users: BTreeSet<Uuid>| users.into_iter().map(|user| (lane(user), user)).collect::<BTreeSet<_>>();
         if !must_be.is_empty() {
             batch::totals_ensure(tx, in_order(must_be.clone())).await?;
         }
@@ -126,6 +127,7 @@ pub(super) async fn bury(
         totals.moved(was_unread, notification)?;
     }
     super::store::clean::notification_bury(tx, &buried).await?;
-    let event = |notification: NotificationRecord| NotificationEvent { before: notification.newest_sequence, notification };
+    let event =
+        |notification: NotificationRecord| NotificationEvent { before: notification.newest_sequence, notification };
     Ok(buried.into_iter().map(event).collect())
 }

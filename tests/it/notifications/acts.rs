@@ -115,7 +115,11 @@ async fn a_commenter_counts_once(backend: Backend) {
     assert_eq!((only["actorCount"].as_i64(), actors(&only)), (Some(2), vec![&*one.id, &*two.id]));
     stage.happen([deleted(&one, 4, 5), deleted(&one, 1, 6)]).await;
     let only = stage.only(&author).await;
-    assert_eq!((only["actorCount"].as_i64(), actors(&only)), (Some(2), vec![&*two.id, &*one.id]), "one comment is left");
+    assert_eq!(
+        (only["actorCount"].as_i64(), actors(&only)),
+        (Some(2), vec![&*two.id, &*one.id]),
+        "one comment is left"
+    );
     assert_eq!((&only["createdAt"], &only["updatedAt"]), (&said_at(2), &said_at(3)));
     stage.happen([deleted(&one, 2, 7)]).await;
     let only = stage.only(&author).await;
@@ -145,7 +149,11 @@ async fn what_is_taken_back_leaves_also_after_it_was_read(backend: Backend) {
     assert!(read_at.is_string());
     stage.happen([liked(content, &author, &two, 4)]).await;
     let joined = stage.only(&author).await;
-    assert_eq!((joined["actorCount"].as_i64(), &joined["readAt"]), (Some(2), &Value::Null), "who joins makes it unread");
+    assert_eq!(
+        (joined["actorCount"].as_i64(), &joined["readAt"]),
+        (Some(2), &Value::Null),
+        "who joins makes it unread"
+    );
     // What made it unread is taken back: nothing is left in it that was not read.
     stage.happen([unliked(content, &author, &two, 5)]).await;
     let left = stage.only(&author).await;
@@ -254,6 +262,9 @@ async fn an_event_that_cannot_be_understood_holds_up_nothing_for_ever(backend: B
     stage.happen(good.into_iter().chain(broken)).await;
     let told = stage.told(&author).await;
     assert_eq!(told.len(), 2, "{told:#?}");
-    assert!(told.iter().all(|told| actors(told) == [&*two.id]), "the unlike behind the broken ones came too: {told:#?}");
+    assert!(
+        told.iter().all(|told| actors(told) == [&*two.id]),
+        "the unlike behind the broken ones came too: {told:#?}"
+    );
     stage.finish().await;
 }

@@ -94,9 +94,10 @@ async fn a_user_of_many_notifications_goes_in_chunks(backend: Backend) {
     let [author, fan, reader] = stage.people().await;
     // The author was told much; the fan liked all of it, and so did the reader.
     let contents: Vec<_> = (0..MANY).map(|_| stage.content()).collect();
-    let likes = contents.iter().zip(0..).flat_map(|(content, n)| {
-        [liked(*content, &author, &fan, n * 2), liked(*content, &author, &reader, n * 2 + 1)]
-    });
+    let likes = contents
+        .iter()
+        .zip(0..)
+        .flat_map(|(content, n)| [liked(*content, &author, &fan, n * 2), liked(*content, &author, &reader, n * 2 + 1)]);
     put(&stage.app, likes.collect()).await;
     stage.app.settle().await;
     let count = "{ me { unreadNotifications } notifications(first: 1) { totalCount nodes { actorCount } } }";
@@ -104,7 +105,11 @@ async fn a_user_of_many_notifications_goes_in_chunks(backend: Backend) {
         let answer = person.client.query(count).await;
         let data = answer.data().clone();
         let count = data["notifications"]["nodes"][0]["actorCount"].as_i64();
-        (data["me"]["unreadNotifications"].as_i64().unwrap(), data["notifications"]["totalCount"].as_i64().unwrap(), count)
+        (
+            data["me"]["unreadNotifications"].as_i64().unwrap(),
+            data["notifications"]["totalCount"].as_i64().unwrap(),
+            count,
+        )
     };
     assert_eq!(told(&author).await, (MANY, MANY, Some(2)));
     stage.happen([user_deleted(&fan, 5_000)]).await;

@@ -56,7 +56,10 @@ async fn the_author_hears_and_nobody_else(backend: Backend) {
         .await;
     assert!(messages < 10, "{messages} messages for one batch");
     assert!(stranger.silent_for(Duration::from_millis(200)).await, "another's notifications are nobody else's");
-    assert_eq!(stage.app.anonymous().listen(HEAR).await.next_payload().await["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+    assert_eq!(
+        stage.app.anonymous().listen(HEAR).await.next_payload().await["errors"][0]["extensions"]["code"],
+        "UNAUTHENTICATED"
+    );
     stage.finish().await;
 }
 
@@ -83,7 +86,10 @@ async fn what_was_taken_back_is_not_heard(backend: Backend) {
     assert_eq!(listener.next().await["notificationReceived"]["actorCount"], 2);
     stage.happen([unliked(content, &author, &two, 5)]).await;
     stage.read(&author, None).await;
-    assert!(listener.silent_for(Duration::from_millis(200)).await, "who leaves is no news, and neither is one's own mark");
+    assert!(
+        listener.silent_for(Duration::from_millis(200)).await,
+        "who leaves is no news, and neither is one's own mark"
+    );
     stage.happen([liked(content, &author, &two, 6)]).await;
     assert_eq!(listener.next().await["notificationReceived"]["actorCount"], 2);
     stage.finish().await;

@@ -68,7 +68,11 @@ async fn every_order_of_likes_and_unlikes_ends_the_same(backend: Backend) {
         vec![liked(content, author, &one, 1), unliked(content, author, &one, 2)]
     })
     .await;
-    assert_eq!(all_as_in_sequence(&alone), [] as [Value; 0], "an unlike leaves nothing of its like, whichever came first");
+    assert_eq!(
+        all_as_in_sequence(&alone),
+        [] as [Value; 0],
+        "an unlike leaves nothing of its like, whichever came first"
+    );
 
     let again = in_every_order(&stage, 4, |content, author| {
         vec![
@@ -155,7 +159,8 @@ async fn random_orders_in_random_batches_end_the_same(backend: Backend) {
             let make = |(kind, user, sequence): &(&'static str, &Person, i64)| {
                 let mut event = acted(kind, content, author, user, *sequence);
                 // Two comments of each user, written and deleted again and again.
-                event.payload["commentId"] = serde_json::json!(Uuid::from_u128(user.uuid.as_u128() ^ (*sequence as u128 % 2)));
+                event.payload["commentId"] =
+                    serde_json::json!(Uuid::from_u128(user.uuid.as_u128() ^ (*sequence as u128 % 2)));
                 event
             };
             history.iter().map(make).collect()
@@ -196,7 +201,12 @@ async fn a_lost_answer_to_the_relays_commit_repeats_nothing() {
         vec![liked(content, &author, &one, 1)],
         vec![unliked(content, &author, &one, 2), liked(content, &author, &two, 3)],
         vec![unliked(content, &author, &two, 4)],
-        vec![event("engagement.shared", content, 5, serde_json::json!({ "authorId": author.uuid, "userId": one.uuid }))],
+        vec![event(
+            "engagement.shared",
+            content,
+            5,
+            serde_json::json!({ "authorId": author.uuid, "userId": one.uuid }),
+        )],
     ]
     .into_iter()
     .enumerate()
@@ -210,7 +220,10 @@ async fn a_lost_answer_to_the_relays_commit_repeats_nothing() {
         let expected: Vec<_> = expected.into_iter().map(|person| vec![&*person.id]).collect();
         assert_eq!(told.iter().map(actors).collect::<Vec<_>>(), expected, "step {n}");
     }
-    let mut database = { stage.app.settle().await; stage.app.stop().await };
+    let mut database = {
+        stage.app.settle().await;
+        stage.app.stop().await
+    };
     database.url = url;
     database.remove().await;
 }

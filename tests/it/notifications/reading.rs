@@ -224,7 +224,8 @@ async fn fifty_notifications_take_as_many_statements_as_one(backend: Backend) {
     let mut all = BTreeSet::new();
     for first in [1, 50] {
         let fields = "id kind content { id title } actors(first: 3) { id name } actorCount lastActor { id name }";
-        let (statements, data) = counted(format!("{{ notifications(first: {first}) {{ nodes {{ {fields} }} }} }}")).await;
+        let (statements, data) =
+            counted(format!("{{ notifications(first: {first}) {{ nodes {{ {fields} }} }} }}")).await;
         let nodes = data["notifications"]["nodes"].as_array().unwrap();
         assert_eq!(nodes.len(), first);
         assert!(nodes.iter().all(|node| node["actors"].as_array().unwrap().len() == 3 && node["actorCount"] == 5));

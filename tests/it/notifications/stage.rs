@@ -40,7 +40,14 @@ pub(super) fn event(kind: &'static str, content: Uuid, sequence: i64, mut payloa
     payload["contentId"] = json!(content);
     payload["kind"] = json!(0);
     payload["at"] = json!(at(sequence).0);
-    Event { id: Uuid::from_u128(sequence.unsigned_abs().into()), kind, key: content, sequence, at: at(sequence), payload }
+    Event {
+        id: Uuid::from_u128(sequence.unsigned_abs().into()),
+        kind,
+        key: content,
+        sequence,
+        at: at(sequence),
+        payload,
+    }
 }
 
 /// What `user` did to a content of `author`.
@@ -65,7 +72,8 @@ pub(super) fn comment(
     id: u128,
     sequence: i64,
 ) -> Event {
-    let payload = json!({ "authorId": author.uuid, "userId": user.uuid, "commentId": Uuid::from_u128(id), "body": "x" });
+    let payload =
+        json!({ "authorId": author.uuid, "userId": user.uuid, "commentId": Uuid::from_u128(id), "body": "x" });
     event(kind, content, sequence, payload)
 }
 
@@ -94,7 +102,8 @@ async fn put_all(tx: &Tx, outbox: Outbox, events: Vec<Event>) -> Result<()> {
     outbox.put(tx, &events).await
 }
 
-const LIST: &str = "{ notifications(first: 100) { totalCount nodes { id kind actorCount level readAt createdAt updatedAt
+const LIST: &str =
+    "{ notifications(first: 100) { totalCount nodes { id kind actorCount level readAt createdAt updatedAt
     lastActor { id } actors(first: 100) { id } content { id } } }
     unread: notifications(first: 100, unreadOnly: true) { totalCount nodes { id } } me { unreadNotifications } }";
 

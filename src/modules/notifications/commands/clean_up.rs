@@ -91,10 +91,9 @@ async fn take_out(tx: &Tx, actor: Uuid, found: Vec<(Uuid, (i16, Uuid))>) -> Resu
     let held: BTreeSet<Uuid> = acts.iter().filter(|act| act.present).map(|act| act.notification_id).collect();
     let notifications = batch::notification_by_ids(tx, keys()).await?;
     clean::act_delete(tx, actor, keys()).await?;
-    let moved = notifications.into_iter().map(|notification| Moved {
-        actors: -i64::from(held.contains(&notification.id)),
-        notification,
-    });
+    let moved = notifications
+        .into_iter()
+        .map(|notification| Moved { actors: -i64::from(held.contains(&notification.id)), notification });
     let events = work::settle(tx, &mut totals, moved.collect()).await?;
     totals.write(tx).await?;
     Ok(events)

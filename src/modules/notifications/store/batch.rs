@@ -91,9 +91,8 @@ pub(in super::super) async fn notification_by_ids(
     wanted: impl IntoIterator<Item = (i16, Uuid)>,
 ) -> Result<Vec<NotificationRecord>> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
-        let text = format!(
-            "SELECT {NOTIFICATION} FROM {{rows}} {{cross}} notifications n ON n.lane = r.lane AND n.id = r.id"
-        );
+        let text =
+            format!("SELECT {NOTIFICATION} FROM {{rows}} {{cross}} notifications n ON n.lane = r.lane AND n.id = r.id");
         Sql::new(&text, KEYS)
     });
     tx.select(&SQL, keys(&SQL, wanted)).await
@@ -197,7 +196,8 @@ pub(in super::super) struct EndsRow {
 
 /// The newest and the first act that hold, in two steps along the index. Of the levels that one event reached the
 /// highest is the newest.
-pub(in super::super) const ENDS: &str = "SELECT r.id AS notification_id, l.sequence, l.actor_id, l.level, l.acted_at AS newest_at, f.acted_at AS first_at
+pub(in super::super) const ENDS: &str =
+    "SELECT r.id AS notification_id, l.sequence, l.actor_id, l.level, l.acted_at AS newest_at, f.acted_at AS first_at
      FROM {rows}
      {cross} notification_acts l ON l.lane = r.lane AND l.notification_id = r.id AND l.subject_id =
          (SELECT a.subject_id FROM notification_acts a WHERE a.lane = r.lane AND a.notification_id = r.id

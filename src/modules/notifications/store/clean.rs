@@ -101,8 +101,7 @@ pub(in super::super) async fn notification_by_contents(
 
 /// Some notifications of a user, hidden ones too.
 pub(in super::super) async fn notification_of_user(tx: &Tx, user: Uuid, size: i64) -> Result<Vec<NotificationRecord>> {
-    let text =
-        format!("SELECT {NOTIFICATION} FROM notifications n WHERE n.lane = $1 AND n.user_id = $2 LIMIT $3");
+    let text = format!("SELECT {NOTIFICATION} FROM notifications n WHERE n.lane = $1 AND n.user_id = $2 LIMIT $3");
     let values: [Value; 3] = [lane(user).into(), user.into(), size.into()];
     let found = tx.connection().query_all_raw(Statement::from_sql_and_values(tx.backend(), text, values)).await?;
     Ok(found.iter().map(|row| NotificationRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
@@ -126,7 +125,11 @@ pub(in super::super) async fn notification_by_actor(
 }
 
 /// Notifications that were read, or that nobody is left of, and whose last act is older than `before`.
-pub(in super::super) async fn notification_older(db: &Db, before: Millis, size: i64) -> Result<Vec<(Uuid, (i16, Uuid))>> {
+pub(in super::super) async fn notification_older(
+    db: &Db,
+    before: Millis,
+    size: i64,
+) -> Result<Vec<(Uuid, (i16, Uuid))>> {
     let text = "SELECT lane, id, user_id FROM notifications WHERE unread = 0 AND updated_at < $1
          ORDER BY updated_at LIMIT $2";
     let found = db.query(Statement::from_sql_and_values(db.backend(), text, [before.0.into(), size.into()])).await?;
@@ -146,9 +149,7 @@ struct ByKeys {
 impl ByKeys {
     fn new(text: &str, id: &str) -> Self {
         let pairs = format!("{text} (lane, {id}) IN (SELECT r.lane, r.id FROM {{rows}})");
-        let each = format!(
-            "{text} lane IN (SELECT r.lane FROM {{rows}}) AND {id} IN (SELECT r.id FROM {{rows}})"
-        );
+        let each = format!("{text} lane IN (SELECT r.lane FROM {{rows}}) AND {id} IN (SELECT r.id FROM {{rows}})");
         Self { pairs: Sql::new(&pairs, KEYS), each: Sql::new(&each, KEYS) }
     }
 

@@ -37,7 +37,11 @@ fn records(found: &[sea_orm::QueryResult]) -> Result<Vec<NotificationRecord>> {
 }
 
 /// One notification more than the page holds, in the direction of reading; the list is newest first.
-pub(in super::super) async fn notification_page(db: &Db, filter: Filter, page: &Page) -> Result<Vec<NotificationRecord>> {
+pub(in super::super) async fn notification_page(
+    db: &Db,
+    filter: Filter,
+    page: &Page,
+) -> Result<Vec<NotificationRecord>> {
     let (conditions, mut values) = filter.conditions();
     let mut text = conditions.to_owned();
     let (further, back, direction) = if page.backward { (">", "<", "ASC") } else { ("<", ">", "DESC") };

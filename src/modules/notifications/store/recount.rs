@@ -104,9 +104,8 @@ pub(in super::super) async fn notification_recount(
     wanted: &[Key],
 ) -> Result<BTreeMap<Uuid, Recounted>> {
     static STORED: LazyLock<Sql> = LazyLock::new(|| {
-        let text = format!(
-            "SELECT {NOTIFICATION} FROM {{rows}} {{cross}} notifications n ON n.lane = r.lane AND n.id = r.id"
-        );
+        let text =
+            format!("SELECT {NOTIFICATION} FROM {{rows}} {{cross}} notifications n ON n.lane = r.lane AND n.id = r.id");
         Sql::new(&text, KEYS)
     });
     static ACTORS: LazyLock<Sql> = LazyLock::new(|| {
