@@ -1,7 +1,12 @@
 //! Each kind of act, collapsed; own acts; what is taken back.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
+use tally::app::{App as _, Tally};
+use tally::kernel::config::Settings;
 use tally::kernel::events::Event;
+use tally::kernel::module::Modules;
 
 use super::stage::{Stage, acted, actors, comment, event, level, liked, put, said_at, unliked};
 use crate::harness::{Backend, Options, TestApp, on_every_backend};
@@ -208,7 +213,7 @@ async fn a_kind_that_is_switched_off_is_not_told(backend: Backend) {
     let database = stage.app.stop().await;
 
     let options = Options::default().with("notifications.kinds", "SHARED, LEVEL_UP");
-    let app = TestApp::start_on::<tally::app::Tally>(database, options).await;
+    let app = TestApp::start_on::<Tally>(database, options).await;
     let stage = Stage { app };
     let [author, one, two] = [&author, &one, &two].map(|person| person.clone());
     let author = super::stage::Person { client: stage.app.user("person 0"), ..author };
@@ -223,7 +228,7 @@ async fn a_kind_that_is_switched_off_is_not_told(backend: Backend) {
 
 async fn without_the_module_the_outbox_stays_empty(backend: Backend) {
     let options = Options::default().with("modules.off", "notifications");
-    let app = TestApp::start_with::<tally::app::Tally>(backend, options).await;
+    let app = TestApp::start_with::<Tally>(backend, options).await;
     let content = app.kernel.ids.next();
     let payload = json!({ "authorId": content, "userId": app.kernel.ids.next() });
     put(&app, vec![event("engagement.liked", content, 1, payload)]).await;
@@ -267,4 +272,18 @@ async fn an_event_that_cannot_be_understood_holds_up_nothing_for_ever(backend: B
         "the unlike behind the broken ones came too: {told:#?}"
     );
     stage.finish().await;
+}
+
+#[test]
+fn a_kind_or_a_schedule_that_does_not_exist_is_refused() {
+    let list = Modules::new(Tally::modules()).unwrap_or_else(|error| panic!("{}", error.for_operator())).settings();
+    for (key, value, problem) in [
+        ("notifications.kinds", "LIKED,liked", "«liked» must be LIKED, FAVORITED, COMMENTED, SHARED or LEVEL_UP"),
+        ("notifications.retention_days", "0", "must be a whole number from 1 to 36500"),
+        ("notifications.cleanup_schedule", "every minute", "notifications.cleanup_schedule: "),
+        ("notifications.retention_schedule", "* * *", "notifications.retention_schedule: "),
+    ] {
+        let refused = Settings::read(&list, None, &BTreeMap::new(), &[(key, value.to_owned())]).unwrap_err();
+        assert!(refused.client().contains(problem), "{key}: {}", refused.client());
+    }
 }

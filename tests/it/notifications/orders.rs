@@ -159,8 +159,9 @@ async fn random_orders_in_random_batches_end_the_same(backend: Backend) {
             let make = |(kind, user, sequence): &(&'static str, &Person, i64)| {
                 let mut event = acted(kind, content, author, user, *sequence);
                 // Two comments of each user, written and deleted again and again.
-                event.payload["commentId"] =
-                    serde_json::json!(Uuid::from_u128(user.uuid.as_u128() ^ (*sequence as u128 % 2)));
+                event.payload["commentId"] = serde_json::json!(Uuid::from_u128(
+                    user.uuid.as_u128() ^ u128::from((*sequence % 2).unsigned_abs())
+                ));
                 event
             };
             history.iter().map(make).collect()
