@@ -23,6 +23,7 @@ mod courier;
 mod event_stream;
 mod gate;
 mod guestbook;
+mod happenings;
 mod hotness;
 mod jobs;
 mod jwks;
