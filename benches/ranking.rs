@@ -130,8 +130,6 @@ fn in_process() {
     });
     println!("\n- filled in {:.2} s; {} bytes a content", filled.as_secs_f64(), (after - before) / CONTENTS);
     println!("- a new state of one: {update:.1} µs");
-    let updated = (rss_bytes() - before) / CONTENTS;
-    println!("- after 200,000 new states, and with the walk's own sets beside: {updated} bytes a content");
     let (mut slowest, began) = (Duration::ZERO, stopwatch());
     for second in 1..=3_600 {
         let look = stopwatch();
