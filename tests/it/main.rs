@@ -20,6 +20,7 @@ mod comments;
 mod cooling;
 mod deletion;
 mod event_stream;
+mod forgetting;
 mod gate;
 mod guestbook;
 mod happenings;
