@@ -282,7 +282,7 @@ async fn two_servers_at_once_announce_it_once(backend: Backend) {
     let (falls, rows) = fall(&world, &ids[0]).await;
     world.clock.set(Millis(falls[2] + 1));
     if backend == Backend::Postgres {
-        let second = TestApp::start_on::<Tally>(world.app.database.again(), World::options(&world.clock)).await;
+        let second = TestApp::start_on::<Tally>(world.app.database.shared(), World::options(&world.clock)).await;
         // The same contents from both sides, past the jobs, which would let one server do it.
         let (one, two) = (world.app.facade::<EngagementFacade>(), second.facade::<EngagementFacade>());
         let uuids: Vec<Uuid> = ids.iter().map(|id| tally::kernel::id::parse_any(id).unwrap().1).collect();

@@ -44,8 +44,8 @@ impl TestDatabase {
         }
     }
 
-    /// The same database, for another server beside the one that has it.
-    pub(crate) fn again(&self) -> Self {
+    /// The same for a second server; the first one's is the one to remove.
+    pub(crate) fn shared(&self) -> Self {
         Self { backend: self.backend, url: self.url.clone(), name: self.name.clone(), folder: None }
     }
 
