@@ -21,6 +21,7 @@ mod cooling;
 mod courier;
 mod deletion;
 mod event_stream;
+mod forgetting;
 mod gate;
 mod guestbook;
 mod happenings;

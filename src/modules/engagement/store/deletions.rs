@@ -222,7 +222,7 @@ pub(in super::super) async fn deleter_forget(tx: &Tx, user: Uuid, size: i64) -> 
 /// may have begun before the deletion was accepted: each has read `deleted_users`.
 pub(in super::super) async fn user_finish(tx: &Tx, user: Uuid) -> Result<bool> {
     if tx.backend() == DbBackend::Postgres {
-        for text in ["SET LOCAL lock_timeout = '2s'", "LOCK TABLE deleted_users IN ACCESS EXCLUSIVE MODE"] {
+        for text in ["SET LOCAL lock_timeout = '500ms'", "LOCK TABLE deleted_users IN ACCESS EXCLUSIVE MODE"] {
             tx.execute(Statement::from_string(tx.backend(), text)).await?;
         }
     }
