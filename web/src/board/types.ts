@@ -3,7 +3,18 @@
 export type Level = 'NEW' | 'COLD' | 'WARM' | 'HOT' | 'BLAZING';
 export type ContentKind = 'ARTWORK' | 'VIDEO';
 export type HotnessCause =
-  'PUBLISHED' | 'UNPUBLISHED' | 'LIKED' | 'UNLIKED' | 'FAVORITED' | 'UNFAVORITED';
+  | 'PUBLISHED'
+  | 'UNPUBLISHED'
+  | 'LIKED'
+  | 'UNLIKED'
+  | 'FAVORITED'
+  | 'UNFAVORITED'
+  | 'COMMENTED'
+  | 'COMMENT_DELETED'
+  | 'SHARED'
+  | 'UNSHARED'
+  | 'VIEWED'
+  | 'COOLED';
 
 /** What a like or a favourite changes about a work. */
 export interface Reactions {
