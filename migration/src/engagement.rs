@@ -125,8 +125,73 @@ migration!(
     ]
 );
 
+migration!(
+    /// Versions of settings: thresholds belong to one too (null: as configured when the server starts next), and every row
+    /// of figures says which version it was made with. The two `_next` tables hold what a recalculation makes, then swap
+    /// names with those in force: see `docs/adr/0012-recalculation.md`. They have the same columns and the same indexes.
+    M0020Recalculation,
+    [
+        "ALTER TABLE heat_settings ADD COLUMN warm_from {float}",
+        "ALTER TABLE heat_settings ADD COLUMN hot_from {float}",
+        "ALTER TABLE heat_settings ADD COLUMN blazing_from {float}",
+        "ALTER TABLE content_figures ADD COLUMN heat_version {int} NOT NULL DEFAULT 1",
+        "CREATE TABLE content_figures_next (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            version {int} NOT NULL,
+            like_count {int} NOT NULL,
+            favorite_count {int} NOT NULL,
+            comment_count {int} NOT NULL,
+            share_count {int} NOT NULL,
+            view_count {int} NOT NULL,
+            heat {int},
+            wake_at {int},
+            hot_level {small} NOT NULL,
+            hot_score {float} NOT NULL,
+            last_hot_update {int} NOT NULL,
+            last_history_at {int} NOT NULL,
+            heat_version {int} NOT NULL DEFAULT 1,
+            PRIMARY KEY (lane, content_id)
+        ) {hot}",
+        "CREATE INDEX content_figures_next_by_heat
+            ON content_figures_next (coalesce(heat, -4611686018427387904), content_id)",
+        "CREATE TABLE content_heat_next (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            epoch {int} NOT NULL,
+            mass {int} NOT NULL,
+            PRIMARY KEY (lane, content_id, epoch)
+        ) {clustered}",
+        // One row: what is in force, what is being made, and how often the figures of all changed at once.
+        "CREATE TABLE heat_in_force (
+            one {small} NOT NULL PRIMARY KEY,
+            version {int} NOT NULL,
+            next_version {int},
+            generation {int} NOT NULL
+        )",
+        "INSERT INTO heat_in_force (one, version, generation) SELECT 1, version, 0 FROM heat_settings",
+        // One row: how far the recalculation is. Apart, so that its chunks do not meet those who publish.
+        "CREATE TABLE heat_recalculation (
+            one {small} NOT NULL PRIMARY KEY,
+            version {int} NOT NULL,
+            done_lane {small} NOT NULL,
+            done_id {id} NOT NULL,
+            succeeded {int} NOT NULL,
+            failed {int} NOT NULL,
+            started_at {int} NOT NULL,
+            switched_at {int}
+        )",
+    ]
+);
+
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Contents), Box::new(M0002Figures), Box::new(M0003HeatSettings), Box::new(M0004ActWeights)]
+    vec![
+        Box::new(M0001Contents),
+        Box::new(M0002Figures),
+        Box::new(M0003HeatSettings),
+        Box::new(M0004ActWeights),
+        Box::new(M0020Recalculation),
+    ]
 }

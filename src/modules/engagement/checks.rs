@@ -1,6 +1,6 @@
 //! Every figure of the module, recomputed from its facts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +9,17 @@ use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend};
 use uuid::Uuid;
 
-use super::content::{BehaviorKind, key};
-use super::hotness::HeatSettings;
-use super::settings;
-use super::store::read;
+use super::content::{BehaviorKind, Figures, key};
+use super::hotness::{HeatSettings, Hotness};
+use super::ranks::Ranks;
+use super::settings::Versions;
+use super::store::batch::FiguresRow;
+use super::store::in_force::{self, Lock};
 use super::store::recount::{self, Stored};
+use super::store::{next, read};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
 use crate::kernel::integrity::{Check, Chunk, Drift, Key};
-use crate::kernel::ranking::RankIndex;
 
 /// The checks that need no running server.
 pub(super) fn all() -> Vec<Arc<dyn Check>> {
@@ -41,8 +43,8 @@ enum Figure {
 }
 
 impl Figure {
-    /// The drifts of one content.
-    fn drifts(self, heat: &HeatSettings, id: Uuid, stored: &Stored) -> Vec<Drift> {
+    /// The drifts of one content; `next` is what a recalculation has already made of it.
+    fn drifts(self, heat: &HeatSettings, next: Option<&Next>, id: Uuid, stored: &Stored) -> Vec<Drift> {
         let count = |kind: BehaviorKind| stored.behaviors.iter().filter(|(k, _)| *k == kind.number()).count();
         let mut drifts = Vec::new();
         let mut compare = |field: String, held: &dyn Display, actual: &dyn Display| {
@@ -58,31 +60,87 @@ impl Figure {
                 compare("favoriteCount".into(), &stored.favorite_count, &count(BehaviorKind::Favorite));
             }
             Self::HeatMass => {
-                let actual = masses(heat, stored);
-                let epochs: std::collections::BTreeSet<_> = stored.masses.keys().chain(actual.keys()).collect();
-                for epoch in epochs {
-                    let held = stored.masses.get(epoch).copied().unwrap_or(0);
-                    compare(format!("mass of epoch {epoch}"), &held, &actual.get(epoch).copied().unwrap_or(0));
+                let next = next.map(|next| (&next.heat, &next.masses, "next mass"));
+                for (heat, held, name) in [Some((heat, &stored.masses, "mass")), next].into_iter().flatten() {
+                    let actual = masses(heat, stored);
+                    let epochs: std::collections::BTreeSet<_> = held.keys().chain(actual.keys()).collect();
+                    for epoch in epochs {
+                        let mass = |sums: &BTreeMap<i64, i64>| sums.get(epoch).copied().unwrap_or(0);
+                        compare(format!("{name} of epoch {epoch}"), &mass(held), &mass(&actual));
+                    }
                 }
             }
             Self::Heat => {
                 let text = |heat: Option<i64>| heat.map_or("none".to_owned(), |heat| heat.to_string());
-                compare("heat".into(), &text(stored.heat), &text(heat.heat(stored.quality, &masses(heat, stored))));
+                let actual = |heat: &HeatSettings| text(heat.heat(stored.quality, &masses(heat, stored)));
+                compare("heat".into(), &text(stored.heat), &actual(heat));
+                if let Some(next) = next {
+                    compare("next heat".into(), &text(next.figures.heat), &actual(&next.heat));
+                    compare("next version".into(), &next.figures.version, &stored.version);
+                }
             }
         }
         drifts
     }
 
+    /// Each content is compared by the version that its row names; a row of a version that is not in force is drift.
     async fn examine(
         self,
-        heat: &HeatSettings,
         connection: &impl ConnectionTrait,
         backend: DbBackend,
         keys: &[Key],
     ) -> Result<BTreeMap<Uuid, Vec<Drift>>> {
         let contents = recount::content_recount(connection, backend, keys).await?;
-        Ok(contents.iter().map(|(id, stored)| (*id, self.drifts(heat, *id, stored))).collect())
+        let versions = Versions::default();
+        let state = in_force::in_force(connection, backend, Lock::None).await?;
+        let next = match state.and_then(|state| state.next_version) {
+            Some(version) if matches!(self, Self::HeatMass | Self::Heat) => {
+                next_of(connection, backend, keys, versions.of(connection, version).await?).await?
+            }
+            _ => HashMap::new(),
+        };
+        let mut found = BTreeMap::new();
+        for (id, stored) in &contents {
+            // Without figures: compared with what is in force.
+            let version = Some(stored.heat_version).filter(|version| *version > 0).or(state.map(|state| state.version));
+            let Some(version) = version else { continue };
+            let hotness = versions.of(connection, version).await?;
+            let mut drifts = self.drifts(&hotness.heat, next.get(id), *id, stored);
+            if let Some(state) = state.filter(|state| state.version != version && matches!(self, Self::Heat)) {
+                let id = super::graphql::content_id_text(stored.kind, *id);
+                let (stored, actual) = (version.to_string(), state.version.to_string());
+                drifts.push(Drift { id, field: "version of the settings".into(), stored, actual });
+            }
+            found.insert(*id, drifts);
+        }
+        Ok(found)
     }
+}
+
+/// What a recalculation has made of a content so far.
+struct Next {
+    heat: HeatSettings,
+    figures: Figures,
+    masses: BTreeMap<i64, i64>,
+}
+
+async fn next_of(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    keys: &[Key],
+    hotness: Arc<Hotness>,
+) -> Result<HashMap<Uuid, Next>> {
+    let ids: Vec<Uuid> = keys.iter().map(|(_, id)| *id).collect();
+    let figures = next::figures_by_ids(connection, backend, &ids).await?;
+    let own = figures.into_iter().filter(|row| row.figures.heat_version == hotness.heat.version);
+    let of = |row: FiguresRow| (row.content_id, Next { heat: hotness.heat, figures: row.figures, masses: BTreeMap::new() });
+    let mut found: HashMap<_, _> = own.map(of).collect();
+    for row in next::mass_by_ids(connection, backend, &ids, hotness.heat.version).await? {
+        if let Some(next) = found.get_mut(&row.content_id) {
+            next.masses.insert(row.epoch, row.mass);
+        }
+    }
+    Ok(found)
 }
 
 /// The masses that the facts add up to.
@@ -117,10 +175,9 @@ impl Check for Figure {
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
         let (connection, backend) = (kernel.db.reader(), kernel.backend());
-        let heat = settings::heat(kernel).await?;
         let after = after.unwrap_or((i16::MIN, Uuid::nil()));
         let keys = recount::content_keys(connection, backend, after, size).await?;
-        let found = self.examine(&heat, connection, backend, &keys).await?;
+        let found = self.examine(connection, backend, &keys).await?;
         let suspects = found.iter().filter(|(_, drifts)| !drifts.is_empty()).map(|(id, _)| key(*id)).collect();
         let next = keys.last().copied().filter(|_| keys.len() == size);
         Ok(Chunk { checked: keys.len() as u64, suspects, next })
@@ -132,13 +189,12 @@ impl Check for Figure {
 }
 
 async fn confirm(figure: Figure, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
-    let heat = settings::heat(kernel).await?;
     kernel
         .db
         .write(move |tx| {
             Box::pin(async move {
                 recount::content_lock(tx, content).await?;
-                let found = figure.examine(&heat, tx.connection(), tx.backend(), &[content]).await?;
+                let found = figure.examine(tx.connection(), tx.backend(), &[content]).await?;
                 Ok(found.into_values().flatten().collect())
             })
         })
@@ -146,7 +202,7 @@ async fn confirm(figure: Figure, kernel: &Kernel, content: Key) -> Result<Vec<Dr
 }
 
 /// The rank index of this process against the database.
-pub(super) struct Ranking(pub(super) Arc<RankIndex>);
+pub(super) struct Ranking(pub(super) Arc<Ranks>);
 
 /// A write shows in the index after its commit: a difference counts once it has lasted.
 const LASTS: Duration = Duration::from_millis(200);
@@ -163,22 +219,29 @@ impl Check for Ranking {
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
         let chunk = read::standing_chunk(&kernel.db, after.unwrap_or((i16::MIN, Uuid::nil())), size).await?;
-        let suspects = chunk.iter().filter(|standing| self.0.standing(standing.id) != Some(**standing));
+        let ranking = self.0.now();
+        let suspects = chunk.iter().filter(|(standing, version)| {
+            *version != ranking.hotness.heat.version || ranking.index.standing(standing.id) != Some(*standing)
+        });
         Ok(Chunk {
             checked: chunk.len() as u64,
-            suspects: suspects.map(|standing| key(standing.id)).collect(),
-            next: chunk.last().map(|standing| key(standing.id)).filter(|_| chunk.len() == size),
+            suspects: suspects.map(|(standing, _)| key(standing.id)).collect(),
+            next: chunk.last().map(|(standing, _)| key(standing.id)).filter(|_| chunk.len() == size),
         })
     }
 
     async fn confirm(&self, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
         tokio::time::sleep(LASTS).await;
+        // Other settings may have come into force: a change that this process takes in by itself.
+        self.0.refresh().await?;
+        let ranking = self.0.now();
         let records = read::content_by_ids(&kernel.db, &[content.1]).await?;
         let drift = records.first().and_then(|record| {
-            let (actual, stored) = (record.standing(), self.0.standing(content.1));
+            let (actual, stored) = (record.standing(), ranking.index.standing(content.1));
             // Newer than what was read: a write came in between, and the index has it.
             let newer = stored.is_some_and(|stored| stored.version > actual.version);
-            (stored != Some(actual) && !newer).then(|| Drift {
+            let same = ranking.hotness.heat.version == record.figures.heat_version;
+            (!same || stored != Some(actual) && !newer).then(|| Drift {
                 id: super::graphql::content_id_text(i16::from(actual.board), content.1),
                 field: "rank index".into(),
                 stored: format!("{stored:?}"),

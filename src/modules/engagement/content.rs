@@ -153,6 +153,8 @@ pub struct Figures {
     pub last_hot_update: Millis,
     /// When a row of history was last written.
     pub last_history_at: Millis,
+    /// Which version of the settings heat and level were made with.
+    pub heat_version: i64,
 }
 
 /// A content with its figures.

@@ -41,7 +41,38 @@ pub struct HeatSettings {
     pub publish_weight: i64,
 }
 
-/// From which scores the levels begin; they may change at any time, for they are applied on reading.
+/// What a fact weighs by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// Of a like.
+    Like,
+    /// Of a favorite.
+    Favorite,
+    /// Of a comment.
+    Comment,
+    /// Of a share.
+    Share,
+    /// Of a view.
+    View,
+    /// Of being published, and what was given by hand, in thousandths.
+    Publish {
+        /// In thousandths.
+        by_hand: i64,
+    },
+}
+
+/// Facts of one kind and one moment, as heat sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// What each weighs by.
+    pub weight: Weight,
+    /// When they happened.
+    pub at: Millis,
+    /// How many; negative: so many are taken back.
+    pub count: i64,
+}
+
+/// From which scores the levels begin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     /// From here `WARM`.
@@ -86,7 +117,7 @@ impl Level {
 }
 
 /// Settings and thresholds: all that turns facts into hotness.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hotness {
     /// What masses are made with.
     pub heat: HeatSettings,
@@ -111,6 +142,26 @@ impl HeatSettings {
         // 2^62: far from where a double stops being a whole number of i64's.
         #[expect(clippy::cast_possible_truncation, reason = "bounded on the line itself")]
         (mass.abs() < 4.6e18).then_some(mass as i64)
+    }
+
+    /// A weight, in thousandths.
+    #[must_use]
+    pub fn weight(&self, weight: Weight) -> i64 {
+        match weight {
+            Weight::Like => self.like_weight,
+            Weight::Favorite => self.favorite_weight,
+            Weight::Comment => self.comment_weight,
+            Weight::Share => self.share_weight,
+            Weight::View => self.view_weight,
+            Weight::Publish { by_hand } => self.publish_weight + by_hand,
+        }
+    }
+
+    /// What facts add to the mass of the epoch of their moment; what is taken back is the same integer. `None` when it
+    /// does not fit.
+    #[must_use]
+    pub fn mass(&self, fact: &Fact) -> Option<i64> {
+        self.contribution(self.weight(fact.weight), fact.at)?.checked_mul(fact.count)
     }
 
     /// The heat of masses by epoch, with a quality in thousandths; `None` when there is no mass.

@@ -8,10 +8,10 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::content::Kind;
-use crate::kernel::ranking::RankIndex;
+use super::ranks::Ranks;
 
 /// Contents in the rank index, counted when metrics are read.
-pub(super) struct RankSizes(pub(super) Arc<RankIndex>);
+pub(super) struct RankSizes(pub(super) Arc<Ranks>);
 
 impl std::fmt::Debug for RankSizes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,7 +29,7 @@ impl Collector for RankSizes {
         let help = "Published contents in the rank index";
         let mut metric = encoder.encode_descriptor("rank_index_entries", help, None, MetricType::Gauge)?;
         for (board, kind) in [(Kind::Artwork, "artwork"), (Kind::Video, "video")] {
-            let size = self.0.size(Some(board.number())) as u64;
+            let size = self.0.now().index.size(Some(board.number())) as u64;
             ConstGauge::new(size).encode(metric.encode_family(&KindLabel { kind })?)?;
         }
         Ok(())

@@ -10,7 +10,10 @@ mod facade;
 pub mod graphql;
 pub mod hotness;
 mod loaders;
+mod masses;
 mod metrics;
+mod ranks;
+pub mod recalculation;
 mod settings;
 mod store;
 mod work;
@@ -22,10 +25,11 @@ use sea_orm_migration::MigrationTrait;
 
 pub use commands::act::{Act, ActOutcome};
 pub use commands::publish::{NewContent, PublishOutcome};
+pub use commands::recalculate::Recalculate;
 pub use commands::set_status::SetStatus;
 pub use facade::EngagementFacade;
 
-use crate::kernel::auth::{Access, Root};
+use crate::kernel::auth::{Access, Role, Root};
 use crate::kernel::config::Setting;
 use crate::kernel::error::Result;
 use crate::kernel::graphql::{NoFields, NodeKind};
@@ -60,6 +64,7 @@ impl Module for Engagement {
         (Root::Mutation, "unlike", Access::SignedIn),
         (Root::Mutation, "favorite", Access::SignedIn),
         (Root::Mutation, "unfavorite", Access::SignedIn),
+        (Root::Mutation, "recalculateHotness", Access::Roles(&[Role::Operator])),
         (Root::Subscription, "hotnessChanged", Access::Anyone),
         (Root::Subscription, "hotRankingChanged", Access::Anyone),
     ];
@@ -78,9 +83,9 @@ impl Module for Engagement {
 
     async fn start(start: &mut Start<'_>) -> Result<()> {
         let facade = EngagementFacade::start(start.kernel).await?;
-        start.check(Arc::new(checks::Ranking(Arc::clone(facade.rank_index()))));
-        let ranking = Arc::clone(facade.rank_index());
-        start.metrics(|registry| registry.register_collector(Box::new(metrics::RankSizes(ranking))));
+        start.check(Arc::new(checks::Ranking(Arc::clone(facade.ranks()))));
+        let ranks = Arc::clone(facade.ranks());
+        start.metrics(|registry| registry.register_collector(Box::new(metrics::RankSizes(ranks))));
         start.provide(facade)
     }
 }

@@ -1,19 +1,23 @@
 //! The working set of one batch: what the locked rows hold, folded command by command, then written as net results.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::content::{BehaviorKind, ContentInfo, ContentRecord, Figures};
-use super::hotness::{Hotness, Level};
-use super::store::batch::{BehaviorRow, HistoryRow, MassRow};
+use super::hotness::{Fact, Hotness, Level};
+use super::masses::{Masses, Sums};
+use super::store::batch::{BehaviorRow, HeldMassRow, HistoryRow, MassRow};
+use super::store::next::NextMassRow;
 use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::Ids;
 
 /// `calculation_method` of a row that a command wrote.
 pub(super) const REALTIME: i16 = 0;
+/// `calculation_method` of a row that a recalculation wrote.
+pub(super) const RECALCULATION: i16 = 2;
 
 /// Which like or favorite.
 pub(super) type BehaviorKey = (Uuid, Uuid, BehaviorKind);
@@ -43,6 +47,21 @@ pub enum Cause {
     Favorited,
     /// A favorite taken back.
     Unfavorited,
+    /// It was recalculated from its facts, and something else came out.
+    Recalculated,
+}
+
+/// Masses of a version that is not in force yet.
+struct Next {
+    hotness: Arc<Hotness>,
+    masses: Masses,
+}
+
+/// What to add to masses, so that they are what the facts add up to.
+#[derive(Default)]
+pub(super) struct Correction {
+    in_force: Sums,
+    next: Option<Sums>,
 }
 
 /// A content in work.
@@ -51,8 +70,11 @@ pub(super) struct Item {
     pub(super) figures: Figures,
     /// The figures before the batch; `None` for a new content.
     pub(super) before: Option<Figures>,
-    masses: BTreeMap<i64, i64>,
-    dirty_epochs: HashSet<i64>,
+    masses: Masses,
+    /// What a recalculation under way has already made of it: kept up with those in force.
+    next: Option<Next>,
+    /// What the facts say and the masses do not, when somebody asked for a recalculation of this content.
+    pub(super) correction: Option<Result<Correction>>,
     /// An author's key of a new content.
     pub(super) client_key: Option<String>,
     pub(super) status_changed: bool,
@@ -67,8 +89,9 @@ impl Item {
             info: Arc::new(info),
             figures,
             before: Some(figures),
-            masses: BTreeMap::new(),
-            dirty_epochs: HashSet::new(),
+            masses: Masses::default(),
+            next: None,
+            correction: None,
             client_key: None,
             status_changed: false,
             cause: None,
@@ -76,7 +99,7 @@ impl Item {
     }
 
     /// A content to be, without a mass yet.
-    pub(super) fn new(info: ContentInfo, client_key: Option<String>) -> Self {
+    pub(super) fn new(work: &Work<'_>, info: ContentInfo, client_key: Option<String>) -> Self {
         let at = info.published_at;
         let figures = Figures {
             version: 0,
@@ -91,8 +114,10 @@ impl Item {
             hot_score: 0.0,
             last_hot_update: at,
             last_history_at: at,
+            heat_version: work.hotness.heat.version,
         };
-        Self { before: None, client_key, ..Self::stored(info, figures) }
+        let next = work.next.clone().map(|hotness| Next { hotness, masses: Masses::default() });
+        Self { before: None, client_key, next, ..Self::stored(info, figures) }
     }
 
     /// What the one who asked gets.
@@ -100,30 +125,83 @@ impl Item {
         ContentRecord { info: Arc::clone(&self.info), figures: self.figures }
     }
 
-    /// Adds to the mass of an epoch; all or nothing.
+    /// Adds facts to the masses, or takes them back; all or nothing.
     ///
     /// # Errors
-    /// When the sum does not fit: the fact is then refused.
-    pub(super) fn add_mass(&mut self, epoch: i64, mass: Option<i64>) -> Result<()> {
-        let held = self.masses.entry(epoch).or_insert(0);
-        let sum = mass.and_then(|mass| held.checked_add(mass));
-        *held = sum.ok_or_else(|| Error::internal(format!("the mass of content {} overflows", self.info.id)))?;
-        self.dirty_epochs.insert(epoch);
+    /// When a sum does not fit: the facts are then refused.
+    pub(super) fn add(&mut self, hotness: &Hotness, fact: &Fact) -> Result<()> {
+        let overflow = || Error::internal(format!("the mass of content {} overflows", self.info.id));
+        let sum = self.masses.sum(&hotness.heat, fact).ok_or_else(overflow)?;
+        if let Some(next) = &mut self.next {
+            let sum = next.masses.sum(&next.hotness.heat, fact).ok_or_else(overflow)?;
+            next.masses.set(sum);
+        }
+        self.masses.set(sum);
         Ok(())
+    }
+
+    /// Compares the masses with those that the facts add up to.
+    pub(super) fn compare(&mut self, in_force: Option<Sums>, next: Option<Sums>) {
+        let fits = |sums: Option<Sums>| {
+            sums.ok_or_else(|| Error::internal(format!("the mass of content {} overflows", self.info.id)))
+        };
+        let corrected = fits(in_force).and_then(|sums| {
+            let next = self.next.as_ref().map(|held| Ok::<_, Error>(held.masses.short_of(&fits(next)?))).transpose()?;
+            Ok(Correction { in_force: self.masses.short_of(&sums), next })
+        });
+        self.correction = Some(corrected);
+    }
+
+    /// The version to come, where this content is done for it.
+    pub(super) fn next_hotness(&self) -> Option<Arc<Hotness>> {
+        self.next.as_ref().map(|next| Arc::clone(&next.hotness))
+    }
+
+    /// Adds what was missing. Whether anything was.
+    ///
+    /// # Errors
+    /// When a sum does not fit.
+    pub(super) fn correct(&mut self, correction: &Correction) -> Result<bool> {
+        let overflow = || Error::internal(format!("the mass of content {} overflows", self.info.id));
+        let mut changed = self.masses.add_all(&correction.in_force).ok_or_else(overflow)?;
+        if let (Some(next), Some(sums)) = (&mut self.next, &correction.next) {
+            changed |= next.masses.add_all(sums).ok_or_else(overflow)?;
+        }
+        Ok(changed)
+    }
+
+    /// The figures as they would be if everything were made anew at a moment.
+    pub(super) fn made_anew(&self, hotness: &Hotness, at: Millis) -> Figures {
+        made_with(self.figures, &self.info, hotness, self.masses.sums(), at)
     }
 
     /// Notes a change: a new version, the heat of the masses, and the time.
     pub(super) fn touch(&mut self, hotness: &Hotness, cause: Cause, at: Millis) {
         self.cause = Some(cause);
         self.figures.version = self.before.map_or(0, |before| before.version) + 1;
-        self.figures.heat = hotness.heat.heat(self.info.quality, &self.masses);
+        self.figures.heat = hotness.heat.heat(self.info.quality, self.masses.sums());
         self.figures.last_hot_update = self.figures.last_hot_update.max(at);
+    }
+}
+
+/// Figures with everything that follows from masses: heat, and level, score and next change at a moment.
+pub(super) fn made_with(figures: Figures, info: &ContentInfo, hotness: &Hotness, masses: &Sums, at: Millis) -> Figures {
+    let heat = hotness.heat.heat(info.quality, masses);
+    Figures {
+        heat,
+        wake_at: hotness.next_change(heat, info.published_at, at),
+        hot_level: hotness.level(heat, info.published_at, at).number(),
+        hot_score: hotness.heat.score(heat, at),
+        heat_version: hotness.heat.version,
+        ..figures
     }
 }
 
 /// What one batch works on.
 pub(super) struct Work<'a> {
     pub(super) hotness: &'a Hotness,
+    /// The version that a recalculation under way makes.
+    pub(super) next: Option<Arc<Hotness>>,
     /// The clock's time at the beginning of the batch.
     pub(super) now: Millis,
     pub(super) items: HashMap<Uuid, Item>,
@@ -134,9 +212,10 @@ pub(super) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(hotness: &'a Hotness, now: Millis) -> Self {
+    pub(super) fn new(hotness: &'a Hotness, next: Option<Arc<Hotness>>, now: Millis) -> Self {
         Self {
             hotness,
+            next,
             now,
             items: HashMap::new(),
             behaviors: HashMap::new(),
@@ -146,10 +225,20 @@ impl<'a> Work<'a> {
         }
     }
 
-    pub(super) fn take_masses(&mut self, rows: Vec<MassRow>) {
+    pub(super) fn take_masses(&mut self, rows: Vec<HeldMassRow>) {
         for row in rows {
             if let Some(item) = self.items.get_mut(&row.content_id) {
-                item.masses.insert(row.epoch, row.mass);
+                item.masses.take(row.epoch, row.mass);
+            }
+        }
+    }
+
+    /// Takes the masses of contents that are done for the version to come.
+    pub(super) fn take_next_masses(&mut self, rows: Vec<NextMassRow>, hotness: &Arc<Hotness>) {
+        for row in rows {
+            if let Some(item) = self.items.get_mut(&row.content_id) {
+                let none = || Next { hotness: Arc::clone(hotness), masses: Masses::default() };
+                item.next.get_or_insert_with(none).masses.take(row.epoch, row.mass);
             }
         }
     }
@@ -184,14 +273,16 @@ impl<'a> Work<'a> {
             let (published_at, at) = (item.info.published_at, item.figures.last_hot_update);
             let level = self.hotness.level(item.figures.heat, published_at, at).number();
             let score = self.hotness.heat.score(item.figures.heat, at);
-            let announced = item.before.is_none() || level != item.figures.hot_level;
+            let recalculated = item.cause == Some(Cause::Recalculated);
+            let announced = item.before.is_none() || level != item.figures.hot_level || recalculated;
             item.figures.wake_at = self.hotness.next_change(item.figures.heat, published_at, at);
             item.figures.hot_level = level;
             item.figures.hot_score = score;
             if announced || at.0 - item.figures.last_history_at.0 >= interval_ms {
                 item.figures.last_history_at = at;
                 let content_id = item.info.id;
-                history.push(HistoryRow { content_id, id: ids.at(at), score, level, at, method: REALTIME });
+                let method = if recalculated { RECALCULATION } else { REALTIME };
+                history.push(HistoryRow { content_id, id: ids.at(at), score, level, at, method });
             }
         }
         history
@@ -202,13 +293,19 @@ impl<'a> Work<'a> {
     }
 
     pub(super) fn dirty_masses(&self) -> impl Iterator<Item = MassRow> + '_ {
-        self.touched().flat_map(|item| {
-            item.dirty_epochs.iter().map(|epoch| MassRow {
-                content_id: item.info.id,
-                epoch: *epoch,
-                mass: item.masses.get(epoch).copied().unwrap_or(0),
-            })
+        self.touched().flat_map(|item| item.masses.dirty(item.info.id))
+    }
+
+    /// The settled figures of those that are done for the version to come, as that version makes them.
+    pub(super) fn next_figures(&self) -> impl Iterator<Item = (Uuid, Figures)> + '_ {
+        self.touched().filter_map(|item| {
+            let (next, at) = (item.next.as_ref()?, item.figures.last_hot_update);
+            Some((item.info.id, made_with(item.figures, &item.info, &next.hotness, next.masses.sums(), at)))
         })
+    }
+
+    pub(super) fn next_dirty_masses(&self) -> impl Iterator<Item = MassRow> + '_ {
+        self.touched().flat_map(|item| item.next.iter().flat_map(|next| next.masses.dirty(item.info.id)))
     }
 
     pub(super) fn dirty_behaviors(&self) -> impl Iterator<Item = BehaviorRow> + '_ {

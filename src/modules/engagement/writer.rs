@@ -8,19 +8,24 @@ use uuid::Uuid;
 
 use super::commands::act::{self, Act, ActOutcome};
 use super::commands::publish::{self, Publish, PublishOutcome};
+use super::commands::recalculate::{self, Recalculate};
 use super::commands::set_status::{self, SetStatus};
-use super::content::{ContentRecord, key};
+use super::content::{ContentRecord, Figures, key};
 use super::events::HotnessEvent;
 use super::hotness::Hotness;
+use super::masses::{self, Sums};
+use super::ranks::Ranks;
+use super::settings::{self, Versions};
 use super::store;
+use super::store::in_force::{self, InForce, Lock};
 use super::work::{Item, Work};
 use crate::kernel::batch::{Applied, BatchWriter};
 use crate::kernel::clock::Clock;
+use crate::kernel::context::Kernel;
 use crate::kernel::db::Tx;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{Ids, Lane};
 use crate::kernel::live::Live;
-use crate::kernel::ranking::RankIndex;
 
 /// What moves a content's figures.
 pub(super) enum Command {
@@ -30,6 +35,8 @@ pub(super) enum Command {
     Publish(Box<Publish>),
     /// See [`set_status`].
     SetStatus(SetStatus),
+    /// See [`recalculate`].
+    Recalculate(Recalculate),
 }
 
 impl Command {
@@ -38,6 +45,7 @@ impl Command {
             Self::Act(act) => act.content,
             Self::Publish(publish) => publish.info.id,
             Self::SetStatus(set) => set.content,
+            Self::Recalculate(recalculate) => recalculate.content,
         }
     }
 }
@@ -48,15 +56,17 @@ pub(super) enum Outcome {
     Acted(ActOutcome),
     /// Of a publication.
     Published(PublishOutcome),
+    /// Of a recalculation: whether anything came out otherwise.
+    Recalculated(bool),
 }
 
 /// Writes the facts and figures of contents.
 pub(super) struct EngagementWriter {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<Ids>,
-    pub(super) hotness: Hotness,
+    pub(super) versions: Arc<Versions>,
     pub(super) history_interval_ms: i64,
-    pub(super) ranking: Arc<RankIndex>,
+    pub(super) ranks: Arc<Ranks>,
     pub(super) live: Arc<Live<HotnessEvent>>,
 }
 
@@ -73,7 +83,10 @@ impl BatchWriter for EngagementWriter {
 
     fn apply<'a>(&'a self, tx: &'a Tx, commands: &'a [Command]) -> BoxFuture<'a, Result<Applied<Self>>> {
         Box::pin(async move {
-            let mut work = self.read(tx, commands).await?;
+            let mut wanted = Wanted::of(commands);
+            let ground = self.lock(tx, &mut wanted).await?;
+            let mut work = Work::new(&ground.hotness, ground.next.clone(), self.clock.now());
+            self.read(tx, &mut work, wanted, ground.figures).await?;
             let outcomes = commands.iter().map(|command| fold(&mut work, command)).collect();
             self.write(tx, &mut work).await?;
             Ok(Applied { outcomes, effects: self.events(&work) })
@@ -81,7 +94,7 @@ impl BatchWriter for EngagementWriter {
     }
 
     fn committed(&self, events: Vec<HotnessEvent>) {
-        self.ranking.apply(events.iter().map(|event| event.content.standing()));
+        self.ranks.take(events.iter().map(|event| &event.content));
         self.live.publish(events);
     }
 }
@@ -91,62 +104,176 @@ fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
         Command::Act(act) => act::fold(work, act).map(Outcome::Acted),
         Command::Publish(publish) => publish::fold(work, publish).map(Outcome::Published),
         Command::SetStatus(set) => set_status::fold(work, set).map(Outcome::Acted),
+        Command::Recalculate(recalculate) => recalculate::fold(work, recalculate).map(Outcome::Recalculated),
     }
 }
 
-impl EngagementWriter {
-    /// Locks the figures in key order, then reads the facts in later statements.
-    async fn read(&self, tx: &Tx, commands: &[Command]) -> Result<Work<'_>> {
-        let mut work = Work::new(&self.hotness, self.clock.now());
-        // By (lane, id): the one order in which every writer locks.
-        let mut wanted: BTreeSet<(i16, Uuid)> = BTreeSet::new();
-        let mut behaviors = HashSet::new();
-        let mut publications = Vec::new();
+/// What a batch needs to read.
+#[derive(Default)]
+struct Wanted<'a> {
+    /// By (lane, id): the one order in which every writer locks.
+    contents: BTreeSet<(i16, Uuid)>,
+    behaviors: HashSet<(Uuid, Uuid, i16)>,
+    publishes: bool,
+    /// External ids and client keys of those to be published.
+    publications: Vec<(Option<&'a str>, Uuid, Option<&'a str>)>,
+    taken: Vec<store::batch::TakenRow>,
+    recalculations: BTreeSet<Uuid>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(commands: &'a [Command]) -> Self {
+        let mut wanted = Self::default();
         for command in commands {
             match command {
                 Command::Act(act) => {
-                    wanted.insert(key(act.content));
-                    behaviors.insert((act.content, act.user, act.kind.number()));
+                    wanted.contents.insert(key(act.content));
+                    wanted.behaviors.insert((act.content, act.user, act.kind.number()));
                 }
                 Command::Publish(publish) => {
-                    let client_key = publish.client_key.as_deref();
-                    if publish.info.external_id.is_some() || client_key.is_some() {
-                        publications.push((publish.info.external_id.as_deref(), publish.info.author_id, client_key));
+                    wanted.publishes = true;
+                    let (info, client_key) = (&publish.info, publish.client_key.as_deref());
+                    if info.external_id.is_some() || client_key.is_some() {
+                        wanted.publications.push((info.external_id.as_deref(), info.author_id, client_key));
                     }
                 }
                 Command::SetStatus(set) => {
-                    wanted.insert(key(set.content));
+                    wanted.contents.insert(key(set.content));
+                }
+                Command::Recalculate(recalculate) => {
+                    wanted.contents.insert(key(recalculate.content));
+                    wanted.recalculations.insert(recalculate.content);
                 }
             }
         }
-        if !publications.is_empty() {
-            for taken in store::batch::content_taken(tx, &publications).await? {
-                wanted.insert(key(taken.id));
-                if let Some(external_id) = taken.external_id {
-                    work.external_ids.insert(external_id, taken.id);
-                }
-                if let Some(client_key) = taken.client_key {
-                    work.client_keys.insert((taken.author_id, client_key), taken.id);
-                }
+        wanted
+    }
+
+    fn ids(&self) -> Vec<Uuid> {
+        self.contents.iter().map(|(_, id)| *id).collect()
+    }
+}
+
+/// What a batch stands on: the version of the settings that cannot change before it ends, and the locked figures.
+struct Ground {
+    hotness: Arc<Hotness>,
+    next: Option<Arc<Hotness>>,
+    figures: HashMap<Uuid, Figures>,
+}
+
+impl EngagementWriter {
+    pub(super) fn new(
+        kernel: &Kernel,
+        versions: &Arc<Versions>,
+        ranks: &Arc<Ranks>,
+        live: &Arc<Live<HotnessEvent>>,
+    ) -> Self {
+        Self {
+            clock: Arc::clone(&kernel.clock),
+            ids: Arc::clone(&kernel.ids),
+            versions: Arc::clone(versions),
+            history_interval_ms: settings::millis(&kernel.settings, "engagement.history_interval_secs", 1000.0),
+            ranks: Arc::clone(ranks),
+            live: Arc::clone(live),
+        }
+    }
+
+    /// Locks the figures in key order. Every row says which version it was made with, and the lock keeps its table where
+    /// it is. Those who publish lock no row: they hold on to the state itself, so that a recalculation begins before them,
+    /// and they write for it too, or after them, and it finds what they published.
+    async fn lock(&self, tx: &Tx, wanted: &mut Wanted<'_>) -> Result<Ground> {
+        let connection = tx.connection();
+        let state = match wanted.publishes {
+            true => in_force::in_force(connection, tx.backend(), Lock::Share).await?,
+            false => None,
+        };
+        if !wanted.publications.is_empty() {
+            wanted.taken = store::batch::content_taken(tx, &wanted.publications).await?;
+            wanted.contents.extend(wanted.taken.iter().map(|taken| key(taken.id)));
+        }
+        let locked = match wanted.contents.is_empty() {
+            true => Vec::new(),
+            false => store::batch::figures_lock(tx, &wanted.ids()).await?,
+        };
+        let version = state.map(|state| state.version).or(locked.first().map(|row| row.figures.heat_version));
+        let hotness = match version {
+            Some(version) => self.versions.of(connection, version).await?,
+            // Nothing there to work on: any version refuses it alike.
+            None => self.ranks.hotness(),
+        };
+        let next = match state {
+            Some(InForce { next_version: Some(version), .. }) => Some(self.versions.of(connection, version).await?),
+            _ => None,
+        };
+        let figures = locked.into_iter().map(|row| (row.content_id, row.figures)).collect();
+        Ok(Ground { hotness, next, figures })
+    }
+
+    /// Reads the facts, in later statements than the locks.
+    async fn read(
+        &self,
+        tx: &Tx,
+        work: &mut Work<'_>,
+        wanted: Wanted<'_>,
+        mut figures: HashMap<Uuid, Figures>,
+    ) -> Result<()> {
+        let ids = wanted.ids();
+        for taken in wanted.taken {
+            if let Some(external_id) = taken.external_id {
+                work.external_ids.insert(external_id, taken.id);
+            }
+            if let Some(client_key) = taken.client_key {
+                work.client_keys.insert((taken.author_id, client_key), taken.id);
             }
         }
-        let wanted: Vec<Uuid> = wanted.into_iter().map(|(_, id)| id).collect();
-        if !wanted.is_empty() {
-            let locked = store::batch::figures_lock(tx, &wanted).await?;
-            let mut figures: HashMap<_, _> = locked.into_iter().map(|row| (row.content_id, row.figures)).collect();
-            for info in store::batch::info_by_ids(tx, &wanted).await? {
+        if !ids.is_empty() {
+            for info in store::batch::info_by_ids(tx, &ids).await? {
                 let figures = figures
                     .remove(&info.id)
                     .ok_or_else(|| Error::internal(format!("content {} has no figures", info.id)))?;
                 work.items.insert(info.id, Item::stored(info, figures));
             }
-            work.take_masses(store::batch::mass_by_ids(tx, &wanted).await?);
+            let masses = store::batch::mass_by_ids(tx, &ids).await?;
+            let next_version = masses.first().and_then(|row| row.next_version);
+            work.take_masses(masses);
+            if let Some(version) = next_version {
+                let hotness = self.versions.of(tx.connection(), version).await?;
+                let rows = store::next::mass_by_ids(tx.connection(), tx.backend(), &ids, version).await?;
+                work.take_next_masses(rows, &hotness);
+            }
         }
-        if !behaviors.is_empty() {
-            let behaviors: Vec<_> = behaviors.into_iter().collect();
+        if !wanted.behaviors.is_empty() {
+            let behaviors: Vec<_> = wanted.behaviors.into_iter().collect();
             work.take_behaviors(store::batch::behavior_by_keys(tx, &behaviors).await?);
         }
-        Ok(work)
+        if !wanted.recalculations.is_empty() {
+            self.recount(tx, work, wanted.recalculations).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds up the facts of contents that are to be recalculated.
+    async fn recount(&self, tx: &Tx, work: &mut Work<'_>, ids: BTreeSet<Uuid>) -> Result<()> {
+        let ids: Vec<Uuid> = ids.into_iter().filter(|id| work.items.contains_key(id)).collect();
+        let next = ids.iter().find_map(|id| work.items.get(id)?.next_hotness());
+        let hotness = [Some(&work.hotness.heat), next.as_ref().map(|next| &next.heat)];
+        let mut sums: HashMap<Uuid, [Option<Sums>; 2]> = HashMap::new();
+        let mut take = |id: Uuid, fact| {
+            let sums = sums.entry(id).or_insert_with(|| [Some(Sums::new()), Some(Sums::new())]);
+            for (sums, heat) in sums.iter_mut().zip(hotness) {
+                heat.into_iter().for_each(|heat| masses::add(sums, heat, &fact));
+            }
+        };
+        for item in ids.iter().filter_map(|id| work.items.get(id)) {
+            take(item.info.id, publish::publication(&item.info));
+        }
+        store::facts::each(tx, &ids, &mut take).await?;
+        for (id, [in_force, next]) in sums {
+            if let Some(item) = work.items.get_mut(&id) {
+                item.compare(in_force, next);
+            }
+        }
+        Ok(())
     }
 
     /// Writes the net results, tables in one order everywhere.
@@ -162,6 +289,8 @@ impl EngagementWriter {
         store::batch::figures_insert(tx, new.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::figures_update(tx, old.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::mass_put(tx, work.dirty_masses()).await?;
+        store::next::figures_put(tx, work.next_figures()).await?;
+        store::next::mass_put(tx, work.next_dirty_masses()).await?;
         store::batch::history_insert(tx, &history).await
     }
 
@@ -171,8 +300,8 @@ impl EngagementWriter {
             let (heat, published_at) = (item.before.and_then(|before| before.heat), item.info.published_at);
             Some(HotnessEvent {
                 content: ContentRecord { info: Arc::clone(&item.info), figures: item.figures },
-                previous_score: self.hotness.heat.score(heat, at),
-                previous_level: self.hotness.level(heat, published_at, at),
+                previous_score: work.hotness.heat.score(heat, at),
+                previous_level: work.hotness.level(heat, published_at, at),
                 cause: item.cause?,
             })
         });

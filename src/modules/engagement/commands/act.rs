@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
 use crate::modules::engagement::content::{BehaviorKind, ContentRecord, Kind, Status};
+use crate::modules::engagement::hotness::{Fact, Weight};
 use crate::modules::engagement::work::{Behavior, Cause, Work};
 
 /// An act of a user on a content.
@@ -68,14 +69,13 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, act: &Act) -> Re
         return Ok(ActOutcome { content, changed: false });
     }
     let weight = match act.kind {
-        BehaviorKind::Like => hotness.heat.like_weight,
-        BehaviorKind::Favorite => hotness.heat.favorite_weight,
+        BehaviorKind::Like => Weight::Like,
+        BehaviorKind::Favorite => Weight::Favorite,
     };
     // The same integer that was added: the row holds its moment.
     let (sign, moment) =
         if holds_now { (1, next.acted_at) } else { (-1, held_before.map_or(at, |held| held.acted_at)) };
-    let mass = hotness.heat.contribution(weight, moment).map(|mass| sign * mass);
-    item.add_mass(hotness.heat.epoch(moment), mass)?;
+    item.add(&hotness, &Fact { weight, at: moment, count: sign })?;
     let count = match act.kind {
         BehaviorKind::Like => &mut item.figures.like_count,
         BehaviorKind::Favorite => &mut item.figures.favorite_count,

@@ -2,4 +2,5 @@
 
 pub(super) mod act;
 pub(super) mod publish;
+pub(super) mod recalculate;
 pub(super) mod set_status;

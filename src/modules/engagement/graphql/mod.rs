@@ -3,7 +3,9 @@
 mod ids;
 mod input;
 mod mutation;
+mod list;
 mod query;
+mod settings;
 mod subscription;
 mod types;
 

@@ -147,10 +147,12 @@ impl EngagementSubscription {
 fn change(engagement: &EngagementFacade, watch: &Watch, event: &HotnessEvent) -> Option<HotnessChange> {
     let (figures, published_at) = (event.content.figures, event.content.info.published_at);
     let at = figures.last_hot_update;
-    let level = engagement.hotness().level(figures.heat, published_at, at);
+    // The writer of this process made them: it knows the version.
+    let hotness = engagement.known(figures.heat_version);
+    let level = hotness.level(figures.heat, published_at, at);
     watch.hears(event, level).then(|| HotnessChange {
         content: event.content.clone().into(),
-        score: engagement.hotness().heat.score(figures.heat, at),
+        score: hotness.heat.score(figures.heat, at),
         level,
         previous_score: event.previous_score,
         previous_level: event.previous_level,
@@ -160,5 +162,5 @@ fn change(engagement: &EngagementFacade, watch: &Watch, event: &HotnessEvent) ->
 
 async fn update(engagement: &EngagementFacade, kind: Option<Kind>, size: usize) -> Result<RankingUpdate> {
     let ranking = engagement.ranking(kind.map(Kind::number), None, size).await?;
-    Ok(RankingUpdate { kind, entries: entries(engagement, ranking), changed_at: engagement.now() })
+    Ok(RankingUpdate { kind, entries: entries(engagement, ranking).await?, changed_at: engagement.now() })
 }

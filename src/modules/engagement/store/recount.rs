@@ -21,6 +21,10 @@ pub(in super::super) struct Stored {
     pub(in super::super) like_count: i64,
     pub(in super::super) favorite_count: i64,
     pub(in super::super) heat: Option<i64>,
+    /// Raised by each batch.
+    pub(in super::super) version: i64,
+    /// Which version of the settings made the heat.
+    pub(in super::super) heat_version: i64,
     /// The stored masses by epoch.
     pub(in super::super) masses: BTreeMap<i64, i64>,
     /// Kind and moment of each like and favorite that holds.
@@ -60,7 +64,8 @@ pub(in super::super) async fn content_recount(
     static FIGURES: std::sync::LazyLock<Sql> = std::sync::LazyLock::new(|| {
         Sql::new(
             "SELECT c.id, c.kind, c.published_at, c.quality, c.base_weight,
-             coalesce(f.like_count, 0) AS like_count, coalesce(f.favorite_count, 0) AS favorite_count, f.heat
+             coalesce(f.like_count, 0) AS like_count, coalesce(f.favorite_count, 0) AS favorite_count, f.heat,
+             coalesce(f.version, 0) AS version, coalesce(f.heat_version, 0) AS heat_version
              FROM {rows} {cross} contents c ON c.lane = r.lane AND c.id = r.id
              LEFT JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id",
             KEYS,
@@ -98,6 +103,8 @@ pub(in super::super) async fn content_recount(
             like_count: row.try_get("", "like_count")?,
             favorite_count: row.try_get("", "favorite_count")?,
             heat: row.try_get("", "heat")?,
+            version: row.try_get("", "version")?,
+            heat_version: row.try_get("", "heat_version")?,
             ..Stored::default()
         };
         contents.insert(row.try_get::<Uuid>("", "id")?, stored);
