@@ -98,12 +98,19 @@ impl Server {
     /// The listener's own.
     pub async fn serve(self, extra: axum::Router) -> Result<()> {
         let Self { kernel, facades, listening, tokens, metrics, schema, gate, .. } = self;
+        if kernel.settings.switch("worker.enabled") {
+            kernel.outbox.start(&kernel.tasks, &kernel.shutdown);
+            kernel.jobs.start(&kernel);
+        }
         let site = Site::new(kernel.clone(), schema, gate, tokens);
         if let Some(metrics) = metrics {
             metrics.serve(&site);
         }
         listening.serve(Routes::new(site, Assets, extra)).await?;
-        // The routes and their schema are gone; with the facades go the writers' queues, and the writers end.
+        // The routes and their schema are gone; with consumers, jobs and facades go the writers' queues, and the writers
+        // end.
+        kernel.outbox.close().await;
+        kernel.jobs.close();
         drop(facades);
         kernel.tasks.close();
         // What is still under way after that was never acknowledged.

@@ -3,6 +3,10 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 
+/// Autovacuum by count alone: a fifth of a table that was once large may be more than ever comes again.
+const QUEUE: &str = "WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
+    autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000)";
+
 /// Runs DDL `template`s in order, each with these words replaced:
 ///
 /// | word | PostgreSQL | SQLite |
@@ -14,6 +18,7 @@ use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 /// | `{text}` | `text` | `TEXT` |
 /// | `{clustered}` | nothing | `WITHOUT ROWID`: 52 bytes a behaviour row instead of 98 |
 /// | `{hot}` | `WITH (fillfactor = 70)`: room for HOT updates | nothing |
+/// | `{queue}` | vacuumed after so many rows, whatever its size: its rows come and go | nothing |
 ///
 /// # Errors
 /// The database's own, with the statement that it refused.
@@ -27,6 +32,7 @@ pub async fn ddl(manager: &SchemaManager<'_>, templates: &[&str]) -> Result<(), 
         ("{text}", "text", "TEXT"),
         ("{clustered}", "", "WITHOUT ROWID"),
         ("{hot}", "WITH (fillfactor = 70)", ""),
+        ("{queue}", QUEUE, ""),
     ];
     for template in templates {
         let mut sql = (*template).to_owned();

@@ -126,6 +126,75 @@ migration!(
 );
 
 migration!(
+    /// Comments and shares. A comment's id ends in its content's lane, so that the id alone finds its shard.
+    M0005CommentsAndShares,
+    [
+        "CREATE TABLE comments (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            id {id} NOT NULL,
+            user_id {id} NOT NULL,
+            body {text} NOT NULL,
+            client_key {text},
+            commented_at {int} NOT NULL,
+            deleted_at {int},
+            deleted_by {id},
+            PRIMARY KEY (lane, content_id, id),
+            UNIQUE (user_id, client_key)
+        ) {clustered}",
+        "CREATE UNIQUE INDEX comments_by_id ON comments (lane, id)",
+        "CREATE TABLE shares (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            id {id} NOT NULL,
+            user_id {id} NOT NULL,
+            channel {small} NOT NULL,
+            client_key {text},
+            shared_at {int} NOT NULL,
+            PRIMARY KEY (lane, content_id, id),
+            UNIQUE (user_id, client_key)
+        ) {clustered}",
+    ]
+);
+
+migration!(
+    /// Views: a row a viewer, content and hour at first; then a count an hour; then a count and a mass an epoch, of a
+    /// version of the settings. Each step is one transaction that writes the sum and removes what it sums up.
+    M0006Views,
+    [
+        "CREATE TABLE content_views (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            hour {int} NOT NULL,
+            viewer_key {id} NOT NULL,
+            PRIMARY KEY (lane, content_id, hour, viewer_key)
+        ) {clustered}",
+        "CREATE TABLE content_view_hours (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            hour {int} NOT NULL,
+            count {int} NOT NULL,
+            PRIMARY KEY (lane, content_id, hour)
+        ) {clustered}",
+        "CREATE TABLE content_view_epochs (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            heat_version {int} NOT NULL,
+            epoch {int} NOT NULL,
+            count {int} NOT NULL,
+            mass {int} NOT NULL,
+            PRIMARY KEY (lane, content_id, heat_version, epoch)
+        ) {clustered}",
+        // One row: what viewers' keys are made with, and the moment before which no view is recorded any more.
+        "CREATE TABLE view_state (
+            id {small} NOT NULL PRIMARY KEY,
+            secret {text} NOT NULL,
+            closed_before {int} NOT NULL
+        )",
+    ]
+);
+
+migration!(
     /// Versions of settings: thresholds belong to one too (null: as configured when the server starts next), and every row
     /// of figures says which version it was made with. The two `_next` tables hold what a recalculation makes, then swap
     /// names with those in force: see `docs/adr/0012-recalculation.md`. They have the same columns and the same indexes.
@@ -192,6 +261,8 @@ pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
         Box::new(M0002Figures),
         Box::new(M0003HeatSettings),
         Box::new(M0004ActWeights),
+        Box::new(M0005CommentsAndShares),
+        Box::new(M0006Views),
         Box::new(M0020Recalculation),
     ]
 }

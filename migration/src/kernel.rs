@@ -10,8 +10,38 @@ migration!(
     ]
 );
 
+migration!(
+    /// `outbox`: an event and durable consumer a row, gone once its effect is there; `relays`: who delivers to a consumer.
+    M0002Outbox,
+    [
+        "CREATE TABLE outbox (
+            consumer {text} NOT NULL, lane {small} NOT NULL, key {id} NOT NULL, sequence {int} NOT NULL,
+            id {id} NOT NULL, kind {text} NOT NULL, payload {text} NOT NULL, created_at {int} NOT NULL,
+            attempts {int} NOT NULL, due_at {int} NOT NULL, error {text}, set_aside_at {int},
+            PRIMARY KEY (consumer, lane, key, sequence)) {clustered} {queue}",
+        "CREATE INDEX outbox_due ON outbox (consumer, due_at, created_at) WHERE set_aside_at IS NULL",
+        "CREATE INDEX outbox_set_aside ON outbox (consumer, set_aside_at, id) WHERE set_aside_at IS NOT NULL",
+        "CREATE TABLE relays (consumer {text} NOT NULL PRIMARY KEY, owner {text} NOT NULL, lease_until {int} NOT NULL,
+            fence {int} NOT NULL) {clustered} {hot}",
+    ]
+);
+
+migration!(
+    /// `jobs`: when each runs next and who runs it; `job_runs`: what came of it, a tick a row.
+    M0003Jobs,
+    [
+        "CREATE TABLE jobs (
+            name {text} NOT NULL PRIMARY KEY, schedule {text} NOT NULL, next_run_at {int}, tick {int}, last_tick {int},
+            owner {text} NOT NULL, lease_until {int} NOT NULL, fence {int} NOT NULL) {clustered} {hot}",
+        "CREATE TABLE job_runs (
+            job {text} NOT NULL, tick {int} NOT NULL, owner {text} NOT NULL, attempts {int} NOT NULL,
+            started_at {int} NOT NULL, ended_at {int}, outcome {text}, detail {text},
+            PRIMARY KEY (job, tick)) {clustered}",
+    ]
+);
+
 /// The kernel's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Batches)]
+    vec![Box::new(M0001Batches), Box::new(M0002Outbox), Box::new(M0003Jobs)]
 }

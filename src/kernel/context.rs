@@ -14,7 +14,9 @@ use super::clock::Clock;
 use super::config::Settings;
 use super::db::Db;
 use super::error::{Error, Result};
+use super::events::Outbox;
 use super::id::Ids;
+use super::jobs::Jobs;
 use super::telemetry::Metrics;
 
 /// The kernel's services. Cheap to clone.
@@ -30,6 +32,10 @@ pub struct Kernel {
     pub settings: Arc<Settings>,
     /// What this server counts.
     pub metrics: Metrics,
+    /// Events for those who act on them later.
+    pub outbox: Outbox,
+    /// Work that is due by a schedule.
+    pub jobs: Jobs,
     /// Background tasks; the shutdown waits for them.
     pub tasks: TaskTracker,
     /// Told when the server is to stop.
@@ -43,8 +49,11 @@ impl Kernel {
     /// As [`Db::open`].
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Result<Self> {
         let db = Db::open(&settings).await?;
+        let node: Arc<str> = node_name(&ids).into();
         Ok(Self {
             metrics: Metrics::new(&settings, &db),
+            outbox: Outbox::new(&db, &clock, &node, &settings),
+            jobs: Jobs::new(&node, &settings),
             db,
             clock,
             ids,
@@ -70,6 +79,13 @@ impl Kernel {
     pub fn backend(&self) -> DbBackend {
         self.db.backend()
     }
+}
+
+/// Tells this process from all others, and operators where to look: `host/process/chance`.
+fn node_name(ids: &Ids) -> String {
+    let host = rustix::system::uname();
+    let chance: String = ids.bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}/{}/{chance}", host.nodename().to_string_lossy(), std::process::id())
 }
 
 /// The facades that the started modules provide, by type.

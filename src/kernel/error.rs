@@ -33,6 +33,8 @@ impl Code {
     /// The database cannot take it now; try again. If the connection broke at the wrong moment the act may have passed
     /// all the same: every act is idempotent, so a repetition does no harm.
     pub const UNAVAILABLE: Self = Self("UNAVAILABLE");
+    /// The lease of a relay or a job went to another node, which goes on with the work. Seen in logs alone.
+    pub const LEASE_LOST: Self = Self("LEASE_LOST");
     /// A fault of the server.
     pub const INTERNAL: Self = Self("INTERNAL");
 }

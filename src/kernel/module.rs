@@ -15,8 +15,10 @@ use super::config::{Setting, Settings};
 use super::context::{Facades, Kernel};
 use super::db::Migrations;
 use super::error::{Error, Result};
+use super::events::{Consumer, Consumes};
 use super::graphql::{Absent, NodeKind};
 use super::integrity::Check;
+use super::jobs::Job;
 
 /// A module: its part of the schema, its tables, its settings, its checks, and how it starts.
 ///
@@ -55,6 +57,11 @@ pub trait Module: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Its durable consumers of events, and the kinds that each takes. Each is started with [`Start::consumer`].
+    fn consumers() -> Vec<Consumes> {
+        Vec::new()
+    }
+
     /// Starts it: fills caches, starts writers, provides its facade. The modules it depends on have started.
     fn start(start: &mut Start<'_>) -> impl Future<Output = Result<()>> + Send;
 }
@@ -67,6 +74,7 @@ pub struct Start<'a> {
     depends_on: &'static [&'static str],
     facades: &'a mut Facades,
     checks: &'a mut Vec<Arc<dyn Check>>,
+    consumers: &'a [Consumes],
 }
 
 impl Start<'_> {
@@ -95,6 +103,30 @@ impl Start<'_> {
         self.kernel.metrics.register(self.module, register);
     }
 
+    /// Adds the consumer behind a name of [`Module::consumers`].
+    ///
+    /// # Errors
+    /// When the module does not declare it, or has added it before.
+    pub fn consumer(&mut self, name: &'static str, consumer: Arc<dyn Consumer>) -> Result<()> {
+        if !self.consumers.iter().any(|declared| declared.consumer == name) {
+            return Err(Error::internal(format!("{} starts consumer {name} and does not declare it", self.module)));
+        }
+        self.kernel.outbox.add(name, consumer)
+    }
+
+    /// Adds a job; its name begins with `MODULE.`, its schedule is a setting of the module.
+    ///
+    /// # Errors
+    /// When it is there before, or its schedule is no setting or none that ever comes; the database's own.
+    pub async fn job(&mut self, job: Job) -> Result<()> {
+        let section = format!("{}.", self.module);
+        if !job.name.starts_with(&section) || !job.schedule.starts_with(&section) {
+            let (name, key) = (job.name, job.schedule);
+            return Err(Error::internal(format!("job {name} with schedule {key} is outside {}", self.module)));
+        }
+        self.kernel.jobs.add(self.kernel, job).await
+    }
+
     /// Adds a check that needs the running server: of an index or a cache against the database.
     pub fn check(&mut self, check: Arc<dyn Check>) {
         self.checks.push(check);
@@ -119,6 +151,8 @@ pub struct ModuleDecl {
     pub nodes: fn() -> Vec<NodeKind>,
     /// [`Module::checks`]
     pub checks: fn() -> Vec<Arc<dyn Check>>,
+    /// [`Module::consumers`]
+    pub consumers: fn() -> Vec<Consumes>,
     roots: fn() -> Vec<(Root, String)>,
     viewer_fields: fn() -> Vec<String>,
     types: fn() -> BTreeMap<String, &'static str>,
@@ -137,6 +171,7 @@ impl ModuleDecl {
             migrations: M::migrations,
             nodes: M::nodes,
             checks: M::checks,
+            consumers: M::consumers,
             roots: root_fields::<M>,
             viewer_fields: viewer_fields::<M>,
             types: type_names::<M>,
@@ -203,7 +238,7 @@ impl Modules {
     ///
     /// # Errors
     /// Every problem at once, one a line: names that two modules share, or one and the kernel (modules, root fields,
-    /// fields of `Viewer`, types, id prefixes, checks), root fields without a rule and rules without a field, settings
+    /// fields of `Viewer`, types, id prefixes, checks, consumers), root fields without a rule and rules without a field, settings
     /// outside the module's section, dependencies that are missing or go in a circle.
     pub fn new(list: Vec<ModuleDecl>) -> Result<Self> {
         let mut problems = Vec::new();
@@ -214,6 +249,7 @@ impl Modules {
         check_names(&list, &mut problems);
         for module in &list {
             check_access(module, &mut access, &mut problems);
+            check_consumers(module, &mut problems);
             for setting in module.settings {
                 if !setting.key.starts_with(&format!("{}.", module.name)) {
                     problems.push(format!("{}: setting {} is outside its section", module.name, setting.key));
@@ -283,6 +319,12 @@ impl Modules {
         self.list.iter().flat_map(|module| (module.checks)()).collect()
     }
 
+    /// All durable consumers.
+    #[must_use]
+    pub fn consumers(&self) -> Vec<Consumes> {
+        self.list.iter().flat_map(|module| (module.consumers)()).collect()
+    }
+
     /// Starts all modules. Returns their facades, and the checks that need them.
     ///
     /// # Errors
@@ -290,15 +332,24 @@ impl Modules {
     pub async fn start(&self, kernel: &Kernel) -> Result<(Facades, Vec<Arc<dyn Check>>)> {
         let mut facades = Facades::default();
         let mut checks = Vec::new();
+        kernel.outbox.declare(&self.consumers())?;
+        kernel.jobs.open(kernel);
+        kernel.jobs.add(kernel, super::jobs::retention()).await?;
         for module in &self.list {
+            let consumers = (module.consumers)();
             let mut start = Start {
                 kernel,
                 module: module.name,
                 depends_on: module.depends_on,
                 facades: &mut facades,
                 checks: &mut checks,
+                consumers: &consumers,
             };
             (module.start)(&mut start).await?;
+            if let Some(missing) = consumers.iter().find(|declared| !kernel.outbox.has(declared.consumer)) {
+                let (module, name) = (module.name, missing.consumer);
+                return Err(Error::internal(format!("{module} declares consumer {name} and does not start it")));
+            }
         }
         Ok((facades, checks))
     }
@@ -316,6 +367,7 @@ fn check_names(list: &[ModuleDecl], problems: &mut Vec<String>) {
         names.extend((module.viewer_fields)().into_iter().map(|field| format!("Viewer.{field}")));
         names.extend((module.nodes)().iter().map(|node| format!("id prefix {}", node.prefix)));
         names.extend((module.checks)().iter().map(|check| format!("check {}", check.name())));
+        names.extend((module.consumers)().iter().map(|declared| format!("consumer {}", declared.consumer)));
         for name in names {
             if let Some(owner) = owners.insert(name.clone(), module.name) {
                 problems.push(format!("{name} is declared by {owner} and by {}", module.name));
@@ -347,6 +399,15 @@ fn check_access(module: &ModuleDecl, access: &mut AccessTable, problems: &mut Ve
     for (root, field) in roots {
         if !module.access.iter().any(|(r, f, _)| *r == root && *f == field) {
             problems.push(format!("{}: {root:?}.{field} does not say who may use it", module.name));
+        }
+    }
+}
+
+fn check_consumers(module: &ModuleDecl, problems: &mut Vec<String>) {
+    for Consumes { consumer, kinds } in (module.consumers)() {
+        let distinct: HashSet<_> = kinds.iter().collect();
+        if kinds.is_empty() || distinct.len() < kinds.len() {
+            problems.push(format!("{}: consumer {consumer} takes no kind, or one twice", module.name));
         }
     }
 }

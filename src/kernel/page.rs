@@ -17,7 +17,7 @@ pub const MOST: i32 = 100;
 const USUAL: i32 = 20;
 
 /// Where an item stands in a list: the value that the list is ordered by, and the id that breaks ties.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// Which order the cursor belongs to: one of a list by time means nothing in a list by heat.
     pub order: u8,
@@ -59,7 +59,7 @@ impl CursorType for Cursor {
 }
 
 /// A checked request for a page.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Page {
     /// How many items.
     pub size: usize,

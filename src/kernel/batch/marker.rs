@@ -4,7 +4,8 @@ use sea_orm::{DbBackend, Statement};
 use uuid::Uuid;
 
 use crate::kernel::clock::Millis;
-use crate::kernel::db::Db;
+use crate::kernel::db::{Db, Tx};
+use crate::kernel::error::Result;
 
 /// A marker is only looked for by the process that wrote it, within its retries: ten minutes are ample.
 const LIFE_MS: i64 = 600_000;
@@ -18,18 +19,20 @@ pub(super) fn insert(backend: DbBackend, marker: Uuid, now: Millis) -> Statement
     )
 }
 
-/// Removes markers that nobody looks for any more.
-pub(super) async fn prune(db: &Db, now: Millis) {
+/// Removes markers that nobody looks for any more, so many that it does not take long. How many.
+///
+/// # Errors
+/// The database's own.
+pub(crate) async fn markers_prune(tx: &Tx, now: Millis) -> Result<u64> {
     // The ids begin with their time: a range of the primary key.
     let before = uuid_at(now.plus(-LIFE_MS));
-    let pruned = db
-        .write(|tx| {
-            let sql = "DELETE FROM batches WHERE id IN (SELECT id FROM batches WHERE id < $1 LIMIT 5000)";
-            let delete = Statement::from_sql_and_values(tx.backend(), sql, [before.into()]);
-            Box::pin(tx.execute(delete))
-        })
-        .await;
-    if let Err(error) = pruned {
+    let sql = "DELETE FROM batches WHERE id IN (SELECT id FROM batches WHERE id < $1 LIMIT 5000)";
+    Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), sql, [before.into()])).await?.rows_affected())
+}
+
+/// The same, by the writer on its way: it must not fail of that.
+pub(super) async fn prune(db: &Db, now: Millis) {
+    if let Err(error) = db.write(move |tx| Box::pin(markers_prune(tx, now))).await {
         tracing::warn!(error = error.for_operator(), "old batch markers stay for now");
     }
 }

@@ -6,5 +6,6 @@ mod queue;
 mod writer;
 
 pub use loader::{Load, Loader};
+pub(crate) use marker::markers_prune;
 pub use queue::{BatchLimits, Batcher};
 pub use writer::{Applied, BatchWriter};

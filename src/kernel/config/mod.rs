@@ -44,6 +44,8 @@ pub enum Form {
     /// Entries between commas, each of which the function takes or says what it must be; in `tally.toml` an array of
     /// texts, too.
     List(fn(&str) -> Result<(), &'static str>),
+    /// When a job runs: a cron expression with seconds, in UTC (`0 30 3 * * *`: each day at 03:30), or `off`.
+    Schedule,
 }
 
 impl Setting {
@@ -87,6 +89,7 @@ impl Setting {
                 None => Ok(()),
                 Some((entry, what)) => Err(format!("«{entry}» must be {what}")),
             },
+            Form::Schedule => super::jobs::Schedule::parse(value).map(drop),
         }
     }
 }

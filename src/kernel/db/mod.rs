@@ -12,7 +12,7 @@ pub use durability::Durability;
 pub use migrate::{MigrationState, Migrations};
 pub use sql::{Col, Rows, Sql};
 pub use tx::Tx;
-pub(crate) use tx::retry_pauses;
+pub(crate) use tx::{Fence, retry_pauses};
 
 use super::error::{Error, Result, Retry};
 use super::telemetry::DbMetrics;
@@ -57,9 +57,20 @@ impl Db {
     /// # Errors
     /// The database's own.
     pub async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>> {
+        self.query_on(&self.reader, statement).await
+    }
+
+    /// The same for the tables of queues, which may be empty at noon and have millions of rows a minute later: on
+    /// PostgreSQL with the writer's plans, which walk the keys whatever the statistics say.
+    pub(crate) async fn query_by_key(&self, statement: Statement) -> Result<Vec<QueryResult>> {
+        let postgres = self.backend == DbBackend::Postgres;
+        self.query_on(if postgres { &self.writer } else { &self.reader }, statement).await
+    }
+
+    async fn query_on(&self, pool: &DatabaseConnection, statement: Statement) -> Result<Vec<QueryResult>> {
         let mut pauses = retry_pauses();
         loop {
-            let error = match self.reader.query_all_raw(statement.clone()).await {
+            let error = match pool.query_all_raw(statement.clone()).await {
                 Ok(rows) => return Ok(rows),
                 Err(error) => Error::from(error),
             };

@@ -11,7 +11,7 @@ use sea_orm::{
 use tracing::Instrument as _;
 
 use super::{Db, Rows, Sql};
-use crate::kernel::error::{Error, Result, Retry};
+use crate::kernel::error::{Code, Error, Result, Retry};
 
 /// An open write transaction. Dropped without [`Tx::commit`], it rolls back.
 pub struct Tx {
@@ -74,6 +74,21 @@ impl Tx {
     }
 }
 
+/// A lease that a transaction holds on to: whoever would take it waits for the transaction's end.
+pub(crate) struct Fence {
+    /// Finds the lease's row while it is still ours, and locks it against an update.
+    pub(crate) guard: Statement,
+    /// Of what it is the lease.
+    pub(crate) what: &'static str,
+}
+
+impl Fence {
+    /// Another node has the lease.
+    pub(crate) fn lost(what: &str) -> Error {
+        Error::new(Code::LEASE_LOST, "another node has taken over").caused_by(format!("the lease of {what} is lost"))
+    }
+}
+
 impl Db {
     /// Begins a write transaction. On SQLite it takes the write lock at once: a deferred one that read first fails at
     /// its first write, whatever the busy timeout.
@@ -98,10 +113,35 @@ impl Db {
         &self,
         work: impl for<'a> Fn(&'a Tx) -> BoxFuture<'a, Result<T>> + Send + Sync,
     ) -> Result<T> {
+        self.transact(None, work).await
+    }
+
+    /// The same, while a fence holds: `guard` locks and finds its row in the transaction, or nothing is written.
+    ///
+    /// # Errors
+    /// [`Fence::lost`] when the row is not there; those of `work` and of the database.
+    pub(crate) async fn write_fenced<T: Send>(
+        &self,
+        fence: &Fence,
+        work: impl for<'a> Fn(&'a Tx) -> BoxFuture<'a, Result<T>> + Send + Sync,
+    ) -> Result<T> {
+        self.transact(Some(fence), work).await
+    }
+
+    async fn transact<T: Send>(
+        &self,
+        fence: Option<&Fence>,
+        work: impl for<'a> Fn(&'a Tx) -> BoxFuture<'a, Result<T>> + Send + Sync,
+    ) -> Result<T> {
         let mut pauses = retry_pauses();
         loop {
             let tried = async {
                 let tx = self.begin().await?;
+                if let Some(Fence { guard, what }) = fence
+                    && tx.inner.query_one_raw(guard.clone()).await?.is_none()
+                {
+                    return Err(Fence::lost(what));
+                }
                 let value = work(&tx).await?;
                 tx.commit().await?;
                 Ok(value)

@@ -11,7 +11,7 @@ use crate::kernel::config::Settings;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// The client's address; in the extensions of requests that are not the API's.
+/// The client's address; in the extensions of requests that are not the API's, and in the data of mutations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 

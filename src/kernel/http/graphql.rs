@@ -57,7 +57,7 @@ async fn get(site: &Site, media: MediaType, request: &Parts, client: ClientAddre
         Ok(params) => params,
         Err(error) => return refuse(media, StatusCode::BAD_REQUEST, error),
     };
-    match site.admit(&params, &session, Transport::Http) {
+    match site.admit(&params, &session, client, Transport::Http) {
         Ok(operation) if operation.kind == OperationType::Mutation => {
             not_allowed(media, POST, "GET is for queries: send a mutation with POST")
         }
@@ -90,8 +90,8 @@ async fn post(
         return refuse_by_code(media, error);
     }
     match body {
-        Body::Single(params) => write(media, &run(site, site.admit(&params, &session, Transport::Http)).await),
-        Body::Batch(batch) => write_batch(media, &run_batch(site, &batch, &session).await),
+        Body::Single(params) => write(media, &run(site, site.admit(&params, &session, client, Transport::Http)).await),
+        Body::Batch(batch) => write_batch(media, &run_batch(site, &batch, &session, client).await),
     }
 }
 
@@ -107,8 +107,8 @@ async fn run(site: &Site, admitted: Result<Operation, Response>) -> Outcome {
 }
 
 /// Queries run together; where something is changed, one after the other in the batch's order.
-async fn run_batch(site: &Site, batch: &[Params], session: &Session) -> Vec<Outcome> {
-    let admitted: Vec<_> = batch.iter().map(|params| site.admit(params, session, Transport::Http)).collect();
+async fn run_batch(site: &Site, batch: &[Params], session: &Session, client: ClientAddress) -> Vec<Outcome> {
+    let admitted: Vec<_> = batch.iter().map(|params| site.admit(params, session, client, Transport::Http)).collect();
     let changes = |admitted: &Result<Operation, Response>| {
         admitted.as_ref().is_ok_and(|operation| operation.kind == OperationType::Mutation)
     };

@@ -124,13 +124,21 @@ impl Site {
     ///
     /// # Errors
     /// The whole answer to a request that may not: errors, and no data.
-    pub fn admit(&self, params: &Params, session: &Session, transport: Transport) -> Result<Operation, Response> {
+    pub fn admit(
+        &self,
+        params: &Params,
+        session: &Session,
+        client: ClientAddress,
+        transport: Transport,
+    ) -> Result<Operation, Response> {
         let admitted = self.gate.admit(params, session);
         let metrics = &self.kernel.metrics;
         match admitted {
             Ok(Admitted { request, kind, name, trusted, document, known }) => {
                 metrics.document_looked_up(known);
                 let facts = Facts { kind, transport, name, trusted, document: Some(document) };
+                // What asks or listens does not depend on where from.
+                let request = if kind == OperationType::Mutation { request.data(client) } else { request };
                 Ok(Operation { kind, facts, request })
             }
             Err(Rejection { reason, response }) => {

@@ -71,7 +71,7 @@ async fn open(site: &Site, request: &Request<Bytes>, address: ClientAddress) -> 
         params::parse_single(request.body())
     };
     let params = params.map_err(|error| boxed(StatusCode::BAD_REQUEST, error))?;
-    let answers = match site.admit(&params, &session, Transport::Sse) {
+    let answers = match site.admit(&params, &session, address, Transport::Sse) {
         Ok(operation) if reads_only && operation.kind == OperationType::Mutation => {
             let message = "GET is for queries and subscriptions: send a mutation with POST";
             return Err(Box::new(not_allowed(MediaType::Json, POST, message)));

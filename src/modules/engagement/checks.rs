@@ -10,23 +10,31 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use uuid::Uuid;
 
 use super::content::{BehaviorKind, Figures, key};
-use super::hotness::{HeatSettings, Hotness};
+use super::hotness::{Fact, HeatSettings, Hotness, Source, Weight};
+use super::masses::Sums;
 use super::ranks::Ranks;
 use super::settings::Versions;
 use super::store::batch::FiguresRow;
 use super::store::in_force::{self, Lock};
 use super::store::recount::{self, Stored};
 use super::store::{next, read};
+use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
 use crate::kernel::integrity::{Check, Chunk, Drift, Key};
 
 /// The checks that need no running server.
 pub(super) fn all() -> Vec<Arc<dyn Check>> {
-    [Figure::LikeCount, Figure::FavoriteCount, Figure::HeatMass, Figure::Heat]
-        .into_iter()
-        .map(|figure| Arc::new(figure) as Arc<dyn Check>)
-        .collect()
+    let figures = [
+        Figure::LikeCount,
+        Figure::FavoriteCount,
+        Figure::CommentCount,
+        Figure::ShareCount,
+        Figure::ViewCount,
+        Figure::HeatMass,
+        Figure::Heat,
+    ];
+    figures.into_iter().map(|figure| Arc::new(figure) as Arc<dyn Check>).collect()
 }
 
 /// A figure of a content.
@@ -36,6 +44,12 @@ enum Figure {
     LikeCount,
     /// The favorites that hold.
     FavoriteCount,
+    /// The comments that were not deleted.
+    CommentCount,
+    /// The shares.
+    ShareCount,
+    /// The views: rows of viewers, counts of hours and of epochs together.
+    ViewCount,
     /// The sum of each epoch: equal to the last bit.
     HeatMass,
     /// What follows from masses and quality.
@@ -44,7 +58,14 @@ enum Figure {
 
 impl Figure {
     /// The drifts of one content; `next` is what a recalculation has already made of it.
-    fn drifts(self, heat: &HeatSettings, next: Option<&Next>, id: Uuid, stored: &Stored) -> Vec<Drift> {
+    fn drifts(
+        self,
+        versions: &Versions,
+        heat: &HeatSettings,
+        next: Option<&Next>,
+        id: Uuid,
+        stored: &Stored,
+    ) -> Vec<Drift> {
         let count = |kind: BehaviorKind| stored.behaviors.iter().filter(|(k, _)| *k == kind.number()).count();
         let mut drifts = Vec::new();
         let mut compare = |field: String, held: &dyn Display, actual: &dyn Display| {
@@ -59,20 +80,27 @@ impl Figure {
             Self::FavoriteCount => {
                 compare("favoriteCount".into(), &stored.favorite_count, &count(BehaviorKind::Favorite));
             }
+            Self::CommentCount => compare("commentCount".into(), &stored.comment_count, &stored.comments.len()),
+            Self::ShareCount => compare("shareCount".into(), &stored.share_count, &stored.shares.len()),
+            Self::ViewCount => {
+                let hours: i64 = stored.hours.iter().map(|(_, count)| count).sum();
+                let epochs: i64 = stored.epochs.iter().map(|(_, rolled_up)| rolled_up.count).sum();
+                compare("viewCount".into(), &stored.view_count, &(hours + epochs));
+            }
             Self::HeatMass => {
                 let next = next.map(|next| (&next.heat, &next.masses, "next mass"));
                 for (heat, held, name) in [Some((heat, &stored.masses, "mass")), next].into_iter().flatten() {
-                    let actual = masses(heat, stored);
+                    let actual = masses(versions, heat, stored);
                     let epochs: std::collections::BTreeSet<_> = held.keys().chain(actual.keys()).collect();
                     for epoch in epochs {
-                        let mass = |sums: &BTreeMap<i64, i64>| sums.get(epoch).copied().unwrap_or(0);
+                        let mass = |sums: &Sums| sums.get(epoch).copied().unwrap_or(0);
                         compare(format!("{name} of epoch {epoch}"), &mass(held), &mass(&actual));
                     }
                 }
             }
             Self::Heat => {
                 let text = |heat: Option<i64>| heat.map_or("none".to_owned(), |heat| heat.to_string());
-                let actual = |heat: &HeatSettings| text(heat.heat(stored.quality, &masses(heat, stored)));
+                let actual = |heat: &HeatSettings| text(heat.heat(stored.quality, &masses(versions, heat, stored)));
                 compare("heat".into(), &text(stored.heat), &actual(heat));
                 if let Some(next) = next {
                     compare("next heat".into(), &text(next.figures.heat), &actual(&next.heat));
@@ -105,7 +133,10 @@ impl Figure {
             let version = Some(stored.heat_version).filter(|version| *version > 0).or(state.map(|state| state.version));
             let Some(version) = version else { continue };
             let hotness = versions.of(connection, version).await?;
-            let mut drifts = self.drifts(&hotness.heat, next.get(id), *id, stored);
+            for (version, _) in &stored.epochs {
+                versions.of(connection, *version).await?;
+            }
+            let mut drifts = self.drifts(&versions, &hotness.heat, next.get(id), *id, stored);
             if let Some(state) = state.filter(|state| state.version != version && matches!(self, Self::Heat)) {
                 let id = super::graphql::content_id_text(stored.kind, *id);
                 let (stored, actual) = (version.to_string(), state.version.to_string());
@@ -121,7 +152,7 @@ impl Figure {
 struct Next {
     heat: HeatSettings,
     figures: Figures,
-    masses: BTreeMap<i64, i64>,
+    masses: Sums,
 }
 
 async fn next_of(
@@ -133,7 +164,7 @@ async fn next_of(
     let ids: Vec<Uuid> = keys.iter().map(|(_, id)| *id).collect();
     let figures = next::figures_by_ids(connection, backend, &ids).await?;
     let own = figures.into_iter().filter(|row| row.figures.heat_version == hotness.heat.version);
-    let of = |row: FiguresRow| (row.content_id, Next { heat: hotness.heat, figures: row.figures, masses: BTreeMap::new() });
+    let of = |row: FiguresRow| (row.content_id, Next { heat: hotness.heat, figures: row.figures, masses: Sums::new() });
     let mut found: HashMap<_, _> = own.map(of).collect();
     for row in next::mass_by_ids(connection, backend, &ids, hotness.heat.version).await? {
         if let Some(next) = found.get_mut(&row.content_id) {
@@ -144,18 +175,29 @@ async fn next_of(
 }
 
 /// The masses that the facts add up to.
-fn masses(heat: &HeatSettings, stored: &Stored) -> BTreeMap<i64, i64> {
-    let publication = (heat.publish_weight + stored.base_weight, stored.published_at);
+fn masses(versions: &Versions, heat: &HeatSettings, stored: &Stored) -> Sums {
+    let fact = |weight: Weight, at: Millis, count: i64| Source::Fact(Fact { weight, at, count });
+    let publication = fact(Weight::Publish { by_hand: stored.base_weight }, stored.published_at, 1);
     let behaviors = stored.behaviors.iter().map(|(kind, at)| {
         let like = *kind == BehaviorKind::Like.number();
-        (if like { heat.like_weight } else { heat.favorite_weight }, *at)
+        fact(if like { Weight::Like } else { Weight::Favorite }, *at, 1)
     });
-    let mut masses = BTreeMap::new();
-    for (weight, at) in std::iter::once(publication).chain(behaviors) {
+    let comments = stored.comments.iter().map(|at| fact(Weight::Comment, *at, 1));
+    let shares = stored.shares.iter().map(|at| fact(Weight::Share, *at, 1));
+    let hours = stored.hours.iter().map(|(hour, count)| fact(Weight::View, *hour, *count));
+    let epochs = stored.epochs.iter().filter_map(|(version, rolled_up)| {
+        Some(Source::RolledUp(versions.known(*version)?.heat, *rolled_up))
+    });
+    let facts = std::iter::once(publication).chain(behaviors).chain(comments).chain(shares).chain(hours).chain(epochs);
+    let mut sums = Sums::new();
+    for source in facts {
         // A fact that does not fit was refused when it came; here it would show as a drift.
-        *masses.entry(heat.epoch(at)).or_insert(0_i64) += heat.contribution(weight, at).unwrap_or(0);
+        if let Some((epoch, mass)) = heat.adds(&source) {
+            let sum = sums.entry(epoch).or_default();
+            *sum = sum.saturating_add(mass);
+        }
     }
-    masses
+    sums
 }
 
 #[async_trait]
@@ -168,6 +210,9 @@ impl Check for Figure {
         match self {
             Self::LikeCount => "like-count",
             Self::FavoriteCount => "favorite-count",
+            Self::CommentCount => "comment-count",
+            Self::ShareCount => "share-count",
+            Self::ViewCount => "view-count",
             Self::HeatMass => "heat-mass",
             Self::Heat => "heat",
         }

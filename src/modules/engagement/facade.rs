@@ -8,17 +8,22 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::commands::act::{Act, ActOutcome};
+use super::commands::comment::{CommentOutcome, DeleteComment, NewComment};
 use super::commands::publish::{NewContent, PublishOutcome};
 use super::commands::recalculate::Recalculate;
 use super::commands::set_status::SetStatus;
-use super::content::ContentRecord;
+use super::commands::share::{NewShare, ShareOutcome};
+use super::commands::view;
+use super::content::{ContentRecord, Kind};
 use super::events::HotnessEvent;
 use super::hotness::Hotness;
+use super::interactions::CommentRecord;
 use super::loaders::Loaders;
 use super::ranks::Ranks;
 use super::settings::{self, Versions};
 use super::store::in_force::{self, InForce, Lock, Progress};
 use super::store::read;
+use super::viewers::{Viewer, Viewers};
 use super::writer::{Command, EngagementWriter, Outcome};
 use crate::kernel::batch::Batcher;
 use crate::kernel::clock::Millis;
@@ -41,6 +46,7 @@ struct Inner {
     batcher: Batcher<EngagementWriter>,
     ranks: Arc<Ranks>,
     live: Arc<Live<HotnessEvent>>,
+    viewers: Viewers,
 }
 
 impl EngagementFacade {
@@ -67,7 +73,8 @@ impl EngagementFacade {
         // Other settings are another order: who listens to a ranking looks again.
         kernel.tasks.spawn(following.follow(Duration::from_millis(poll_ms.unsigned_abs()), move || listeners.nudge()));
         let loaders = Loaders::new(kernel);
-        Ok(Self(Arc::new(Inner { kernel: kernel.clone(), versions, loaders, batcher, ranks, live })))
+        let viewers = Viewers::open(kernel).await?;
+        Ok(Self(Arc::new(Inner { kernel: kernel.clone(), versions, loaders, batcher, ranks, live, viewers })))
     }
 
     /// Does or takes back a like or favorite; durable when it returns. The user must exist.
@@ -86,7 +93,7 @@ impl EngagementFacade {
         let publish = content.check(self.0.kernel.ids.next())?;
         match self.0.batcher.submit(Command::Publish(Box::new(publish))).await? {
             Outcome::Published(outcome) => Ok(outcome),
-            _ => Err(Error::internal("another outcome for a publication")),
+            _ => Err(Error::internal("another command's outcome for a publication")),
         }
     }
 
@@ -96,6 +103,82 @@ impl EngagementFacade {
     /// `NOT_FOUND`, `FORBIDDEN`, `OVERLOADED`, `UNAVAILABLE`.
     pub async fn set_status(&self, set: SetStatus) -> Result<ActOutcome> {
         acted(self.0.batcher.submit(Command::SetStatus(set)).await?)
+    }
+
+    /// Comments on a content; durable when it returns. The user must exist.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT`, `NOT_FOUND`, `CONFLICT` for an unpublished content and for a client key that made another
+    /// comment, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn comment(&self, comment: NewComment) -> Result<CommentOutcome> {
+        let comment = comment.check(self.0.kernel.ids.next())?;
+        commented(self.0.batcher.submit(Command::Comment(Box::new(comment))).await?)
+    }
+
+    /// Deletes a comment, which leaves a tombstone; durable when it returns.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn delete_comment(&self, comment: Uuid, actor: Uuid, privileged: bool) -> Result<CommentOutcome> {
+        // Which content it is on never changes: it may be read before the batch.
+        let found = self.0.loaders.comments.one(comment).await?;
+        let content = found.ok_or_else(|| Error::not_found("no such comment"))?.content_id;
+        let delete = DeleteComment { comment, content, actor, privileged };
+        commented(self.0.batcher.submit(Command::DeleteComment(delete)).await?)
+    }
+
+    /// Shares a content; durable when it returns. The user must exist.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT`, `NOT_FOUND`, `CONFLICT` for an unpublished content and for a client key that made another
+    /// share, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn share(&self, share: NewShare) -> Result<ShareOutcome> {
+        let share = share.check(self.0.kernel.ids.next())?;
+        match self.0.batcher.submit(Command::Share(Box::new(share))).await? {
+            Outcome::Shared(outcome) => Ok(outcome),
+            _ => Err(Error::internal("another command's outcome for a share")),
+        }
+    }
+
+    /// Counts views of 1 to 1,000 contents, each once a viewer, content and hour; what is unknown or unpublished is left
+    /// out. Returns how many count that did not before. Each lane is a write of its own: after an error those of others
+    /// may hold, and a repeat counts the rest.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT`, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn record_views(&self, contents: &[(Uuid, Kind)], viewer: Viewer) -> Result<u64> {
+        let views = view::check(contents, viewer)?;
+        let submitted = views.into_iter().map(|view| self.0.batcher.submit(Command::View(view)));
+        let mut counted = 0;
+        // All of them, whatever comes of one: what was queued is carried out anyhow.
+        for outcome in futures_util::future::join_all(submitted).await {
+            match outcome? {
+                Outcome::Viewed(count) => counted += u64::from(count),
+                _ => return Err(Error::internal("another command's outcome for views")),
+            }
+        }
+        Ok(counted)
+    }
+
+    /// The viewer that a user is.
+    #[must_use]
+    pub fn viewer_of_user(&self, user: Uuid) -> Viewer {
+        self.0.viewers.user(user)
+    }
+
+    /// The viewer that everybody without a token at an address is.
+    #[must_use]
+    pub fn viewer_at(&self, address: std::net::IpAddr) -> Viewer {
+        self.0.viewers.address(address)
+    }
+
+    /// A comment that was not deleted, read together with others that are asked for at the same time.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn find_comment(&self, id: Uuid) -> Result<Option<CommentRecord>> {
+        let found = self.0.loaders.comments.one(id).await?;
+        Ok(found.filter(|comment| comment.deleted_at.is_none()))
     }
 
     /// A content, read together with others that are asked for at the same time.
@@ -240,6 +323,13 @@ impl EngagementFacade {
 fn acted(outcome: Outcome) -> Result<ActOutcome> {
     match outcome {
         Outcome::Acted(outcome) => Ok(outcome),
-        _ => Err(Error::internal("another outcome for an act")),
+        _ => Err(Error::internal("another command's outcome for an act")),
+    }
+}
+
+fn commented(outcome: Outcome) -> Result<CommentOutcome> {
+    match outcome {
+        Outcome::Commented(outcome) => Ok(outcome),
+        _ => Err(Error::internal("another command's outcome for a comment")),
     }
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::content::{BehaviorKind, ContentRecord};
-use super::store::read;
+use super::interactions::CommentRecord;
+use super::store::{comments, read};
 use crate::kernel::batch::{Load, Loader};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
+use crate::kernel::page::Page;
 
 /// The module's loaders.
 pub(super) struct Loaders {
@@ -19,6 +21,10 @@ pub(super) struct Loaders {
     pub(super) viewers: Loader<Viewers>,
     /// History by (content, how many rows).
     pub(super) history: Loader<History>,
+    /// Comments by id, deleted ones too.
+    pub(super) comments: Loader<Comments>,
+    /// Comments by (content, page): one more than the page holds, in the direction of reading.
+    pub(super) comment_pages: Loader<CommentPages>,
 }
 
 impl Loaders {
@@ -27,6 +33,8 @@ impl Loaders {
             contents: Loader::new(Contents(kernel.clone())),
             viewers: Loader::new(Viewers(kernel.clone())),
             history: Loader::new(History(kernel.clone())),
+            comments: Loader::new(Comments(kernel.clone())),
+            comment_pages: Loader::new(CommentPages(kernel.clone())),
         }
     }
 }
@@ -86,6 +94,42 @@ impl Load for History {
         for (size, ids) in by_size {
             for row in read::history_by_ids(&self.0.db, &ids, size).await? {
                 found.entry((row.content_id, size)).or_default().push(row);
+            }
+        }
+        Ok(found.into_iter().map(|(key, rows)| (key, rows.into())).collect())
+    }
+}
+
+/// See [`Loaders::comments`].
+pub(super) struct Comments(Kernel);
+
+impl Load for Comments {
+    type Key = Uuid;
+    type Value = CommentRecord;
+
+    async fn load(&self, ids: Vec<Uuid>) -> Result<HashMap<Uuid, CommentRecord>> {
+        let found = comments::comment_by_ids(&self.0.db, &ids).await?;
+        Ok(found.into_iter().map(|comment| (comment.id, comment)).collect())
+    }
+}
+
+/// See [`Loaders::comment_pages`].
+pub(super) struct CommentPages(Kernel);
+
+impl Load for CommentPages {
+    type Key = (Uuid, Page);
+    type Value = Arc<[CommentRecord]>;
+
+    /// One statement a page's bounds: contents of a list are asked for the same first page.
+    async fn load(&self, keys: Vec<(Uuid, Page)>) -> Result<HashMap<(Uuid, Page), Self::Value>> {
+        let mut by_page: HashMap<Page, Vec<Uuid>> = HashMap::new();
+        for (content, page) in keys {
+            by_page.entry(page).or_default().push(content);
+        }
+        let mut found: HashMap<(Uuid, Page), Vec<CommentRecord>> = HashMap::new();
+        for (page, contents) in by_page {
+            for comment in comments::comment_page(&self.0.db, &contents, &page).await? {
+                found.entry((comment.content_id, page)).or_default().push(comment);
             }
         }
         Ok(found.into_iter().map(|(key, rows)| (key, rows.into())).collect())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::hotness::{Fact, HeatSettings};
+use super::hotness::{Fact, HeatSettings, Source};
 use super::store::batch::MassRow;
 
 /// Masses by epoch.
@@ -68,13 +68,16 @@ impl Masses {
     }
 }
 
-/// Adds facts to sums; `None` stays `None`, and becomes it when a sum does not fit.
-pub(super) fn add(sums: &mut Option<Sums>, settings: &HeatSettings, fact: &Fact) {
+/// Adds a source to sums; `None` stays `None`, and becomes it when a sum does not fit.
+pub(super) fn add(sums: &mut Option<Sums>, settings: &HeatSettings, source: &Source) {
     if let Some(held) = sums {
-        let mass = held.entry(settings.epoch(fact.at)).or_insert(0);
-        match settings.mass(fact).and_then(|more| mass.checked_add(more)) {
-            Some(sum) => *mass = sum,
-            None => *sums = None,
+        let added = settings.adds(source).and_then(|(epoch, more)| {
+            let mass = held.entry(epoch).or_insert(0);
+            *mass = mass.checked_add(more)?;
+            Some(())
+        });
+        if added.is_none() {
+            *sums = None;
         }
     }
 }

@@ -9,13 +9,17 @@ pub mod events;
 mod facade;
 pub mod graphql;
 pub mod hotness;
+pub mod interactions;
 mod loaders;
 mod masses;
 mod metrics;
+mod outbox;
 mod ranks;
 pub mod recalculation;
+mod rollup;
 mod settings;
 mod store;
+pub mod viewers;
 mod work;
 mod writer;
 
@@ -24,9 +28,11 @@ use std::sync::Arc;
 use sea_orm_migration::MigrationTrait;
 
 pub use commands::act::{Act, ActOutcome};
+pub use commands::comment::{CommentOutcome, DeleteComment, NewComment};
 pub use commands::publish::{NewContent, PublishOutcome};
 pub use commands::recalculate::Recalculate;
 pub use commands::set_status::SetStatus;
+pub use commands::share::{NewShare, ShareOutcome};
 pub use facade::EngagementFacade;
 
 use crate::kernel::auth::{Access, Role, Root};
@@ -65,6 +71,10 @@ impl Module for Engagement {
         (Root::Mutation, "favorite", Access::SignedIn),
         (Root::Mutation, "unfavorite", Access::SignedIn),
         (Root::Mutation, "recalculateHotness", Access::Roles(&[Role::Operator])),
+        (Root::Mutation, "comment", Access::SignedIn),
+        (Root::Mutation, "deleteComment", Access::SignedIn),
+        (Root::Mutation, "share", Access::SignedIn),
+        (Root::Mutation, "recordViews", Access::Anyone),
         (Root::Subscription, "hotnessChanged", Access::Anyone),
         (Root::Subscription, "hotRankingChanged", Access::Anyone),
     ];
@@ -86,6 +96,7 @@ impl Module for Engagement {
         start.check(Arc::new(checks::Ranking(Arc::clone(facade.ranks()))));
         let ranks = Arc::clone(facade.ranks());
         start.metrics(|registry| registry.register_collector(Box::new(metrics::RankSizes(ranks))));
+        start.job(rollup::job()).await?;
         start.provide(facade)
     }
 }

@@ -37,6 +37,27 @@ pub(super) const SETTINGS: &[Setting] = &[
         31_536_000.0,
         "a row of hot history at most this often; 0 keeps every update",
     ),
+    number(
+        "engagement.view_open_hours",
+        "24",
+        1.0,
+        8_760.0,
+        "hours that the keys of an hour's viewers are kept; then the hour is a count",
+    ),
+    number(
+        "engagement.view_hours_days",
+        "90",
+        1.0,
+        36_500.0,
+        "days that views are counted by the hour; then by epochs of 8 half-lives",
+    ),
+    Setting {
+        key: "engagement.view_rollup",
+        alias: None,
+        default: Some("0 7 * * * *"),
+        form: Form::Schedule,
+        doc: "when views are summed up: a cron expression with seconds, in UTC, or `off`",
+    },
     number("engagement.live_interval_ms", "100", 10.0, 60_000.0, "listeners hear of a content at most this often"),
     number(
         "engagement.recalculation_pause_ms",

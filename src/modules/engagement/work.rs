@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::content::{BehaviorKind, ContentInfo, ContentRecord, Figures};
 use super::hotness::{Fact, Hotness, Level};
+use super::interactions::Interactions;
 use super::masses::{Masses, Sums};
+use super::outbox::{Happened, Pending, takes_back};
 use super::store::batch::{BehaviorRow, HeldMassRow, HistoryRow, MassRow};
 use super::store::next::NextMassRow;
 use crate::kernel::clock::Millis;
@@ -47,6 +49,14 @@ pub enum Cause {
     Favorited,
     /// A favorite taken back.
     Unfavorited,
+    /// A comment.
+    Commented,
+    /// A comment deleted.
+    CommentDeleted,
+    /// A share.
+    Shared,
+    /// A view.
+    Viewed,
     /// It was recalculated from its facts, and something else came out.
     Recalculated,
 }
@@ -209,6 +219,9 @@ pub(super) struct Work<'a> {
     dirty_behaviors: HashSet<BehaviorKey>,
     pub(super) external_ids: HashMap<String, Uuid>,
     pub(super) client_keys: HashMap<(Uuid, String), Uuid>,
+    pub(super) interactions: Interactions,
+    /// What happened, in order.
+    pub(super) events: Vec<Pending>,
 }
 
 impl<'a> Work<'a> {
@@ -222,6 +235,8 @@ impl<'a> Work<'a> {
             dirty_behaviors: HashSet::new(),
             external_ids: HashMap::new(),
             client_keys: HashMap::new(),
+            interactions: Interactions::default(),
+            events: Vec::new(),
         }
     }
 
@@ -266,6 +281,11 @@ impl<'a> Work<'a> {
         self.dirty_behaviors.insert(key);
     }
 
+    /// Notes an event of a content as it is after it.
+    pub(super) fn happened(&mut self, content: &ContentRecord, at: Millis, happened: Happened) {
+        self.events.push(Pending::new(content, at, happened));
+    }
+
     /// Announces levels, and says what history to keep: a row a change of level, and one an interval.
     pub(super) fn settle(&mut self, ids: &Ids, interval_ms: i64) -> Vec<HistoryRow> {
         let mut history = Vec::new();
@@ -274,10 +294,17 @@ impl<'a> Work<'a> {
             let level = self.hotness.level(item.figures.heat, published_at, at).number();
             let score = self.hotness.heat.score(item.figures.heat, at);
             let recalculated = item.cause == Some(Cause::Recalculated);
-            let announced = item.before.is_none() || level != item.figures.hot_level || recalculated;
+            let previous = item.figures.hot_level;
+            let announced = item.before.is_none() || level != previous || recalculated;
             item.figures.wake_at = self.hotness.next_change(item.figures.heat, published_at, at);
             item.figures.hot_level = level;
             item.figures.hot_score = score;
+            // What a recalculation puts right nobody did: there is nobody to tell.
+            if level != previous && !recalculated {
+                let taken_back = item.cause.is_some_and(takes_back);
+                let changed = Happened::LevelChanged { level, previous, score, taken_back };
+                self.events.push(Pending::new(&item.record(), at, changed));
+            }
             if announced || at.0 - item.figures.last_history_at.0 >= interval_ms {
                 item.figures.last_history_at = at;
                 let content_id = item.info.id;

@@ -7,13 +7,18 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use super::commands::act::{self, Act, ActOutcome};
+use super::commands::comment::{self, Comment, CommentOutcome, DeleteComment};
 use super::commands::publish::{self, Publish, PublishOutcome};
 use super::commands::recalculate::{self, Recalculate};
 use super::commands::set_status::{self, SetStatus};
+use super::commands::share::{self, Share, ShareOutcome};
+use super::commands::view::{self, View};
 use super::content::{ContentRecord, Figures, key};
 use super::events::HotnessEvent;
-use super::hotness::Hotness;
+use super::hotness::{Hotness, Source};
+use super::interactions;
 use super::masses::{self, Sums};
+use super::outbox::sequences;
 use super::ranks::Ranks;
 use super::settings::{self, Versions};
 use super::store;
@@ -24,6 +29,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::context::Kernel;
 use crate::kernel::db::Tx;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::events::{Event, Outbox};
 use crate::kernel::id::{Ids, Lane};
 use crate::kernel::live::Live;
 
@@ -35,6 +41,14 @@ pub(super) enum Command {
     Publish(Box<Publish>),
     /// See [`set_status`].
     SetStatus(SetStatus),
+    /// See [`comment`].
+    Comment(Box<Comment>),
+    /// See [`comment`].
+    DeleteComment(DeleteComment),
+    /// See [`share`].
+    Share(Box<Share>),
+    /// See [`view`].
+    View(View),
     /// See [`recalculate`].
     Recalculate(Recalculate),
 }
@@ -45,6 +59,11 @@ impl Command {
             Self::Act(act) => act.content,
             Self::Publish(publish) => publish.info.id,
             Self::SetStatus(set) => set.content,
+            Self::Comment(comment) => comment.content,
+            Self::DeleteComment(delete) => delete.content,
+            Self::Share(share) => share.content,
+            // All of one lane.
+            Self::View(view) => view.contents.first().map_or(Uuid::nil(), |(content, _)| *content),
             Self::Recalculate(recalculate) => recalculate.content,
         }
     }
@@ -56,6 +75,12 @@ pub(super) enum Outcome {
     Acted(ActOutcome),
     /// Of a publication.
     Published(PublishOutcome),
+    /// Of a comment, or of deleting one.
+    Commented(CommentOutcome),
+    /// Of a share.
+    Shared(ShareOutcome),
+    /// Of views: how many count.
+    Viewed(u32),
     /// Of a recalculation: whether anything came out otherwise.
     Recalculated(bool),
 }
@@ -68,12 +93,28 @@ pub(super) struct EngagementWriter {
     pub(super) history_interval_ms: i64,
     pub(super) ranks: Arc<Ranks>,
     pub(super) live: Arc<Live<HotnessEvent>>,
+    pub(super) outbox: Outbox,
+}
+
+/// What a committed batch changed.
+pub(super) struct Effects {
+    /// For rankings and listeners.
+    hotness: Vec<HotnessEvent>,
+    /// Whether there is something to deliver.
+    outbox: bool,
+}
+
+impl Effects {
+    /// Whether any content changed.
+    pub(super) fn any(&self) -> bool {
+        !self.hotness.is_empty()
+    }
 }
 
 impl BatchWriter for EngagementWriter {
     type Command = Command;
     type Outcome = Outcome;
-    type Effects = Vec<HotnessEvent>;
+    type Effects = Effects;
 
     const NAME: &'static str = "engagement";
 
@@ -89,13 +130,17 @@ impl BatchWriter for EngagementWriter {
             self.read(tx, &mut work, wanted, ground.figures).await?;
             let outcomes = commands.iter().map(|command| fold(&mut work, command)).collect();
             self.write(tx, &mut work).await?;
-            Ok(Applied { outcomes, effects: self.events(&work) })
+            let effects = Effects { hotness: self.events(&work), outbox: !work.events.is_empty() };
+            Ok(Applied { outcomes, effects })
         })
     }
 
-    fn committed(&self, events: Vec<HotnessEvent>) {
-        self.ranks.take(events.iter().map(|event| &event.content));
-        self.live.publish(events);
+    fn committed(&self, effects: Effects) {
+        self.ranks.take(effects.hotness.iter().map(|event| &event.content));
+        self.live.publish(effects.hotness);
+        if effects.outbox {
+            self.outbox.wake();
+        }
     }
 }
 
@@ -104,6 +149,10 @@ fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
         Command::Act(act) => act::fold(work, act).map(Outcome::Acted),
         Command::Publish(publish) => publish::fold(work, publish).map(Outcome::Published),
         Command::SetStatus(set) => set_status::fold(work, set).map(Outcome::Acted),
+        Command::Comment(comment) => comment::fold(work, comment).map(Outcome::Commented),
+        Command::DeleteComment(delete) => comment::fold_delete(work, delete).map(Outcome::Commented),
+        Command::Share(share) => share::fold(work, share).map(Outcome::Shared),
+        Command::View(view) => view::fold(work, view).map(Outcome::Viewed),
         Command::Recalculate(recalculate) => recalculate::fold(work, recalculate).map(Outcome::Recalculated),
     }
 }
@@ -119,12 +168,14 @@ struct Wanted<'a> {
     publications: Vec<(Option<&'a str>, Uuid, Option<&'a str>)>,
     taken: Vec<store::batch::TakenRow>,
     recalculations: BTreeSet<Uuid>,
+    interactions: interactions::Wanted<'a>,
 }
 
 impl<'a> Wanted<'a> {
     fn of(commands: &'a [Command]) -> Self {
         let mut wanted = Self::default();
         for command in commands {
+            wanted.interactions.by(command);
             match command {
                 Command::Act(act) => {
                     wanted.contents.insert(key(act.content));
@@ -137,12 +188,13 @@ impl<'a> Wanted<'a> {
                         wanted.publications.push((info.external_id.as_deref(), info.author_id, client_key));
                     }
                 }
-                Command::SetStatus(set) => {
-                    wanted.contents.insert(key(set.content));
-                }
                 Command::Recalculate(recalculate) => {
                     wanted.contents.insert(key(recalculate.content));
                     wanted.recalculations.insert(recalculate.content);
+                }
+                Command::View(view) => wanted.contents.extend(view.contents.iter().map(|(content, _)| key(*content))),
+                other => {
+                    wanted.contents.insert(key(other.content()));
                 }
             }
         }
@@ -175,6 +227,7 @@ impl EngagementWriter {
             history_interval_ms: settings::millis(&kernel.settings, "engagement.history_interval_secs", 1000.0),
             ranks: Arc::clone(ranks),
             live: Arc::clone(live),
+            outbox: kernel.outbox.clone(),
         }
     }
 
@@ -246,6 +299,7 @@ impl EngagementWriter {
             let behaviors: Vec<_> = wanted.behaviors.into_iter().collect();
             work.take_behaviors(store::batch::behavior_by_keys(tx, &behaviors).await?);
         }
+        work.interactions = wanted.interactions.read(tx, work.now).await?;
         if !wanted.recalculations.is_empty() {
             self.recount(tx, work, wanted.recalculations).await?;
         }
@@ -258,16 +312,16 @@ impl EngagementWriter {
         let next = ids.iter().find_map(|id| work.items.get(id)?.next_hotness());
         let hotness = [Some(&work.hotness.heat), next.as_ref().map(|next| &next.heat)];
         let mut sums: HashMap<Uuid, [Option<Sums>; 2]> = HashMap::new();
-        let mut take = |id: Uuid, fact| {
+        let mut take = |id: Uuid, source| {
             let sums = sums.entry(id).or_insert_with(|| [Some(Sums::new()), Some(Sums::new())]);
             for (sums, heat) in sums.iter_mut().zip(hotness) {
-                heat.into_iter().for_each(|heat| masses::add(sums, heat, &fact));
+                heat.into_iter().for_each(|heat| masses::add(sums, heat, &source));
             }
         };
         for item in ids.iter().filter_map(|id| work.items.get(id)) {
-            take(item.info.id, publish::publication(&item.info));
+            take(item.info.id, Source::Fact(publish::publication(&item.info)));
         }
-        store::facts::each(tx, &ids, &mut take).await?;
+        store::facts::each(tx, &self.versions, &ids, &mut take).await?;
         for (id, [in_force, next]) in sums {
             if let Some(item) = work.items.get_mut(&id) {
                 item.compare(in_force, next);
@@ -286,12 +340,29 @@ impl EngagementWriter {
         store::publish::content_insert(tx, &contents).await?;
         store::batch::status_update(tx, work.changed_statuses()).await?;
         store::batch::behavior_put(tx, work.dirty_behaviors()).await?;
+        work.interactions.write(tx).await?;
         store::batch::figures_insert(tx, new.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::figures_update(tx, old.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::mass_put(tx, work.dirty_masses()).await?;
         store::next::figures_put(tx, work.next_figures()).await?;
         store::next::mass_put(tx, work.next_dirty_masses()).await?;
-        store::batch::history_insert(tx, &history).await
+        store::batch::history_insert(tx, &history).await?;
+        let events = self.happened(work);
+        self.outbox.put(tx, &events).await
+    }
+
+    /// What durable consumers are told: of each content in the order of its sequence.
+    fn happened(&self, work: &Work<'_>) -> Vec<Event> {
+        let version = |id| work.items.get(&id).map_or(0, |item| item.figures.version);
+        let events = sequences(&work.events, version).map(|(event, sequence)| Event {
+            id: self.ids.next(),
+            kind: event.name(),
+            key: event.content,
+            sequence,
+            at: event.at,
+            payload: event.payload(),
+        });
+        events.collect()
     }
 
     fn events(&self, work: &Work<'_>) -> Vec<HotnessEvent> {

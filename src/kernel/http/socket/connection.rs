@@ -270,7 +270,7 @@ impl Connection {
             Err(refusal(Error::new(Code::RATE_LIMITED, format!("a socket has {most} operations at most at a time"))))
         } else {
             let may = self.site.throttle(session, self.address, 1).map_err(refusal);
-            may.and_then(|()| self.site.admit(&params, session, Transport::Socket))
+            may.and_then(|()| self.site.admit(&params, session, self.address, Transport::Socket))
         };
         match admitted {
             Ok(operation) => {

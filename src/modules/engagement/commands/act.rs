@@ -7,6 +7,7 @@ use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
 use crate::modules::engagement::content::{BehaviorKind, ContentRecord, Kind, Status};
 use crate::modules::engagement::hotness::{Fact, Weight};
+use crate::modules::engagement::outbox::Happened;
 use crate::modules::engagement::work::{Behavior, Cause, Work};
 
 /// An act of a user on a content.
@@ -83,6 +84,7 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, act: &Act) -> Re
     *count += sign;
     item.touch(&hotness, cause(act), at);
     let content = item.record();
+    work.happened(&content, at, Happened::Acted { user: act.user, kind: act.kind, on: act.on });
     work.put_behavior(key, next);
     Ok(ActOutcome { content, changed: true })
 }

@@ -14,6 +14,10 @@ crate::id_kind! {
     ArtworkKind = "artwork";
     /// Ids of videos.
     VideoKind = "video";
+    /// Ids of comments.
+    CommentKind = "comment";
+    /// Ids of shares.
+    ShareKind = "share";
 }
 
 /// The id of an artwork or a video.

@@ -2,6 +2,7 @@
 
 mod ids;
 mod input;
+mod interactions;
 mod mutation;
 mod list;
 mod query;
@@ -10,7 +11,8 @@ mod subscription;
 mod types;
 
 pub(super) use ids::content_id_text;
-pub use ids::{ArtworkKind, ContentId, VideoKind};
+pub use ids::{ArtworkKind, CommentKind, ContentId, ShareKind, VideoKind};
+pub use interactions::{Comment, Share};
 pub use mutation::EngagementMutation;
 pub use query::EngagementQuery;
 pub use subscription::EngagementSubscription;
@@ -32,7 +34,7 @@ pub(super) async fn find(ctx: &Context<'_>, kind: Kind, id: Uuid) -> Result<Opti
     Ok(found.filter(|content| content.info.kind == kind))
 }
 
-/// `node(id: "artwork_…")` and `node(id: "video_…")`.
+/// `node(id:)` of artworks, videos and comments.
 pub(super) fn nodes() -> Vec<NodeKind> {
     vec![
         NodeKind {
@@ -51,6 +53,17 @@ pub(super) fn nodes() -> Vec<NodeKind> {
             register: <Video as async_graphql::OutputType>::create_type_info,
             load: |ctx, id| {
                 Box::pin(async move { Ok(find(ctx, Kind::Video, id).await?.map(|found| BoxNode::new(Video(found)))) })
+            },
+        },
+        NodeKind {
+            prefix: "comment",
+            access: Access::Anyone,
+            register: <Comment as async_graphql::OutputType>::create_type_info,
+            load: |ctx, id| {
+                Box::pin(async move {
+                    let found = ctx.facade::<EngagementFacade>()?.find_comment(id).await?;
+                    Ok(found.map(|found| BoxNode::new(Comment(found))))
+                })
             },
         },
     ]

@@ -3,18 +3,23 @@
 use async_graphql::{Context, Object};
 use uuid::Uuid;
 
-use super::ids::ContentId;
+use super::ids::{CommentKind, ContentId};
 use super::input::{
     BatchError, BatchResult, BehaviorPayload, ContentPayload, PublishArtworkInput, PublishArtworkPayload, PublishVideoInput, PublishVideoPayload,
 };
+use super::interactions::{Comment, CommentPayload, RecordViewsPayload, Share, SharePayload};
 use super::query::IDS_MOST;
 use super::types::{Artwork, Video};
 use crate::kernel::auth::{Role, Session};
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::http::ClientAddress;
 use crate::kernel::id::Id;
 use crate::modules::engagement::content::{BehaviorKind, Detail, Status};
-use crate::modules::engagement::{Act, EngagementFacade, NewContent, Recalculate, SetStatus};
+use crate::modules::engagement::interactions::Channel;
+use crate::modules::engagement::{
+    Act, CommentOutcome, EngagementFacade, NewComment, NewContent, NewShare, Recalculate, SetStatus,
+};
 use crate::modules::users::{UserKind, UsersFacade};
 
 /// Those who may act for others and weigh by hand.
@@ -48,6 +53,11 @@ async fn set_status(ctx: &Context<'_>, content: ContentId, status: Status) -> Re
     let set = SetStatus { content: content.uuid, content_kind: content.kind, actor, privileged, status };
     let outcome = ctx.facade::<EngagementFacade>()?.set_status(set).await?;
     Ok(ContentPayload { content: outcome.content.into(), changed: outcome.changed })
+}
+
+fn commented(outcome: CommentOutcome) -> CommentPayload {
+    let CommentOutcome { comment, content, changed } = outcome;
+    CommentPayload { comment: Comment(comment), content: content.into(), changed }
 }
 
 /// Root mutations.
@@ -179,6 +189,88 @@ impl EngagementMutation {
         >,
     ) -> Result<BehaviorPayload> {
         act(ctx, content_id, user_id, BehaviorKind::Favorite, false).await
+    }
+
+    /// Comments on a content. `INVALID_INPUT` for a body that is blank or too long, `NOT_FOUND` when there is no such
+    /// content, `CONFLICT` when it is not published or when the clientKey made another comment, `FORBIDDEN` for others
+    /// without the role.
+    async fn comment(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "An artwork's or video's id.")] content_id: ContentId,
+        #[graphql(desc = "What it says, 1 to 2,000 characters; blanks around it are taken away.")] body: String,
+        #[graphql(desc = "Of the comment's author, at most 200 characters: with it again the first comment returns.")]
+        client_key: Option<String>,
+        #[graphql(desc = "For whom, the token's user when left out; for services and operators.")] user_id: Option<
+            Id<UserKind>,
+        >,
+    ) -> Result<CommentPayload> {
+        let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user_id).await?;
+        let comment = NewComment { content: content_id.uuid, content_kind: content_id.kind, user, body, client_key };
+        Ok(commented(ctx.facade::<EngagementFacade>()?.comment(comment).await?))
+    }
+
+    /// Deletes a comment: for its author and for operators. A repeat changes nothing, and says so. `NOT_FOUND` when there
+    /// is no such comment, `FORBIDDEN` for another's.
+    async fn delete_comment(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A comment's id.")] id: Id<CommentKind>,
+        #[graphql(desc = "For whom, the token's user when left out; for services and operators.")] user_id: Option<
+            Id<UserKind>,
+        >,
+    ) -> Result<CommentPayload> {
+        let session = Session::of(ctx);
+        let actor = ctx.facade::<UsersFacade>()?.acting_for(session, user_id).await?;
+        let privileged = session.has_any(&[Role::Operator]);
+        let outcome = ctx.facade::<EngagementFacade>()?.delete_comment(id.uuid(), actor, privileged).await?;
+        Ok(commented(outcome))
+    }
+
+    /// Passes a content on. Each share counts, but for a repeat under the same clientKey. `NOT_FOUND` when there is no
+    /// such content, `CONFLICT` when it is not published or when the clientKey made another share, `FORBIDDEN` for
+    /// others without the role.
+    async fn share(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "An artwork's or video's id.")] content_id: ContentId,
+        #[graphql(desc = "Which way it was passed on.")] channel: Channel,
+        #[graphql(desc = "Of the user, at most 200 characters: with it again the first share returns.")]
+        client_key: Option<String>,
+        #[graphql(desc = "For whom, the token's user when left out; for services and operators.")] user_id: Option<
+            Id<UserKind>,
+        >,
+    ) -> Result<SharePayload> {
+        let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user_id).await?;
+        let share = NewShare { content: content_id.uuid, content_kind: content_id.kind, user, channel, client_key };
+        let outcome = ctx.facade::<EngagementFacade>()?.share(share).await?;
+        let (share, content) = (Share(outcome.share), outcome.content.into());
+        Ok(SharePayload { share, content, changed: outcome.changed })
+    }
+
+    /// Counts views, each once a viewer, content and hour of the clock; without a token the address is the viewer. What
+    /// is unknown or not published is left out. `INVALID_INPUT` unless there are 1 to 1,000 ids. After `OVERLOADED` or
+    /// `UNAVAILABLE` a part may have been counted: a repeat counts the rest.
+    async fn record_views(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "1 to 1,000 ids of artworks and videos; duplicates count once.")] content_ids: Vec<ContentId>,
+        #[graphql(desc = "For whom, the token's user when left out; for services and operators.")] user_id: Option<
+            Id<UserKind>,
+        >,
+    ) -> Result<RecordViewsPayload> {
+        let (session, engagement) = (Session::of(ctx), ctx.facade::<EngagementFacade>()?);
+        let viewer = match (session.0.is_some() || user_id.is_some(), ctx.data_opt::<ClientAddress>()) {
+            (false, Some(address)) => engagement.viewer_at(address.group()),
+            (false, None) => return Err(Error::internal("a mutation without its client's address")),
+            (true, _) => {
+                let user = ctx.facade::<UsersFacade>()?.acting_for(session, user_id).await?;
+                engagement.viewer_of_user(user)
+            }
+        };
+        let contents: Vec<_> = content_ids.iter().map(|id| (id.uuid, id.kind)).collect();
+        let counted = engagement.record_views(&contents, viewer).await?;
+        Ok(RecordViewsPayload { counted: i64::try_from(counted).map_err(Error::internal)? })
     }
 
     /// Makes score, level and next change of contents anew from their facts, with the settings in force; an entry

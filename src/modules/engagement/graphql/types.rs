@@ -3,12 +3,13 @@
 use async_graphql::{Context, Enum, Interface, Object, SimpleObject};
 
 use super::ids::{ArtworkKind, VideoKind};
+use super::interactions::{Comment, CommentTotal, comments};
 use crate::kernel::auth::Session;
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::Id;
-use crate::kernel::page::checked_size;
+use crate::kernel::page::{Connection, checked_size};
 use crate::modules::engagement::EngagementFacade;
 use crate::modules::engagement::content::{ContentRecord, Detail, Kind, Status};
 use crate::modules::engagement::hotness::Level;
@@ -50,7 +51,7 @@ pub struct Video(pub(crate) ContentRecord);
     field(name = "favorite_count", ty = "i64", desc = "Users who have it as a favorite now."),
     field(name = "comment_count", ty = "i64", desc = "Comments on it that were not deleted."),
     field(name = "share_count", ty = "i64", desc = "How often it was shared."),
-    field(name = "view_count", ty = "i64", desc = "How often it was viewed."),
+    field(name = "view_count", ty = "i64", desc = "How often it was viewed: once a viewer and hour."),
     field(name = "hotness", ty = "Hotness", desc = "How hot it is now."),
     field(
         name = "viewer_has_liked",
@@ -61,6 +62,15 @@ pub struct Video(pub(crate) ContentRecord);
         name = "viewer_has_favorited",
         ty = "Result<bool>",
         desc = "Whether the token's user has it as a favorite; false without a token."
+    ),
+    field(
+        name = "comments",
+        ty = "Result<Connection<Comment, CommentTotal>>",
+        desc = "What was said about it, newest first, deleted comments left out; 20 unless `first` or `last` says otherwise.",
+        arg(name = "first", ty = "Option<i32>", desc = "How many from the beginning, 0 to 100; 20 when left out."),
+        arg(name = "after", ty = "Option<String>", desc = "Only what comes after this cursor."),
+        arg(name = "last", ty = "Option<i32>", desc = "How many from the end, 0 to 100."),
+        arg(name = "before", ty = "Option<String>", desc = "Only what comes before this cursor.")
     )
 )]
 pub enum Content {
@@ -147,7 +157,7 @@ macro_rules! content_object {
                 self.0.figures.share_count
             }
 
-            /// How often it was viewed.
+            /// How often it was viewed: once a viewer and hour.
             async fn view_count(&self) -> i64 {
                 self.0.figures.view_count
             }
@@ -165,6 +175,18 @@ macro_rules! content_object {
             /// Whether the token's user has it as a favorite; false without a token.
             async fn viewer_has_favorited(&self, ctx: &Context<'_>) -> Result<bool> {
                 Ok(viewer_state(ctx, &self.0).await?.has_favorited)
+            }
+
+            /// What was said about it, newest first, deleted comments left out; 20 unless `first` or `last` says otherwise.
+            async fn comments(
+                &self,
+                ctx: &Context<'_>,
+                #[graphql(desc = "How many from the beginning, 0 to 100; 20 when left out.")] first: Option<i32>,
+                #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+                #[graphql(desc = "How many from the end, 0 to 100.")] last: Option<i32>,
+                #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+            ) -> Result<Connection<Comment, CommentTotal>> {
+                comments(ctx, &self.0, first, after, last, before).await
             }
 
             $($own)*

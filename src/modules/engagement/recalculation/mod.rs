@@ -183,7 +183,7 @@ async fn chunk(
         Box::pin(async move { writer.apply(tx, &commands).await })
     });
     let applied = applied.await?;
-    if !applied.effects.is_empty() {
+    if applied.effects.any() {
         announce(run.kernel).await?;
     }
     for (id, outcome) in contents.iter().zip(applied.outcomes) {

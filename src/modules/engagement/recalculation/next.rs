@@ -16,8 +16,9 @@ use crate::kernel::error::{Error, Result, Retry};
 use crate::modules::engagement::commands::publish::publication;
 use crate::modules::engagement::content::{ContentInfo, Figures};
 use crate::modules::engagement::graphql::content_id_text;
-use crate::modules::engagement::hotness::Hotness;
+use crate::modules::engagement::hotness::{Hotness, Source};
 use crate::modules::engagement::masses::{self, Sums};
+use crate::modules::engagement::settings::Versions;
 use crate::modules::engagement::store::batch::MassRow;
 use crate::modules::engagement::store::in_force::{self, InForce, Lock, Progress};
 use crate::modules::engagement::store::next::{self as store, Wanted};
@@ -49,8 +50,12 @@ pub(super) async fn make(run: &Run<'_>, hotness: Arc<Hotness>) -> Result<Report>
     let total = store::wanted_count(kernel.db.reader(), kernel.backend(), &ALL).await?;
     let mut report = Report::default();
     let done = loop {
-        let (hotness, now, size) = (Arc::clone(&hotness), kernel.clock.now(), run.chunk);
-        let step = kernel.db.write(move |tx| Box::pin(chunk(tx, Arc::clone(&hotness), now, size))).await?;
+        let (hotness, versions) = (Arc::clone(&hotness), Arc::clone(&run.versions));
+        let (now, size) = (kernel.clock.now(), run.chunk);
+        let step = kernel
+            .db
+            .write(move |tx| Box::pin(chunk(tx, Arc::clone(&hotness), Arc::clone(&versions), now, size)))
+            .await?;
         match step {
             Step::Done(progress, failures) => {
                 failures.into_iter().for_each(|(id, message)| report.fail(id, message));
@@ -140,7 +145,7 @@ async fn rewind(tx: &Tx, version: i64) -> Result<()> {
 }
 
 /// The next contents in key order. Its lock on the progress lets several processes take turns.
-async fn chunk(tx: &Tx, hotness: Arc<Hotness>, now: Millis, size: usize) -> Result<Step> {
+async fn chunk(tx: &Tx, hotness: Arc<Hotness>, versions: Arc<Versions>, now: Millis, size: usize) -> Result<Step> {
     let (connection, backend) = (tx.connection(), tx.backend());
     let progress = in_force::progress(connection, backend, Lock::Own).await?;
     let mut progress = progress.filter(|own| own.version == hotness.heat.version).ok_or_else(taken_over)?;
@@ -159,7 +164,7 @@ async fn chunk(tx: &Tx, hotness: Arc<Hotness>, now: Millis, size: usize) -> Resu
     let locked = batch::figures_lock(tx, &ids).await?;
     let figures: HashMap<Uuid, Figures> = locked.into_iter().map(|row| (row.content_id, row.figures)).collect();
     let infos = batch::info_by_ids(tx, &ids).await?;
-    let sums = add_up(tx, &ids, &infos, &hotness).await?;
+    let sums = add_up(tx, &versions, &ids, &infos, &hotness).await?;
     let (mut made, mut masses, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for info in &infos {
         let sums = sums.get(&info.id).and_then(Option::as_ref);
@@ -189,18 +194,19 @@ async fn chunk(tx: &Tx, hotness: Arc<Hotness>, now: Millis, size: usize) -> Resu
 /// The masses of locked contents; `None` for one whose facts do not fit.
 async fn add_up(
     tx: &Tx,
+    versions: &Versions,
     ids: &[Uuid],
     infos: &[ContentInfo],
     hotness: &Hotness,
 ) -> Result<HashMap<Uuid, Option<Sums>>> {
     let mut sums: HashMap<Uuid, Option<Sums>> = infos.iter().map(|info| (info.id, Some(Sums::new()))).collect();
-    let mut take = |id: Uuid, fact| {
+    let mut take = |id: Uuid, source| {
         if let Some(sums) = sums.get_mut(&id) {
-            masses::add(sums, &hotness.heat, &fact);
+            masses::add(sums, &hotness.heat, &source);
         }
     };
-    infos.iter().for_each(|info| take(info.id, publication(info)));
-    facts::each(tx, ids, take).await?;
+    infos.iter().for_each(|info| take(info.id, Source::Fact(publication(info))));
+    facts::each(tx, versions, ids, take).await?;
     Ok(sums)
 }
 

@@ -1,13 +1,16 @@
-//! All SQL of the module: `read` for resolvers, `batch` for the writer, `recount` for checks, `facts`, `in_force`
-//! and `next` for recalculations.
+//! All SQL of the module: `read` for resolvers, `batch` for the writer, `recount` for checks, `facts`, `in_force` and
+//! `next` for recalculations, and what concerns one table alone.
 
 pub(super) mod batch;
+pub(super) mod comments;
 pub(super) mod facts;
 pub(super) mod in_force;
 pub(super) mod next;
 pub(super) mod publish;
 pub(super) mod read;
 pub(super) mod recount;
+pub(super) mod shares;
+pub(super) mod views;
 
 /// What [`super::content::ContentInfo`] is read from; `c`, `a` and `v` are the three tables.
 const INFO: &str = "c.id, c.external_id, c.kind, c.author_id, c.title, c.cover_url, c.status, c.published_at, c.quality, \

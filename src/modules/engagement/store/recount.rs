@@ -1,14 +1,16 @@
 //! What checks read: stored figures, and the facts that they must equal.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Sql, Tx};
 use crate::kernel::error::Result;
 use crate::modules::engagement::content::key;
+use crate::modules::engagement::hotness::RolledUp;
 
 /// One content: what is stored, and what it must be made of.
 #[derive(Default)]
@@ -20,6 +22,9 @@ pub(in super::super) struct Stored {
     pub(in super::super) base_weight: i64,
     pub(in super::super) like_count: i64,
     pub(in super::super) favorite_count: i64,
+    pub(in super::super) comment_count: i64,
+    pub(in super::super) share_count: i64,
+    pub(in super::super) view_count: i64,
     pub(in super::super) heat: Option<i64>,
     /// Raised by each batch.
     pub(in super::super) version: i64,
@@ -29,6 +34,14 @@ pub(in super::super) struct Stored {
     pub(in super::super) masses: BTreeMap<i64, i64>,
     /// Kind and moment of each like and favorite that holds.
     pub(in super::super) behaviors: Vec<(i16, Millis)>,
+    /// The moment of each comment that was not deleted.
+    pub(in super::super) comments: Vec<Millis>,
+    /// The moment of each share.
+    pub(in super::super) shares: Vec<Millis>,
+    /// Hours and how many views each has, from rows of viewers and from counts: an hour may have both.
+    pub(in super::super) hours: Vec<(Millis, i64)>,
+    /// Epochs that views were rolled up into, each with the version of the settings that it is of.
+    pub(in super::super) epochs: Vec<(i64, RolledUp)>,
 }
 
 /// The keys that follow `after`.
@@ -54,37 +67,68 @@ pub(in super::super) async fn content_lock(tx: &Tx, content: (i16, Uuid)) -> Res
     Ok(())
 }
 
+/// A statement on the rows of the wanted contents.
+fn of_contents(text: &str) -> Sql {
+    Sql::new(text, &[("lane", Col::Small), ("id", Col::Id)])
+}
+
+static FIGURES: LazyLock<Sql> = LazyLock::new(|| {
+    of_contents(
+        "SELECT c.id, c.kind, c.published_at, c.quality, c.base_weight, f.heat,
+         coalesce(f.like_count, 0) AS like_count, coalesce(f.favorite_count, 0) AS favorite_count,
+         coalesce(f.comment_count, 0) AS comment_count, coalesce(f.share_count, 0) AS share_count,
+         coalesce(f.view_count, 0) AS view_count, coalesce(f.version, 0) AS version,
+         coalesce(f.heat_version, 0) AS heat_version
+         FROM {rows} {cross} contents c ON c.lane = r.lane AND c.id = r.id
+         LEFT JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id",
+    )
+});
+static MASSES: LazyLock<Sql> = LazyLock::new(|| {
+    of_contents(
+        "SELECT h.content_id, h.epoch, h.mass FROM {rows} {cross} content_heat h
+         ON h.lane = r.lane AND h.content_id = r.id",
+    )
+});
+static BEHAVIORS: LazyLock<Sql> = LazyLock::new(|| {
+    of_contents(
+        "SELECT b.content_id, b.kind, b.acted_at FROM {rows} {cross} behaviors b
+         ON b.lane = r.lane AND b.content_id = r.id WHERE b.removed_at IS NULL",
+    )
+});
+static COMMENTS: LazyLock<Sql> = LazyLock::new(|| {
+    of_contents(
+        "SELECT m.content_id, m.commented_at FROM {rows} {cross} comments m
+         ON m.lane = r.lane AND m.content_id = r.id WHERE m.deleted_at IS NULL",
+    )
+});
+static SHARES: LazyLock<Sql> = LazyLock::new(|| {
+    of_contents(
+        "SELECT s.content_id, s.shared_at FROM {rows} {cross} shares s
+         ON s.lane = r.lane AND s.content_id = r.id",
+    )
+});
+static HOURS: LazyLock<Sql> = LazyLock::new(|| {
+    of_contents(
+        "SELECT v.content_id, v.hour, count(*) AS count FROM {rows} {cross} content_views v
+         ON v.lane = r.lane AND v.content_id = r.id GROUP BY v.content_id, v.hour
+         UNION ALL
+         SELECT h.content_id, h.hour, h.count FROM {rows} {cross} content_view_hours h
+         ON h.lane = r.lane AND h.content_id = r.id",
+    )
+});
+static EPOCHS: LazyLock<Sql> = LazyLock::new(|| {
+    of_contents(
+        "SELECT e.content_id, e.heat_version, e.epoch, e.count, e.mass FROM {rows} {cross} content_view_epochs e
+         ON e.lane = r.lane AND e.content_id = r.id",
+    )
+});
+
 /// Everything about these contents.
 pub(in super::super) async fn content_recount(
     connection: &impl ConnectionTrait,
     backend: DbBackend,
     keys: &[(i16, Uuid)],
 ) -> Result<BTreeMap<Uuid, Stored>> {
-    const KEYS: &[(&str, Col)] = &[("lane", Col::Small), ("id", Col::Id)];
-    static FIGURES: std::sync::LazyLock<Sql> = std::sync::LazyLock::new(|| {
-        Sql::new(
-            "SELECT c.id, c.kind, c.published_at, c.quality, c.base_weight,
-             coalesce(f.like_count, 0) AS like_count, coalesce(f.favorite_count, 0) AS favorite_count, f.heat,
-             coalesce(f.version, 0) AS version, coalesce(f.heat_version, 0) AS heat_version
-             FROM {rows} {cross} contents c ON c.lane = r.lane AND c.id = r.id
-             LEFT JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id",
-            KEYS,
-        )
-    });
-    static MASSES: std::sync::LazyLock<Sql> = std::sync::LazyLock::new(|| {
-        Sql::new(
-            "SELECT h.content_id, h.epoch, h.mass FROM {rows} {cross} content_heat h
-             ON h.lane = r.lane AND h.content_id = r.id",
-            KEYS,
-        )
-    });
-    static BEHAVIORS: std::sync::LazyLock<Sql> = std::sync::LazyLock::new(|| {
-        Sql::new(
-            "SELECT b.content_id, b.kind, b.acted_at FROM {rows} {cross} behaviors b
-             ON b.lane = r.lane AND b.content_id = r.id WHERE b.removed_at IS NULL",
-            KEYS,
-        )
-    });
     let read = |sql: &'static Sql| {
         let mut rows = sql.rows();
         for (_, id) in keys {
@@ -102,6 +146,9 @@ pub(in super::super) async fn content_recount(
             base_weight: row.try_get("", "base_weight")?,
             like_count: row.try_get("", "like_count")?,
             favorite_count: row.try_get("", "favorite_count")?,
+            comment_count: row.try_get("", "comment_count")?,
+            share_count: row.try_get("", "share_count")?,
+            view_count: row.try_get("", "view_count")?,
             heat: row.try_get("", "heat")?,
             version: row.try_get("", "version")?,
             heat_version: row.try_get("", "heat_version")?,
@@ -109,15 +156,31 @@ pub(in super::super) async fn content_recount(
         };
         contents.insert(row.try_get::<Uuid>("", "id")?, stored);
     }
-    for row in read(&MASSES).await? {
-        if let Some(stored) = contents.get_mut(&row.try_get::<Uuid>("", "content_id")?) {
-            stored.masses.insert(row.try_get("", "epoch")?, row.try_get("", "mass")?);
-        }
-    }
-    for row in read(&BEHAVIORS).await? {
-        if let Some(stored) = contents.get_mut(&row.try_get::<Uuid>("", "content_id")?) {
-            stored.behaviors.push((row.try_get("", "kind")?, row.try_get("", "acted_at")?));
+    let facts: [(&'static Sql, Take); 6] = [
+        (&MASSES, |to, row| {
+            to.masses.insert(row.try_get("", "epoch")?, row.try_get("", "mass")?);
+            Ok(())
+        }),
+        (&BEHAVIORS, |to, row| Ok(to.behaviors.push((row.try_get("", "kind")?, row.try_get("", "acted_at")?)))),
+        (&COMMENTS, |to, row| Ok(to.comments.push(row.try_get("", "commented_at")?))),
+        (&SHARES, |to, row| Ok(to.shares.push(row.try_get("", "shared_at")?))),
+        (&HOURS, |to, row| Ok(to.hours.push((row.try_get("", "hour")?, row.try_get("", "count")?)))),
+        (&EPOCHS, |to, row| {
+            let (count, mass) = (row.try_get("", "count")?, row.try_get("", "mass")?);
+            let rolled_up = RolledUp { epoch: row.try_get("", "epoch")?, count, mass };
+            to.epochs.push((row.try_get("", "heat_version")?, rolled_up));
+            Ok(())
+        }),
+    ];
+    for (sql, take) in facts {
+        for row in read(sql).await? {
+            if let Some(stored) = contents.get_mut(&row.try_get::<Uuid>("", "content_id")?) {
+                take(stored, &row)?;
+            }
         }
     }
     Ok(contents)
 }
+
+/// Adds a row of facts to the content that it is of.
+type Take = fn(&mut Stored, &QueryResult) -> Result<(), DbErr>;

@@ -1,0 +1,152 @@
+//! What modules and the server do with events: put them, wake those who deliver, deliver.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::lease::Lease;
+use super::relay::{Relay, RelayLimits, Turn};
+use super::{Consumer, Consumes, Event, store};
+use crate::kernel::clock::Clock;
+use crate::kernel::config::Settings;
+use crate::kernel::db::{Db, Tx};
+use crate::kernel::error::{Error, Result};
+
+/// The outbox. Cheap to clone.
+#[derive(Clone)]
+pub struct Outbox(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    node: Arc<str>,
+    limits: RelayLimits,
+    lease_millis: i64,
+    /// Which consumers take a kind. Declared, so that a process that delivers nothing still writes for all of them.
+    takers: OnceLock<BTreeMap<&'static str, Vec<&'static str>>>,
+    /// Those whose module has started.
+    relays: RwLock<BTreeMap<&'static str, Arc<Relay>>>,
+}
+
+impl Outbox {
+    pub(crate) fn new(db: &Db, clock: &Arc<dyn Clock>, node: &Arc<str>, settings: &Settings) -> Self {
+        let limits = RelayLimits {
+            batch: settings.count("events.batch").max(1) as usize,
+            retries: settings.count("events.retries").into(),
+            backoff_ms: settings.count("events.backoff_ms").into(),
+            poll: Duration::from_millis(settings.count("worker.poll_ms").into()),
+        };
+        Self(Arc::new(Inner {
+            db: db.clone(),
+            clock: Arc::clone(clock),
+            node: Arc::clone(node),
+            limits,
+            lease_millis: i64::from(settings.count("worker.lease_secs")) * 1000,
+            takers: OnceLock::new(),
+            relays: RwLock::default(),
+        }))
+    }
+
+    /// Writes one row per event and durable consumer that takes its kind, in the transaction of the fact. Events that
+    /// nobody takes are not kept.
+    ///
+    /// # Errors
+    /// The database's own; a key's sequence that was used before.
+    pub async fn put(&self, tx: &Tx, events: &[Event]) -> Result<()> {
+        // Without the declarations an event would be lost silently.
+        let takers = self.0.takers.get().ok_or_else(|| Error::internal("an event before the modules' start"))?;
+        // A list, not an iterator: its closures would keep a caller's boxed future from being `Send` for every lifetime.
+        let mut rows = Vec::new();
+        for event in events {
+            rows.extend(takers.get(event.kind).into_iter().flatten().map(|consumer| (*consumer, event)));
+        }
+        store::put(tx, self.0.clock.now(), &rows).await
+    }
+
+    /// After the commit: deliver now, if this process delivers.
+    pub fn wake(&self) {
+        for relay in self.relays() {
+            relay.wake.notify_one();
+        }
+    }
+
+    /// Delivers, now and here, what is due, until nothing is left; for tests and tools. Returns how many events were
+    /// delivered or failed; what another node delivers, and what waits for its next try, stays.
+    ///
+    /// # Errors
+    /// The database's own. A consumer's errors are noted with its events.
+    pub async fn deliver_all(&self) -> Result<u64> {
+        let mut all = 0;
+        loop {
+            let before = all;
+            for relay in self.relays() {
+                while let Turn::Worked(events) = relay.turn().await? {
+                    all += events;
+                }
+            }
+            if all == before {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Says which consumers there are; once, before any module starts.
+    pub(crate) fn declare(&self, all: &[Consumes]) -> Result<()> {
+        let mut takers: BTreeMap<&'static str, Vec<&'static str>> = BTreeMap::new();
+        for Consumes { consumer, kinds } in all {
+            for kind in *kinds {
+                takers.entry(kind).or_default().push(consumer);
+            }
+        }
+        self.0.takers.set(takers).map_err(|_| Error::internal("the modules have started before"))
+    }
+
+    /// Adds a consumer, which its module declares.
+    pub(crate) fn add(&self, name: &'static str, consumer: Arc<dyn Consumer>) -> Result<()> {
+        let inner = &self.0;
+        let relay = Relay {
+            name,
+            consumer,
+            db: inner.db.clone(),
+            clock: Arc::clone(&inner.clock),
+            limits: inner.limits,
+            lease: Mutex::new(Lease::new(name, inner.node.to_string(), inner.lease_millis)),
+            wake: Notify::new(),
+        };
+        let mut relays = inner.relays.write().unwrap_or_else(PoisonError::into_inner);
+        match relays.insert(name, Arc::new(relay)) {
+            None => Ok(()),
+            Some(_) => Err(Error::internal(format!("consumer {name} is started twice"))),
+        }
+    }
+
+    /// Whether a consumer has been added.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.relays.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+    }
+
+    /// Begins to deliver, a task a consumer: a slow one holds nobody up.
+    pub(crate) fn start(&self, tasks: &TaskTracker, shutdown: &CancellationToken) {
+        for relay in self.relays() {
+            tasks.spawn(relay.run(shutdown.clone()));
+        }
+    }
+
+    /// Lets the consumers go: they hold facades, which hold this.
+    pub(crate) async fn close(&self) {
+        let relays = std::mem::take(&mut *self.0.relays.write().unwrap_or_else(PoisonError::into_inner));
+        for relay in relays.into_values() {
+            if let Err(error) = relay.lease.lock().await.release(&self.0.db).await {
+                tracing::warn!(consumer = relay.name, error = error.for_operator(), "the lease stays until its end");
+            }
+        }
+    }
+
+    fn relays(&self) -> Vec<Arc<Relay>> {
+        self.0.relays.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}

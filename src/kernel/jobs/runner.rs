@@ -1,0 +1,149 @@
+//! Claims jobs that are due and runs them.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use super::store::{self, Claim, Claimable, End};
+use super::{Job, JobRun, Schedule};
+use crate::kernel::clock::Millis;
+use crate::kernel::context::Kernel;
+use crate::kernel::error::{Code, Error, Result};
+
+/// A tick whose runs ended so often without a word is given up: it may be what ends them.
+const ATTEMPTS_MOST: i64 = 5;
+/// The longest line on a run that is kept, in characters.
+const DETAIL_MOST: usize = 1000;
+
+/// A job of this process.
+pub(super) struct Registered {
+    pub(super) job: Job,
+    pub(super) schedule: Schedule,
+    pub(super) owner: String,
+    pub(super) lease_millis: i64,
+    pub(super) retry_millis: i64,
+}
+
+/// A run that this process owns.
+pub(super) struct Claimed {
+    registered: Arc<Registered>,
+    run: JobRun,
+}
+
+/// Claims all that is due and known here.
+pub(super) async fn claim_due(kernel: &Kernel, jobs: &BTreeMap<&'static str, Arc<Registered>>) -> Result<Vec<Claimed>> {
+    let now = kernel.clock.now();
+    let mut claimed = Vec::new();
+    for due in store::due(&kernel.db, now).await? {
+        // Another version's, or of a module that is switched off here.
+        let Some(registered) = jobs.get(&*due.name) else {
+            continue;
+        };
+        let claim = registered.claim(&due, now);
+        let (tick, fence) = (claim.tick, claim.fence + 1);
+        let attempts = kernel.db.write(move |tx| {
+            let claim = claim.clone();
+            Box::pin(async move { store::claim(tx, &claim, now).await })
+        });
+        let Some(attempt) = attempts.await? else {
+            continue;
+        };
+        let run = JobRun {
+            kernel: kernel.clone(),
+            tick,
+            attempt,
+            job: registered.job.name,
+            fence,
+            lease_millis: registered.lease_millis,
+        };
+        claimed.push(Claimed { registered: Arc::clone(registered), run });
+    }
+    Ok(claimed)
+}
+
+impl Registered {
+    fn claim(&self, due: &Claimable, now: Millis) -> Claim {
+        // A tick that was begun is ended before the next; of several that were missed, the last one runs.
+        let tick = due.tick.unwrap_or_else(|| {
+            let scheduled = self.schedule.up_to(now).filter(|last| due.next_run_at.is_some_and(|next| *last >= next));
+            let tick = scheduled.or(due.next_run_at).unwrap_or(now);
+            due.last_tick.map_or(tick, |last| tick.max(last.plus(1)))
+        });
+        let begun = due.tick.is_some();
+        // A wake while it runs stays due.
+        let next = if begun { due.next_run_at } else { self.schedule.after(now.max(tick)) };
+        Claim {
+            job: self.job.name,
+            owner: self.owner.clone(),
+            tick,
+            next,
+            fence: due.fence,
+            until: now.plus(self.lease_millis),
+        }
+    }
+}
+
+impl Claimed {
+    /// Runs it to its end, its lease's end or the server's.
+    pub(super) async fn execute(self) {
+        let Self { registered, run } = self;
+        let job = run.job;
+        if run.attempt > ATTEMPTS_MOST {
+            let gone = Error::internal(format!("its owners ended without a word {ATTEMPTS_MOST} times"));
+            return end(&registered, &run, Err(gone)).await;
+        }
+        let work = AssertUnwindSafe(async { (registered.job.run)(run.clone()).await }).catch_unwind();
+        tokio::pin!(work);
+        let third = Duration::from_millis(u64::try_from(run.lease_millis / 3).unwrap_or(1).max(1));
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut work => break outcome.unwrap_or_else(|_| Err(Error::internal("the job panicked"))),
+                () = tokio::time::sleep(third) => match run.renew().await {
+                    Ok(true) => {}
+                    Ok(false) => break Err(crate::kernel::db::Fence::lost(job)),
+                    // Its writes look for themselves whether the lease holds.
+                    Err(error) => tracing::warn!(job, error = error.for_operator(), "a lease was not renewed"),
+                },
+            }
+        };
+        end(&registered, &run, outcome).await;
+    }
+}
+
+async fn end(registered: &Registered, run: &JobRun, outcome: Result<String>) {
+    let (kernel, job, tick, fence) = (&run.kernel, run.job, run.tick, run.fence);
+    let now = kernel.clock.now();
+    let ended = match &outcome {
+        Err(error) if error.code() == Code::LEASE_LOST => {
+            tracing::warn!(job, "another node has taken over");
+            return;
+        }
+        Err(_) if kernel.shutdown.is_cancelled() => {
+            tracing::info!(job, "stops in the middle; its tick goes on elsewhere or later");
+            kernel.db.write(move |tx| Box::pin(store::release(tx, job, fence))).await
+        }
+        outcome => {
+            let (outcome, detail, again) = match outcome {
+                Ok(detail) => ("OK", detail.clone(), None),
+                Err(error) => {
+                    let error = error.for_operator();
+                    tracing::error!(job, error, "job failed");
+                    ("FAILED", error, (registered.retry_millis > 0).then(|| now.plus(registered.retry_millis)))
+                }
+            };
+            let detail = detail.replace('\0', "\u{fffd}").chars().take(DETAIL_MOST).collect();
+            let end = End { job, tick, fence, outcome, detail, again };
+            let ended = kernel.db.write(move |tx| {
+                let end = end.clone();
+                Box::pin(async move { store::end(tx, &end, now).await })
+            });
+            ended.await.map(drop)
+        }
+    };
+    if let Err(error) = ended {
+        tracing::error!(job, error = error.for_operator(), "the end of a run is not recorded; its tick will run again");
+    }
+}
