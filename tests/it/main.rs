@@ -29,6 +29,7 @@ mod origins;
 mod over_http;
 mod probe;
 mod publishing;
+mod recalculation;
 mod registry;
 mod slowness;
 mod socket_limits;

@@ -1,0 +1,151 @@
+//! Other weights, half-life and thresholds: what is in force stays until `tally recalculate` has run, and two versions are
+//! never mixed, whoever reads and writes meanwhile.
+
+mod in_place;
+mod stage;
+mod while_others_write;
+
+use serde_json::{Value, json};
+use tally::app::Tally;
+use tally::kernel::clock::{Clock as _, Millis};
+
+use crate::harness::{Backend, Options, TestApp, on_every_backend};
+use stage::{Stage, outcome, recalculate, recalculate_with, settings_of};
+
+on_every_backend!(
+    a_change_of_any_setting_waits_for_the_recalculation,
+    settings_that_are_changed_back_need_none,
+    what_is_due_is_for_all_contents,
+    both_tables_of_figures_are_alike,
+    rolled_up_views_count_under_other_settings,
+);
+
+/// Key, variable, another value, the field of `hotnessSettings` and what it is then.
+const CHANGES: &[(&str, &str, &str, &str, f64)] = &[
+    ("engagement.half_life_hours", "TALLY_ENGAGEMENT_HALF_LIFE_HOURS", "36", "halfLifeHours", 36.0),
+    ("engagement.like_weight", "TALLY_ENGAGEMENT_LIKE_WEIGHT", "7.5", "likeWeight", 7.5),
+    ("engagement.favorite_weight", "TALLY_ENGAGEMENT_FAVORITE_WEIGHT", "1", "favoriteWeight", 1.0),
+    ("engagement.comment_weight", "TALLY_ENGAGEMENT_COMMENT_WEIGHT", "4", "commentWeight", 4.0),
+    ("engagement.share_weight", "TALLY_ENGAGEMENT_SHARE_WEIGHT", "0", "shareWeight", 0.0),
+    ("engagement.view_weight", "TALLY_ENGAGEMENT_VIEW_WEIGHT", "0.5", "viewWeight", 0.5),
+    ("engagement.publish_weight", "TALLY_ENGAGEMENT_PUBLISH_WEIGHT", "30", "publishWeight", 30.0),
+    ("engagement.warm_from", "TALLY_ENGAGEMENT_WARM_FROM", "11", "warmFrom", 11.0),
+    ("engagement.hot_from", "TALLY_ENGAGEMENT_HOT_FROM", "40", "hotFrom", 40.0),
+    ("engagement.blazing_from", "TALLY_ENGAGEMENT_BLAZING_FROM", "60", "blazingFrom", 60.0),
+];
+
+async fn a_change_of_any_setting_waits_for_the_recalculation(backend: Backend) {
+    let mut stage = Stage::new(backend, Options::default()).await;
+    let id = stage.app.user("author").publish("one").await;
+    stage.busy(&id).await;
+    let mut weights = stage::Weights::default();
+    let (mut given, mut environment) = (Vec::new(), Vec::new());
+    for (version, (key, variable, value, field, number)) in (1..).zip(CHANGES) {
+        let old = stage.score(&id).await;
+        assert!((old / weights.score(&stage.acts) - 1.0).abs() < 1e-6, "{old} under version {version}");
+        given.push((*key, (*value).to_owned()));
+        environment.push((*variable, *value));
+        stage = stage.again(&given).await;
+
+        let settings = settings_of(&stage.app).await;
+        assert_eq!((&settings["version"], &settings["recalculationDue"]), (&json!(version), &json!(true)), "{key}");
+        assert_eq!(settings["pending"]["version"], json!(version + 1), "{key}");
+        assert_eq!(settings["pending"][field], json!(number), "{key}");
+        assert_ne!(settings[field], json!(number), "{key}: the old stays in force");
+        assert_eq!(stage.score(&id).await, old, "{key}: the old stays in force");
+        // An act under the old settings, on top.
+        stage.act("like", &id).await;
+        let more = stage.score(&id).await;
+        assert!((more / weights.score(&stage.acts) - 1.0).abs() < 1e-6, "{key}: {more}");
+        stage.app.audit().await;
+
+        let (status, report, errors) = recalculate(&stage.app.database, &environment, &[]).await;
+        assert_eq!((status, &*errors), (0, ""), "{key}");
+        assert_eq!(report, json!({ "total": 1, "succeeded": 1, "failed": 0, "errors": [] }), "{key}");
+        weights.set(field, *number);
+        let settings = settings_of(&stage.app).await;
+        assert_eq!((&settings["version"], &settings["recalculationDue"]), (&json!(version + 1), &json!(false)), "{key}");
+        assert_eq!((&settings[field], &settings["pending"]), (&json!(number), &Value::Null), "{key}");
+        let score = stage.score(&id).await;
+        assert!((score / weights.score(&stage.acts) - 1.0).abs() < 1e-6, "{key}: {score} under the new settings");
+        assert_eq!(stage.hotness(&id).await["level"], json!(weights.level(score)), "{key}");
+        stage.app.audit().await;
+    }
+    // Every change of the score is in the history, and says what it was.
+    let history = stage.hotness(&id).await["history"].clone();
+    let methods: Vec<_> = history.as_array().unwrap().iter().map(|row| row["calculationMethod"].clone()).collect();
+    assert!(methods.iter().filter(|method| **method == json!("RECALCULATION")).count() >= 7, "{methods:?}");
+    stage.app.finish().await;
+}
+
+async fn settings_that_are_changed_back_need_none(backend: Backend) {
+    let stage = Stage::new(backend, Options::default()).await;
+    let stage = stage.again(&[("engagement.like_weight", "9".to_owned())]).await;
+    assert_eq!(settings_of(&stage.app).await["recalculationDue"], json!(true));
+    let stage = stage.again(&[]).await;
+    let settings = settings_of(&stage.app).await;
+    assert_eq!((&settings["version"], &settings["recalculationDue"]), (&json!(1), &json!(false)));
+    // The same values again are the same version.
+    let stage = stage.again(&[("engagement.like_weight", "9".to_owned())]).await;
+    assert_eq!(settings_of(&stage.app).await["pending"]["version"], json!(2));
+    let (status, output, _) = outcome(&stage.app.database, &[], &["recalculate"]).await;
+    assert_eq!((status, output.trim()), (0, "no recalculation is due"), "configured as what is in force");
+    stage.app.finish().await;
+}
+
+async fn what_is_due_is_for_all_contents(backend: Backend) {
+    let stage = Stage::new(backend, Options::default()).await;
+    let id = stage.app.user("author").publish("one").await;
+    let other = [("TALLY_ENGAGEMENT_LIKE_WEIGHT", "3")];
+    for part in [&["--kind", "ARTWORK"][..], &["--ids", &id], &["--stale"]] {
+        let (status, output, errors) = recalculate_with(&stage.app.database, &other, part).await;
+        assert_eq!((status, &*output), (2, ""), "{part:?}");
+        assert!(errors.contains("all contents"), "{errors}");
+    }
+    assert_eq!(settings_of(&stage.app).await["version"], json!(1));
+    // Thresholds that do not rise are refused, and nothing is begun.
+    let (status, _, errors) = recalculate_with(&stage.app.database, &[("TALLY_ENGAGEMENT_WARM_FROM", "90")], &[]).await;
+    assert_eq!(status, 2, "{errors}");
+    assert!(errors.contains("must rise"), "{errors}");
+    stage.app.finish().await;
+}
+
+/// The two swap their names: a column or an index that one alone has would be lost every other time.
+async fn both_tables_of_figures_are_alike(backend: Backend) {
+    let app = TestApp::start_with::<Tally>(backend, Options::default()).await;
+    for table in ["content_figures", "content_heat"] {
+        let (own, next) = (stage::shape(&app, table).await, stage::shape(&app, &format!("{table}_next")).await);
+        assert!(own.len() > 4, "{own:?}");
+        assert_eq!(own, next, "{table}");
+    }
+    app.finish().await;
+}
+
+/// Of views that were summed up by the epoch no moments are left: they count at their mean moment, exactly checkable.
+async fn rolled_up_views_count_under_other_settings(backend: Backend) {
+    let options = Options::default().with("engagement.view_open_hours", 1).with("engagement.view_hours_days", 1);
+    let stage = Stage::new(backend, options).await;
+    let id = stage.app.user("author").publish("one").await;
+    for hour in 0..6 {
+        for viewer in 0..3 {
+            let query = "mutation ($id: ID!) { recordViews(contentIds: [$id]) { counted } }";
+            let viewer = stage.app.user(&format!("viewer {viewer}"));
+            viewer.run(query, json!({ "id": id })).await.data();
+        }
+        let hours = if hour == 3 { 40 } else { 1 };
+        stage.clock.set(stage.clock.now().plus(hours * Millis::HOUR));
+    }
+    stage.clock.set(stage.clock.now().plus(90 * Millis::DAY));
+    stage.app.kernel.jobs.run_due().await.expect("the jobs run");
+    stage.app.audit().await;
+    let rolled = stage::count(&stage.app, "content_view_epochs").await;
+    assert!(rolled > 0, "the views were rolled up");
+    for change in [("TALLY_ENGAGEMENT_HALF_LIFE_HOURS", "200"), ("TALLY_ENGAGEMENT_VIEW_WEIGHT", "3")] {
+        let (status, _, errors) = recalculate(&stage.app.database, &[change], &[]).await;
+        assert_eq!(status, 0, "{errors}");
+        // The sums stay as they are, and every check is an equality.
+        stage.app.audit().await;
+        assert_eq!(stage::count(&stage.app, "content_view_epochs").await, rolled);
+    }
+    stage.app.finish().await;
+}
