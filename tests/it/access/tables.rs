@@ -21,6 +21,9 @@ const SIGNED_IN: Row = [WHO, YES, YES, YES, YES, YES];
 /// Services, operators, administrators.
 pub(super) const STAFF: Row = [WHO, NO, NO, YES, YES, YES];
 
+/// Operators, administrators.
+const OPERATORS: Row = [WHO, NO, NO, NO, YES, YES];
+
 /// Root, field, a sample document, and what each caller gets. `A`, `V` and `U` stand for the ids of an artwork, a video
 /// and their author, who is none of the callers.
 pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
@@ -44,6 +47,7 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     // Of another author; one's own is in OWN.
     ("mutation", "unpublishContent", "mutation { unpublishContent(id: \"A\") { changed } }", STAFF),
     ("mutation", "republishContent", "mutation { republishContent(id: \"A\") { changed } }", STAFF),
+    ("mutation", "recalculateHotness", "mutation { recalculateHotness(ids: [\"A\", \"V\"]) { total } }", OPERATORS),
     ("subscription", "hotnessChanged", "subscription { hotnessChanged { score } }", ALL),
     ("subscription", "hotRankingChanged", "subscription { hotRankingChanged { kind } }", ALL),
 ];
