@@ -49,6 +49,12 @@ for (let i = 0; i < 120; i += 1) {
     favoriteCount() {
       return this.favorites.size;
     },
+    comments({ first, last }) {
+      if (first != null && last != null) throw refusal('first or last', 'INVALID_INPUT');
+      size('first', first ?? last ?? 20);
+      const pageInfo = { hasNextPage: false, hasPreviousPage: false };
+      return { edges: [], nodes: [], pageInfo, totalCount: 0 };
+    },
     viewerHasLiked(_, { user: viewer }) {
       return this.likes.has(viewer?.id);
     },
@@ -150,6 +156,9 @@ export const root = {
     halfLifeHours: 72,
     likeWeight: 2,
     favoriteWeight: 5,
+    commentWeight: 3,
+    shareWeight: 8,
+    viewWeight: 0.1,
     publishWeight: 10,
     warmFrom: 20,
     hotFrom: 50,
@@ -159,6 +168,10 @@ export const root = {
   unlike: act('likes', false),
   favorite: act('favorites', true),
   unfavorite: act('favorites', false),
+  comment: forbidden,
+  deleteComment: forbidden,
+  share: forbidden,
+  recordViews: forbidden,
   ensureUser: forbidden,
   publishArtwork: forbidden,
   publishVideo: forbidden,

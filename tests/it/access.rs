@@ -39,6 +39,7 @@ struct Stage {
     author: Client,
     artwork: String,
     video: String,
+    comment: String,
     user: String,
 }
 
@@ -49,13 +50,16 @@ impl Stage {
         let artwork = author.publish("an artwork").await;
         let video = author.query("mutation { publishVideo(input: { title: \"a video\" }) { video { id } } }").await;
         let video = video.data()["publishVideo"]["video"]["id"].as_str().unwrap().to_owned();
+        let say = format!("mutation {{ comment(contentId: \"{artwork}\", body: \"hello\") {{ comment {{ id }} }} }}");
+        let said = author.query(&say).await;
+        let comment = said.data()["comment"]["comment"]["id"].as_str().unwrap().to_owned();
         let user = author.id().await;
-        Self { app, author, artwork, video, user }
+        Self { app, author, artwork, video, comment, user }
     }
 
     /// A document with the ids that its letters stand for.
     fn filled(&self, document: &str) -> String {
-        let letters = [("A", &self.artwork), ("V", &self.video), ("U", &self.user)];
+        let letters = [("A", &self.artwork), ("V", &self.video), ("C", &self.comment), ("U", &self.user)];
         letters.into_iter().fold(document.to_owned(), |document, (letter, id)| {
             document.replace(&format!("\"{letter}\""), &format!("\"{id}\""))
         })
@@ -162,7 +166,7 @@ async fn another_users_data_is_for_those_who_may(backend: Backend) {
         "mutation { publishArtwork(input: { title: \"theirs\", clientKey: \"K\" }) { created artwork { id } } }";
     let theirs = stage.author.query(keyed).await.data()["publishArtwork"]["artwork"]["id"].clone();
     let look = stage.filled(
-        "{ contents(ids: [\"A\", \"V\"]) { likeCount favoriteCount status }
+        "{ contents(ids: [\"A\", \"V\"]) { likeCount favoriteCount commentCount shareCount viewCount status }
            artworks(authorId: \"U\") { totalCount } videos(authorId: \"U\") { totalCount } }",
     );
     let before = stage.app.anonymous().query(&look).await.data().clone();
@@ -186,9 +190,15 @@ async fn another_users_data_is_for_those_who_may(backend: Backend) {
     assert_eq!(answer.data()["publishArtwork"]["created"], true);
     assert_ne!(answer.data()["publishArtwork"]["artwork"]["id"], theirs);
     let own = answer.data()["publishArtwork"]["artwork"]["id"].as_str().unwrap().to_owned();
+    let said =
+        user.query(&stage.filled("mutation { comment(contentId: \"A\", body: \"x\") { comment { id } } }")).await;
+    let said = said.data()["comment"]["comment"]["id"].as_str().unwrap().to_owned();
     let id = user.id().await;
     for (field, document) in OWN {
-        let document = document.replace("\"ME\"", &format!("\"{id}\"")).replace("\"MINE\"", &format!("\"{own}\""));
+        let letters = [("ME", &id), ("MINE", &own), ("SAID", &said)];
+        let document = letters.into_iter().fold((*document).to_owned(), |document, (letter, id)| {
+            document.replace(&format!("\"{letter}\""), &format!("\"{id}\""))
+        });
         assert_eq!(stage.run(user, "mutation", &document).await, YES, "{field} of one's own");
     }
     stage.app.finish().await;

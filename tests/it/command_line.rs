@@ -70,7 +70,10 @@ async fn a_clean_database_tallies(backend: Backend) {
     assert_eq!((status, &report["state"]), (0, &json!("OK")));
     let checks = report["checks"].as_array().unwrap();
     let names: Vec<_> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["like-count", "favorite-count", "heat-mass", "heat"]);
+    assert_eq!(
+        names,
+        ["like-count", "favorite-count", "comment-count", "share-count", "view-count", "heat-mass", "heat"]
+    );
     assert!(checks.iter().all(|check| check["checked"] == 1 && check["drifted"] == 0), "{report:#}");
 
     let (status, output, _) = on(&database, &["check", "--check", "heat", "--module", "engagement"]).await;

@@ -1,6 +1,6 @@
 //! Any interleaving of acts, at any times, against a model that knows nothing of batches, rows or SQL.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -9,7 +9,8 @@ use tally::app::Tally;
 use tally::kernel::clock::{ManualClock, Millis};
 use tally::modules::engagement::content::{BehaviorKind, Detail, Kind};
 use tally::modules::engagement::hotness::{HeatSettings, artwork_quality};
-use tally::modules::engagement::{Act, EngagementFacade, NewContent};
+use tally::modules::engagement::interactions::Channel;
+use tally::modules::engagement::{Act, EngagementFacade, NewComment, NewContent, NewShare};
 use tally::modules::users::{NewUser, UsersFacade};
 use uuid::Uuid;
 
@@ -32,6 +33,20 @@ struct Model {
     published_at: i64,
     newest: i64,
     registers: HashMap<(usize, BehaviorKind), Register>,
+    /// When each comment was made, by its id: those that were not deleted.
+    comments: HashMap<Uuid, i64>,
+    shares: Vec<i64>,
+    /// Viewers and hours.
+    views: HashSet<(usize, i64)>,
+}
+
+/// One thing that a user does to a content.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Act(BehaviorKind, bool, Option<i64>),
+    Comment,
+    Share,
+    View,
 }
 
 impl Model {
@@ -52,6 +67,22 @@ impl Model {
         held != on
     }
 
+    /// A comment or a share: the server times it, after all that it knows of the content.
+    fn now(&mut self, now: i64) -> i64 {
+        self.newest = self.newest.max(now);
+        self.newest
+    }
+
+    /// A view counts at the start of its hour, or of the first that is open.
+    fn view(&mut self, user: usize, now: i64, closed_before: i64) -> bool {
+        let hour = now.max(closed_before).div_euclid(Millis::HOUR) * Millis::HOUR;
+        let counts = self.views.insert((user, hour));
+        if counts {
+            self.newest = self.newest.max(now);
+        }
+        counts
+    }
+
     fn count(&self, kind: BehaviorKind) -> i64 {
         let held = self.registers.iter().filter(|((_, k), register)| *k == kind && register.since.is_some());
         i64::try_from(held.count()).expect("a few")
@@ -70,6 +101,9 @@ impl Model {
                 add(weight, at);
             }
         }
+        self.comments.values().for_each(|at| add(settings.comment_weight, *at));
+        self.shares.iter().for_each(|at| add(settings.share_weight, *at));
+        self.views.iter().for_each(|(_, hour)| add(settings.view_weight, *hour));
         settings.heat(artwork_quality(None, false, false), &masses)
     }
 }
@@ -90,7 +124,9 @@ impl World {
             .at(&clock)
             .with("batch.commands", batch)
             .with("batch.single_lane", single_lane)
-            .with("engagement.history_interval_secs", 0);
+            .with("engagement.history_interval_secs", 0)
+            .with("engagement.view_hours_days", 5)
+            .with("worker.enabled", false);
         let app = TestApp::start_with::<Tally>(backend, options).await;
         let (engagement, people) = (app.facade::<EngagementFacade>(), app.facade::<UsersFacade>());
         let mut users = Vec::new();
@@ -122,37 +158,102 @@ impl World {
         let act = Act { content, content_kind: Kind::Artwork, user, kind, on, at: at.map(Millis) };
         self.engagement.act(act).await.expect("the act is taken").changed
     }
+
+    /// Whether a step changed anything, and the id of what it made.
+    async fn step(&self, content: usize, user: usize, step: Step) -> (bool, Option<Uuid>) {
+        let (id, person, content_kind) = (self.contents[content], self.users[user], Kind::Artwork);
+        match step {
+            Step::Act(kind, on, at) => (self.act(content, user, kind, on, at).await, None),
+            Step::Comment => {
+                let body = "a comment".to_owned();
+                let new = NewComment { content: id, content_kind, user: person, body, client_key: None };
+                let made = self.engagement.comment(new).await.expect("the comment is taken");
+                (made.changed, Some(made.comment.id))
+            }
+            Step::Share => {
+                let channel = Channel::Link;
+                let new = NewShare { content: id, content_kind, user: person, channel, client_key: None };
+                (self.engagement.share(new).await.expect("the share is taken").changed, None)
+            }
+            Step::View => {
+                let viewer = self.engagement.viewer_of_user(person);
+                let views = self.engagement.record_views(&[(id, content_kind)], viewer).await;
+                (views.expect("the view is taken") == 1, None)
+            }
+        }
+    }
 }
 
 async fn any_interleaving_gives_the_models_figures(backend: Backend) {
     let mut seeded = Seeded::new();
     for (batch, single_lane) in [(1, false), (512, false), (512, true)] {
         let world = World::new(backend, batch, single_lane).await;
-        let published = || Model { published_at: START.0, newest: START.0, registers: HashMap::new() };
+        let published = || Model {
+            published_at: START.0,
+            newest: START.0,
+            registers: HashMap::new(),
+            comments: HashMap::new(),
+            shares: Vec::new(),
+            views: HashSet::new(),
+        };
         let mut models: Vec<Model> = (0..CONTENTS).map(|_| published()).collect();
         for _ in 0..rounds(40) {
             // The clock jumps, backwards too, by up to ten days.
             let now = START.0 + seeded.random.random_range(-10 * Millis::DAY..10 * Millis::DAY);
             world.clock.set(Millis(now));
-            let acts: Vec<_> = (0..seeded.random.random_range(1..40))
+            // Roll-ups change no number, and close hours.
+            if seeded.random.random_bool(0.2) {
+                world.app.settle().await;
+            }
+            let closed = world.app.number("SELECT closed_before FROM view_state").await;
+            let steps: Vec<_> = (0..seeded.random.random_range(1..40))
                 .map(|_| {
                     let kind = if seeded.random.random_bool(0.5) { BehaviorKind::Like } else { BehaviorKind::Favorite };
                     let at = seeded
                         .random
                         .random_bool(0.3)
                         .then(|| START.0 + seeded.random.random_range(-20..20) * Millis::HOUR);
+                    let step = match seeded.random.random_range(0..10) {
+                        0 => Step::Comment,
+                        1 => Step::Share,
+                        2 | 3 => Step::View,
+                        _ => Step::Act(kind, seeded.random.random_bool(0.55), at),
+                    };
                     let (content, user) =
                         (seeded.random.random_range(0..CONTENTS), seeded.random.random_range(0..USERS));
-                    (content, user, kind, seeded.random.random_bool(0.55), at)
+                    (content, user, step)
                 })
                 .collect();
             // All at once: they meet in the queue in this order.
-            let changed =
-                join_all(acts.iter().map(|(content, user, kind, on, at)| world.act(*content, *user, *kind, *on, *at)))
-                    .await;
-            for ((content, user, kind, on, at), changed) in acts.iter().zip(changed) {
-                let expected = models[*content].act(*user, *kind, *on, *at, now);
-                assert_eq!(changed, expected, "content {content} user {user} {kind:?} {on} at {at:?}, now {now}");
+            let changed = join_all(steps.iter().map(|(content, user, step)| world.step(*content, *user, *step))).await;
+            for ((content, user, step), (changed, made)) in steps.iter().zip(changed) {
+                let model = &mut models[*content];
+                let expected = match *step {
+                    Step::Act(kind, on, at) => model.act(*user, kind, on, at, now),
+                    Step::Comment => {
+                        let at = model.now(now);
+                        model.comments.insert(made.expect("a comment"), at).is_none()
+                    }
+                    Step::Share => {
+                        let at = model.now(now);
+                        model.shares.push(at);
+                        true
+                    }
+                    Step::View => model.view(*user, now, closed),
+                };
+                assert_eq!(changed, expected, "content {content} user {user} {step:?}, now {now}");
+            }
+            let content = seeded.random.random_range(0..CONTENTS);
+            let mut comments: Vec<Uuid> = models[content].comments.keys().copied().collect();
+            comments.sort_unstable();
+            if seeded.random.random_bool(0.5) && !comments.is_empty() {
+                let comment = comments[seeded.random.random_range(0..comments.len())];
+                for changes in [true, false] {
+                    let gone = world.engagement.delete_comment(comment, world.users[0], true).await;
+                    assert_eq!(gone.expect("it is deleted").changed, changes);
+                }
+                models[content].comments.remove(&comment);
+                models[content].now(now);
             }
         }
         let settings = world.engagement.hotness().heat;
@@ -160,6 +261,9 @@ async fn any_interleaving_gives_the_models_figures(backend: Backend) {
             let figures = world.engagement.content(*id).await.expect("a read").expect("a content").figures;
             assert_eq!(figures.like_count, model.count(BehaviorKind::Like));
             assert_eq!(figures.favorite_count, model.count(BehaviorKind::Favorite));
+            assert_eq!(figures.comment_count, i64::try_from(model.comments.len()).expect("a few"));
+            assert_eq!(figures.share_count, i64::try_from(model.shares.len()).expect("a few"));
+            assert_eq!(figures.view_count, i64::try_from(model.views.len()).expect("a few"));
             assert_eq!(figures.heat, model.heat(&settings), "to the last bit");
             assert_eq!(figures.last_hot_update.0, model.newest);
         }

@@ -24,8 +24,8 @@ pub(super) const STAFF: Row = [WHO, NO, NO, YES, YES, YES];
 /// Operators, administrators.
 const OPERATORS: Row = [WHO, NO, NO, NO, YES, YES];
 
-/// Root, field, a sample document, and what each caller gets. `A`, `V` and `U` stand for the ids of an artwork, a video
-/// and their author, who is none of the callers.
+/// Root, field, a sample document, and what each caller gets. `A`, `V`, `C` and `U` stand for the ids of an artwork, a
+/// video, a comment and the author of all three, who is none of the callers.
 pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("query", "me", "{ me { roles } }", ALL),
     ("query", "node", "{ node(id: \"A\") { id } }", ALL),
@@ -44,7 +44,11 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("mutation", "unlike", "mutation { unlike(contentId: \"A\") { changed } }", SIGNED_IN),
     ("mutation", "favorite", "mutation { favorite(contentId: \"V\") { changed } }", SIGNED_IN),
     ("mutation", "unfavorite", "mutation { unfavorite(contentId: \"V\") { changed } }", SIGNED_IN),
+    ("mutation", "comment", "mutation { comment(contentId: \"A\", body: \"x\") { changed } }", SIGNED_IN),
+    ("mutation", "share", "mutation { share(contentId: \"A\", channel: LINK) { changed } }", SIGNED_IN),
+    ("mutation", "recordViews", "mutation { recordViews(contentIds: [\"A\"]) { counted } }", ALL),
     // Of another author; one's own is in OWN.
+    ("mutation", "deleteComment", "mutation { deleteComment(id: \"C\") { changed } }", OPERATORS),
     ("mutation", "unpublishContent", "mutation { unpublishContent(id: \"A\") { changed } }", STAFF),
     ("mutation", "republishContent", "mutation { republishContent(id: \"A\") { changed } }", STAFF),
     ("mutation", "recalculateHotness", "mutation { recalculateHotness(ids: [\"A\", \"V\"]) { total } }", OPERATORS),
@@ -59,6 +63,11 @@ pub(super) const OTHERS: &[(&str, &str, &str, Row)] = &[
     ("unlike", "userId", "mutation { unlike(contentId: \"A\", userId: \"U\") { changed } }", STAFF),
     ("favorite", "userId", "mutation { favorite(contentId: \"A\", userId: \"U\") { changed } }", STAFF),
     ("unfavorite", "userId", "mutation { unfavorite(contentId: \"A\", userId: \"U\") { changed } }", STAFF),
+    ("comment", "userId", "mutation { comment(contentId: \"A\", body: \"x\", userId: \"U\") { changed } }", STAFF),
+    ("deleteComment", "userId", "mutation { deleteComment(id: \"C\", userId: \"U\") { changed } }", STAFF),
+    ("deleteComment", "another author's comment", "mutation { deleteComment(id: \"C\") { changed } }", OPERATORS),
+    ("share", "userId", "mutation { share(contentId: \"A\", channel: LINK, userId: \"U\") { changed } }", STAFF),
+    ("recordViews", "userId", "mutation { recordViews(contentIds: [\"A\"], userId: \"U\") { counted } }", STAFF),
     (
         "publishArtwork",
         "input.authorId",
@@ -96,14 +105,21 @@ pub(super) const PUBLIC: &[&str] = &[
     "videos.authorId",
     "publishArtwork.input.clientKey",
     "publishVideo.input.clientKey",
+    "comment.clientKey",
+    "share.clientKey",
 ];
 
-/// What a plain user may do to what is theirs, by name. `ME` stands for the user's id, `MINE` for a content of theirs.
+/// What a plain user may do to what is theirs, by name. `ME` stands for the user's id, `MINE` for a content of theirs,
+/// `SAID` for a comment.
 pub(super) const OWN: &[(&str, &str)] = &[
     ("like", "mutation { like(contentId: \"A\", userId: \"ME\") { changed } }"),
     ("unlike", "mutation { unlike(contentId: \"A\", userId: \"ME\") { changed } }"),
     ("favorite", "mutation { favorite(contentId: \"A\", userId: \"ME\") { changed } }"),
     ("unfavorite", "mutation { unfavorite(contentId: \"A\", userId: \"ME\") { changed } }"),
+    ("comment", "mutation { comment(contentId: \"A\", body: \"x\", userId: \"ME\") { changed } }"),
+    ("deleteComment", "mutation { deleteComment(id: \"SAID\", userId: \"ME\") { changed } }"),
+    ("share", "mutation { share(contentId: \"A\", channel: LINK, userId: \"ME\") { changed } }"),
+    ("recordViews", "mutation { recordViews(contentIds: [\"A\"], userId: \"ME\") { counted } }"),
     ("publishArtwork", "mutation { publishArtwork(input: { title: \"x\", authorId: \"ME\" }) { created } }"),
     ("publishVideo", "mutation { publishVideo(input: { title: \"x\", authorId: \"ME\" }) { created } }"),
     ("unpublishContent", "mutation { unpublishContent(id: \"MINE\") { changed } }"),
@@ -118,6 +134,7 @@ pub(super) const NODES: &[(&str, &str, Row)] = &[
     ("user", "{ node(id: \"U\") { id } }", ALL),
     ("artwork", "{ node(id: \"A\") { id } }", ALL),
     ("video", "{ node(id: \"V\") { id } }", ALL),
+    ("comment", "{ node(id: \"C\") { id } }", ALL),
 ];
 
 /// What is not GraphQL, and looks at no token: path, what it is, status of a GET.

@@ -176,6 +176,19 @@ impl TestApp {
         }
     }
 
+    /// The checks that find a drift, for tests that plant one.
+    pub(crate) async fn drifted(&self) -> Vec<&'static str> {
+        let reports = self.auditor.run().await.expect("the checks run");
+        reports.into_iter().filter(|report| report.drifted > 0).map(|report| report.name).collect()
+    }
+
+    /// One number that a statement selects.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        let statement = sea_orm::Statement::from_string(self.kernel.backend(), sql);
+        let rows = self.kernel.db.query(statement).await.expect("the statement runs");
+        rows[0].try_get_by_index(0).expect("a number")
+    }
+
     /// Audits, stops, and drops the database.
     pub(crate) async fn finish(self) {
         self.stop().await.remove().await;

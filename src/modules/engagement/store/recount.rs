@@ -161,10 +161,22 @@ pub(in super::super) async fn content_recount(
             to.masses.insert(row.try_get("", "epoch")?, row.try_get("", "mass")?);
             Ok(())
         }),
-        (&BEHAVIORS, |to, row| Ok(to.behaviors.push((row.try_get("", "kind")?, row.try_get("", "acted_at")?)))),
-        (&COMMENTS, |to, row| Ok(to.comments.push(row.try_get("", "commented_at")?))),
-        (&SHARES, |to, row| Ok(to.shares.push(row.try_get("", "shared_at")?))),
-        (&HOURS, |to, row| Ok(to.hours.push((row.try_get("", "hour")?, row.try_get("", "count")?)))),
+        (&BEHAVIORS, |to, row| {
+            to.behaviors.push((row.try_get("", "kind")?, row.try_get("", "acted_at")?));
+            Ok(())
+        }),
+        (&COMMENTS, |to, row| {
+            to.comments.push(row.try_get("", "commented_at")?);
+            Ok(())
+        }),
+        (&SHARES, |to, row| {
+            to.shares.push(row.try_get("", "shared_at")?);
+            Ok(())
+        }),
+        (&HOURS, |to, row| {
+            to.hours.push((row.try_get("", "hour")?, row.try_get("", "count")?));
+            Ok(())
+        }),
         (&EPOCHS, |to, row| {
             let (count, mass) = (row.try_get("", "count")?, row.try_get("", "mass")?);
             let rolled_up = RolledUp { epoch: row.try_get("", "epoch")?, count, mass };
