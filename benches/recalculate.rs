@@ -39,7 +39,9 @@ async fn fill(database: &DatabaseConnection, contents: u32) {
     let postgres = database.get_database_backend() == DbBackend::Postgres;
     let series = |n: u32| match postgres {
         true => format!("generate_series(1, {n}) AS s(n)"),
-        false => format!("(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {n}) SELECT n FROM c) AS s"),
+        false => format!(
+            "(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {n}) SELECT n FROM c) AS s"
+        ),
     };
     // Of the number n: lanes are what the first byte says, which is all that the order of locks needs here.
     let id = |n: &str| match postgres {

@@ -8,6 +8,7 @@ mod while_others_write;
 use serde_json::{Value, json};
 use tally::app::Tally;
 use tally::kernel::clock::{Clock as _, Millis};
+use tally::modules::engagement::hotness::{Fact, HeatSettings, RolledUp, Source, Weight};
 
 use crate::harness::{Backend, Options, TestApp, on_every_backend};
 use stage::{Stage, outcome, recalculate, recalculate_with, settings_of};
@@ -16,6 +17,7 @@ on_every_backend!(
     a_change_of_any_setting_waits_for_the_recalculation,
     settings_that_are_changed_back_need_none,
     what_is_due_is_for_all_contents,
+    what_cannot_be_made_keeps_the_old_in_force,
     both_tables_of_figures_are_alike,
     rolled_up_views_count_under_other_settings,
 );
@@ -64,7 +66,11 @@ async fn a_change_of_any_setting_waits_for_the_recalculation(backend: Backend) {
         assert_eq!(report, json!({ "total": 1, "succeeded": 1, "failed": 0, "errors": [] }), "{key}");
         weights.set(field, *number);
         let settings = settings_of(&stage.app).await;
-        assert_eq!((&settings["version"], &settings["recalculationDue"]), (&json!(version + 1), &json!(false)), "{key}");
+        assert_eq!(
+            (&settings["version"], &settings["recalculationDue"]),
+            (&json!(version + 1), &json!(false)),
+            "{key}"
+        );
         assert_eq!((&settings[field], &settings["pending"]), (&json!(number), &Value::Null), "{key}");
         let score = stage.score(&id).await;
         assert!((score / weights.score(&stage.acts) - 1.0).abs() < 1e-6, "{key}: {score} under the new settings");
@@ -108,6 +114,62 @@ async fn what_is_due_is_for_all_contents(backend: Backend) {
     assert_eq!(status, 2, "{errors}");
     assert!(errors.contains("must rise"), "{errors}");
     stage.app.finish().await;
+}
+
+async fn what_cannot_be_made_keeps_the_old_in_force(backend: Backend) {
+    let stage = Stage::new(backend, Options::default()).await;
+    let (good, bad) = (stage.app.user("author").publish("good").await, stage.app.user("author").publish("bad").await);
+    let weigh = |weight: &str| format!("UPDATE contents SET base_weight = {weight} WHERE title = 'bad'");
+    stage.app.database.sql(&weigh("9000000000000000")).await;
+    let other = [("TALLY_ENGAGEMENT_PUBLISH_WEIGHT", "12")];
+    for _ in 0..2 {
+        let (status, report, errors) = recalculate(&stage.app.database, &other, &[]).await;
+        assert_eq!(status, 1, "{errors}");
+        let why = json!([{ "id": bad, "message": "its mass overflows with these settings" }]);
+        assert_eq!(report, json!({ "total": 2, "succeeded": 1, "failed": 1, "errors": why }));
+        assert_eq!(settings_of(&stage.app).await["version"], json!(1));
+        assert!((stage.score(&good).await - 10.0).abs() < 1e-6);
+    }
+    stage.app.database.sql(&weigh("0")).await;
+    let (status, report, errors) = recalculate(&stage.app.database, &other, &[]).await;
+    assert_eq!((status, &report["succeeded"]), (0, &json!(2)), "{errors}");
+    assert!((stage.score(&bad).await - 12.0).abs() < 1e-6);
+    stage.app.finish().await;
+}
+
+/// The mean moment of views that were summed up: as many, all at once then, add the same mass.
+#[test]
+fn views_without_moments_count_at_their_mean_moment() {
+    let made_with = HeatSettings {
+        version: 1,
+        half_life_ms: 72 * Millis::HOUR,
+        like_weight: 2_000,
+        favorite_weight: 5_000,
+        comment_weight: 3_000,
+        share_weight: 8_000,
+        view_weight: 100,
+        publish_weight: 10_000,
+    };
+    let start = made_with.epoch_start(40);
+    let views = [(1, 10), (30, 7), (31, 1), (575, 90)].map(|(hours, count)| (start.plus(hours * Millis::HOUR), count));
+    let fact = |(at, count): (Millis, i64)| Fact { weight: Weight::View, at, count };
+    let mass = |settings: &HeatSettings| views.iter().map(|view| settings.mass(&fact(*view)).unwrap()).sum::<i64>();
+    let rolled_up = RolledUp { epoch: 40, count: 108, mass: mass(&made_with) };
+    let source = Source::RolledUp(made_with, rolled_up);
+    assert_eq!(made_with.adds(&source), Some((40, rolled_up.mass)), "as it stands");
+    for (view_weight, factor) in [(100, 1.0), (250, 2.5), (0, 0.0)] {
+        let other = HeatSettings { version: 2, view_weight, ..made_with };
+        let (epoch, mass) = other.adds(&source).unwrap();
+        let wanted = rolled_up.mass as f64 * factor;
+        assert_eq!(epoch, 40);
+        assert!((mass as f64 - wanted).abs() <= wanted * 1e-6, "{mass} instead of {wanted}");
+    }
+    // Of no weight at all, their moments are unknown: the middle of the epoch.
+    let weightless = HeatSettings { view_weight: 0, ..made_with };
+    let source = Source::RolledUp(weightless, RolledUp { mass: 0, ..rolled_up });
+    let middle = fact((start.plus(4 * made_with.half_life_ms), 108));
+    let other = HeatSettings { version: 2, ..made_with };
+    assert_eq!(other.adds(&source), Some((40, other.mass(&middle).unwrap())));
 }
 
 /// The two swap their names: a column or an index that one alone has would be lost every other time.

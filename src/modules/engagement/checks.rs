@@ -185,9 +185,10 @@ fn masses(versions: &Versions, heat: &HeatSettings, stored: &Stored) -> Sums {
     let comments = stored.comments.iter().map(|at| fact(Weight::Comment, *at, 1));
     let shares = stored.shares.iter().map(|at| fact(Weight::Share, *at, 1));
     let hours = stored.hours.iter().map(|(hour, count)| fact(Weight::View, *hour, *count));
-    let epochs = stored.epochs.iter().filter_map(|(version, rolled_up)| {
-        Some(Source::RolledUp(versions.known(*version)?.heat, *rolled_up))
-    });
+    let epochs = stored
+        .epochs
+        .iter()
+        .filter_map(|(version, rolled_up)| Some(Source::RolledUp(versions.known(*version)?.heat, *rolled_up)));
     let facts = std::iter::once(publication).chain(behaviors).chain(comments).chain(shares).chain(hours).chain(epochs);
     let mut sums = Sums::new();
     for source in facts {

@@ -52,7 +52,8 @@ impl Masses {
     /// Adds to several epochs, all or nothing; whether that changes anything. `None` when it does not fit.
     pub(super) fn add_all(&mut self, sums: &Sums) -> Option<bool> {
         let held = |epoch| self.sums.get(epoch).copied().unwrap_or(0);
-        let sums: Option<Vec<_>> = sums.iter().map(|(epoch, mass)| Some((*epoch, held(epoch).checked_add(*mass)?))).collect();
+        let sums: Option<Vec<_>> =
+            sums.iter().map(|(epoch, mass)| Some((*epoch, held(epoch).checked_add(*mass)?))).collect();
         let sums = sums?;
         let changes = !sums.is_empty();
         sums.into_iter().for_each(|sum| self.set(sum));

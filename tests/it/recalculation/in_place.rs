@@ -7,11 +7,7 @@ use tally::kernel::auth::Role;
 use super::stage::{outcome, recalculate, recalculate_with};
 use crate::harness::{Backend, Client, Options, TestApp, on_every_backend};
 
-on_every_backend!(
-    an_operator_puts_right_what_drifted,
-    the_command_puts_right_what_drifted,
-    every_mistake_is_named,
-);
+on_every_backend!(an_operator_puts_right_what_drifted, the_command_puts_right_what_drifted, every_mistake_is_named,);
 
 const RECALCULATE: &str =
     "mutation ($ids: [ID!]!) { recalculateHotness(ids: $ids) { total succeeded failed errors { id message } } }";
@@ -47,7 +43,9 @@ async fn an_operator_puts_right_what_drifted(backend: Backend) {
     let app = app(backend).await;
     let (author, operator) = (app.user("author"), app.client("operator", &[Role::Operator]));
     let ids = [artwork(&author, 2, &app).await, artwork(&author, 1, &app).await, video(&author).await];
-    let run = async |ids: &[String]| operator.run(RECALCULATE, json!({ "ids": ids })).await.data()["recalculateHotness"].clone();
+    let run = async |ids: &[String]| {
+        operator.run(RECALCULATE, json!({ "ids": ids })).await.data()["recalculateHotness"].clone()
+    };
     let all = json!({ "total": 3, "succeeded": 3, "failed": 0, "errors": [] });
     assert_eq!(run(&ids).await, all);
     let before = history(&author, &ids[0]).await;
@@ -105,8 +103,7 @@ async fn every_mistake_is_named(backend: Backend) {
     let answer = operator.run(RECALCULATE, json!({ "ids": [id, foreign, unknown] })).await;
     let result = &answer.data()["recalculateHotness"];
     let error = |id: &str| json!({ "id": id, "message": "no such content" });
-    let expected =
-        json!({ "total": 3, "succeeded": 1, "failed": 2, "errors": [error(&foreign), error(&unknown)] });
+    let expected = json!({ "total": 3, "succeeded": 1, "failed": 2, "errors": [error(&foreign), error(&unknown)] });
     assert_eq!(*result, expected);
     for ids in [Vec::new(), vec![id.clone(); 1_001]] {
         let answer = operator.run(RECALCULATE, json!({ "ids": ids })).await;

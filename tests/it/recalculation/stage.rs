@@ -9,7 +9,7 @@ use tally::app::Tally;
 use tally::kernel::auth::Role;
 use tally::kernel::clock::ManualClock;
 
-use crate::harness::{Options, START, SECRET, Backend, TestApp, TestDatabase, run};
+use crate::harness::{Backend, Options, SECRET, START, TestApp, TestDatabase, run};
 
 pub(super) struct Stage {
     pub(super) app: TestApp,

@@ -20,13 +20,13 @@ use crate::harness::{
 on_every_backend!(
     two_versions_are_never_mixed_while_others_write,
     killed_in_the_middle_it_goes_on_where_it_was,
+    killed_after_the_swap_it_still_tidies_up,
     two_at_once_do_no_harm,
     a_listener_hears_of_the_other_order,
 );
 
 /// Under these, favorites weigh more than likes turn by turn: the order of a ranking is another one.
-const OTHER: [(&str, &str); 2] =
-    [("TALLY_ENGAGEMENT_LIKE_WEIGHT", "50"), ("TALLY_ENGAGEMENT_FAVORITE_WEIGHT", "0.5")];
+const OTHER: [(&str, &str); 2] = [("TALLY_ENGAGEMENT_LIKE_WEIGHT", "50"), ("TALLY_ENGAGEMENT_FAVORITE_WEIGHT", "0.5")];
 const CONTENTS: usize = 40;
 
 fn other() -> Weights {
@@ -75,7 +75,8 @@ fn version_of(answer: &[Shown]) -> usize {
         weights.get("publishWeight") + like + weights.get("favoriteWeight") * content.favorites
     };
     // Acts after an unlike are some milliseconds later: 1e-4 is far from any difference between the versions.
-    let all_of = |weights: &Weights| answer.iter().all(|content| (content.score / of(weights, content) - 1.0).abs() < 1e-4);
+    let all_of =
+        |weights: &Weights| answer.iter().all(|content| (content.score / of(weights, content) - 1.0).abs() < 1e-4);
     let falls = answer.windows(2).all(|pair| pair[0].score >= pair[1].score * (1.0 - 1e-9));
     assert!(falls, "not in order: {:?}", answer.iter().map(|content| content.score).collect::<Vec<_>>());
     for content in answer {
@@ -86,8 +87,7 @@ fn version_of(answer: &[Shown]) -> usize {
         (true, false) => 1,
         (false, true) => 2,
         (false, false) => {
-            let rows: Vec<_> =
-                answer.iter().map(|content| (content.likes, content.favorites, content.score)).collect();
+            let rows: Vec<_> = answer.iter().map(|content| (content.likes, content.favorites, content.score)).collect();
             panic!("two versions in one answer: {rows:?}")
         }
     }
@@ -109,7 +109,8 @@ async fn read(client: Client, stop: Arc<AtomicBool>) -> [usize; 3] {
         seen[version_of(&ranking)] += 1;
         let list = format!("{{ artworks(orderBy: HOTTEST, first: {first}) {{ nodes {{ {NODE} }} }} }}");
         seen[version_of(&nodes(&client.query(&list).await))] += 1;
-        let list = format!("{{ artworks(orderBy: HOTTEST, first: 100, level: HOT) {{ nodes {{ {NODE} }} totalCount }} }}");
+        let list =
+            format!("{{ artworks(orderBy: HOTTEST, first: 100, level: HOT) {{ nodes {{ {NODE} }} totalCount }} }}");
         let answer = client.query(&list).await;
         let hot = nodes(&answer);
         assert!(hot.iter().all(|content| content.level == "HOT"), "a list by level holds that level only");
@@ -147,8 +148,7 @@ async fn two_versions_are_never_mixed_while_others_write(backend: Backend) {
                 tokio::spawn(write(client, ids.clone(), seeded.random.random(), Arc::clone(&stop), Arc::clone(&done)))
             })
             .collect();
-        let readers: Vec<_> =
-            (0..2).map(|_| tokio::spawn(read(stage.app.anonymous(), Arc::clone(&stop)))).collect();
+        let readers: Vec<_> = (0..2).map(|_| tokio::spawn(read(stage.app.anonymous(), Arc::clone(&stop)))).collect();
         tokio::time::sleep(Duration::from_millis(200)).await;
         let before = done.load(Ordering::Relaxed);
         let slowly = [OTHER[0], OTHER[1], ("TALLY_ENGAGEMENT_RECALCULATION_PAUSE_MS", "40")];
@@ -235,6 +235,32 @@ async fn killed_in_the_middle_it_goes_on_where_it_was(backend: Backend) {
     stage.app.finish().await;
 }
 
+async fn killed_after_the_swap_it_still_tidies_up(backend: Backend) {
+    let (stage, ids) = furnished(backend, CONTENTS).await;
+    let mut child = begin(&stage.app.database, "60");
+    for _ in 0..600 {
+        if settings_of(&stage.app).await["version"] == json!(2) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    child.kill().await.expect("it is killed");
+    let left = stage::count(&stage.app, "content_figures_next").await;
+    assert!(left > 0, "it was killed in time");
+    // What is left of the old settings is in nobody's way.
+    for id in ids.iter().take(10) {
+        stage.app.user("late").act("like", id).await.data();
+    }
+    stage.app.audit().await;
+    let (status, _, errors) = recalculate(&stage.app.database, &OTHER, &[]).await;
+    assert_eq!(status, 0, "{errors}");
+    assert_eq!(stage::count(&stage.app, "content_figures_next").await, 0);
+    let acts = stage.hotness(&ids[3]).await["history"].clone();
+    let methods: Vec<_> = acts.as_array().unwrap().iter().map(|row| row["calculationMethod"].clone()).collect();
+    assert_eq!(methods.iter().filter(|method| **method == json!("RECALCULATION")).count(), 1, "{methods:?}");
+    stage.app.finish().await;
+}
+
 async fn two_at_once_do_no_harm(backend: Backend) {
     let (stage, _) = furnished(backend, CONTENTS).await;
     let children = [begin(&stage.app.database, "5"), begin(&stage.app.database, "5")];
@@ -265,11 +291,39 @@ async fn a_listener_hears_of_the_other_order(backend: Backend) {
 mod postgres_only {
     use super::*;
 
+    /// A backup holds on to all tables for as long as it takes: the swap waits for it, and nobody waits for the swap.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_backup_delays_the_swap_and_nobody_else() {
+        let (stage, ids) = furnished(Backend::Postgres, 6).await;
+        let sql = "BEGIN; LOCK TABLE content_figures IN ACCESS SHARE MODE; SELECT pg_sleep(4); COMMIT";
+        let (url, database) = (stage.app.database.url.clone(), &stage.app.database);
+        let backup = tokio::spawn(async move { TestDatabase::sql_on(&url, sql).await });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let child = begin(database, "0");
+        let output = tokio::spawn(child.wait_with_output());
+        let mut slowest = Duration::ZERO;
+        for round in 0.. {
+            if backup.is_finished() {
+                break;
+            }
+            let began = std::time::Instant::now();
+            stage.app.user("fan").act(["like", "unlike"][round % 2], &ids[0]).await.data();
+            slowest = slowest.max(began.elapsed());
+            assert_eq!(settings_of(&stage.app).await["version"], json!(1), "the old stays in force");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(slowest < Duration::from_secs(3), "an act waited for {slowest:?}");
+        assert!(output.await.expect("it ends").expect("its output").status.success());
+        assert_eq!(settings_of(&stage.app).await["version"], json!(2));
+        stage.app.finish().await;
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn two_servers_on_one_database_both_switch() {
         let database = TestDatabase::create(Backend::Postgres).await;
         let variables = [("TALLY_ENGAGEMENT_SETTINGS_POLL_MS", "50")];
-        let servers = [Process::serve_with(&database, &variables).await, Process::serve_with(&database, &variables).await];
+        let servers =
+            [Process::serve_with(&database, &variables).await, Process::serve_with(&database, &variables).await];
         let token = Tokens::new(SECRET, Arc::new(SystemClock)).mint("author", &[Role::User], 3600).expect("a token");
         let clients = servers.each_ref().map(|server| Client::new(&server.url, Some(token.clone())));
         let mut ids = Vec::new();
@@ -281,7 +335,9 @@ mod postgres_only {
         let stop = Arc::new(AtomicBool::new(false));
         let done = Arc::new(AtomicUsize::new(0));
         let writers: Vec<_> = (0..2)
-            .map(|n| tokio::spawn(write(clients[n].clone(), ids.clone(), n as u64, Arc::clone(&stop), Arc::clone(&done))))
+            .map(|n| {
+                tokio::spawn(write(clients[n].clone(), ids.clone(), n as u64, Arc::clone(&stop), Arc::clone(&done)))
+            })
             .collect();
         let slowly = [OTHER[0], OTHER[1], ("TALLY_ENGAGEMENT_RECALCULATION_PAUSE_MS", "50")];
         let (status, _, errors) = recalculate(&database, &slowly, &["--chunk", "1"]).await;
@@ -299,8 +355,12 @@ mod postgres_only {
             let query = "{ hotRanking(first: 100) { score content { id } }
                 artworks(orderBy: HOTTEST, first: 100) { nodes { id } } }";
             let answer = client.query(query).await;
-            let ranking: Vec<_> =
-                answer.data()["hotRanking"].as_array().unwrap().iter().map(|entry| entry["content"]["id"].clone()).collect();
+            let ranking: Vec<_> = answer.data()["hotRanking"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|entry| entry["content"]["id"].clone())
+                .collect();
             let list: Vec<_> =
                 answer.data()["artworks"]["nodes"].as_array().unwrap().iter().map(|node| node["id"].clone()).collect();
             assert_eq!(ranking, list);

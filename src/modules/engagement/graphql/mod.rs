@@ -3,8 +3,8 @@
 mod ids;
 mod input;
 mod interactions;
-mod mutation;
 mod list;
+mod mutation;
 mod query;
 mod settings;
 mod subscription;

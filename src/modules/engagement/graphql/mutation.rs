@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::ids::{CommentKind, ContentId};
 use super::input::{
-    BatchError, BatchResult, BehaviorPayload, ContentPayload, PublishArtworkInput, PublishArtworkPayload, PublishVideoInput, PublishVideoPayload,
+    BatchError, BatchResult, BehaviorPayload, ContentPayload, PublishArtworkInput, PublishArtworkPayload,
+    PublishVideoInput, PublishVideoPayload,
 };
 use super::interactions::{Comment, CommentPayload, RecordViewsPayload, Share, SharePayload};
 use super::query::IDS_MOST;

@@ -22,10 +22,7 @@ use crate::modules::users::UserKind;
 pub(super) const IDS_MOST: usize = 1_000;
 
 /// The entries of a ranking at this moment.
-pub(super) async fn entries(
-    engagement: &EngagementFacade,
-    ranking: Vec<ContentRecord>,
-) -> Result<Vec<RankingEntry>> {
+pub(super) async fn entries(engagement: &EngagementFacade, ranking: Vec<ContentRecord>) -> Result<Vec<RankingEntry>> {
     let Some(first) = ranking.first() else {
         return Ok(Vec::new());
     };

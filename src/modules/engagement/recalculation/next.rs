@@ -119,7 +119,10 @@ pub(super) async fn give_up(run: &Run<'_>) -> Result<()> {
             let state = in_force::in_force(tx.connection(), tx.backend(), Lock::Own).await?;
             match state {
                 Some(state) if state.next_version.is_some() => {
-                    tracing::warn!(version = state.next_version, "this recalculation is given up: it is not wanted any more");
+                    tracing::warn!(
+                        version = state.next_version,
+                        "this recalculation is given up: it is not wanted any more"
+                    );
                     in_force::in_force_update(tx, &InForce { next_version: None, ..state }).await?;
                     let progress = in_force::progress(tx.connection(), tx.backend(), Lock::Own).await?;
                     match progress {

@@ -24,7 +24,8 @@ pub(super) async fn run(run: &Run<'_>) -> Result<()> {
     let mut after = (i16::MIN, Uuid::nil());
     loop {
         let (ids, versions, size) = (Arc::clone(&run.kernel.ids), Arc::clone(&run.versions), run.chunk);
-        let done = run.kernel.db.write(move |tx| Box::pin(chunk(tx, Arc::clone(&ids), Arc::clone(&versions), after, size)));
+        let done =
+            run.kernel.db.write(move |tx| Box::pin(chunk(tx, Arc::clone(&ids), Arc::clone(&versions), after, size)));
         match done.await? {
             Some(last) => after = last,
             None => return Ok(()),

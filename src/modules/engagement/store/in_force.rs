@@ -87,7 +87,8 @@ pub(in super::super) async fn progress(
     backend: DbBackend,
     lock: Lock,
 ) -> Result<Option<Progress>> {
-    let select = "SELECT version, done_lane, done_id, succeeded, failed, started_at, switched_at FROM heat_recalculation";
+    let select =
+        "SELECT version, done_lane, done_id, succeeded, failed, started_at, switched_at FROM heat_recalculation";
     row(connection, backend, select, lock).await
 }
 
