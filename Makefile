@@ -30,7 +30,7 @@ soak:
 
 bench:
 	@scripts/setup.sh test
-	ulimit -n 16384 && scripts/postgres.sh cargo bench --locked --bench likes --bench subscribers --bench gate --bench startup
+	ulimit -n 16384 && scripts/postgres.sh cargo bench --locked --bench likes --bench subscribers --bench gate --bench startup --bench outbox
 
 # What is generated and committed.
 schema:

@@ -65,12 +65,7 @@ impl Server {
         let (modules, absent) = Modules::new(A::modules())?.switched(&settings)?;
         // Before anything is made: a server without keys is refused, and leaves no database behind.
         let auth = AuthConfig::read(&settings)?;
-        let kernel = Kernel::open(settings, clock, ids).await?;
-        let applied = kernel.db.migrate(&modules.migrations()).await?;
-        if applied > 0 {
-            tracing::info!(applied, "schema brought up");
-        }
-        let (facades, live_checks) = modules.start(&kernel).await?;
+        let (kernel, facades, live_checks) = open(&modules, settings, clock, ids).await?;
         let facades = Arc::new(facades);
         let mut checks = modules.checks();
         checks.extend(live_checks);
@@ -99,38 +94,92 @@ impl Server {
     pub async fn serve(self, extra: axum::Router) -> Result<()> {
         let Self { kernel, facades, listening, tokens, metrics, schema, gate, .. } = self;
         if kernel.settings.switch("worker.enabled") {
-            kernel.outbox.start(&kernel.tasks, &kernel.shutdown);
-            kernel.jobs.start(&kernel);
+            work(&kernel);
         }
         let site = Site::new(kernel.clone(), schema, gate, tokens);
         if let Some(metrics) = metrics {
             metrics.serve(&site);
         }
         listening.serve(Routes::new(site, Assets, extra)).await?;
-        // The routes and their schema are gone; with consumers, jobs and facades go the writers' queues, and the writers
-        // end.
-        kernel.outbox.close().await;
-        kernel.jobs.close();
-        drop(facades);
-        kernel.tasks.close();
-        // What is still under way after that was never acknowledged.
-        let ended = async {
-            kernel.tasks.wait().await;
-            kernel.db.close().await
-        };
-        match tokio::time::timeout(LAST_GRACE, ended).await {
-            Ok(closed) => closed,
-            Err(_) => {
-                tracing::warn!("writes were still under way at the end of the grace period");
-                Ok(())
-            }
-        }
+        // The routes and their schema are gone.
+        close(kernel, facades).await
     }
 
     /// A handle that runs every check, those of this process's indexes too.
     #[must_use]
     pub fn auditor(&self) -> Auditor {
         Auditor { kernel: self.kernel.clone(), checks: self.checks.clone() }
+    }
+}
+
+/// Opens the database, brings its schema up, starts all modules.
+async fn open(
+    modules: &Modules,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    ids: Arc<Ids>,
+) -> Result<(Kernel, Facades, Vec<Arc<dyn Check>>)> {
+    let kernel = Kernel::open(settings, clock, ids).await?;
+    let applied = kernel.db.migrate(&modules.migrations()).await?;
+    if applied > 0 {
+        tracing::info!(applied, "schema brought up");
+    }
+    let (facades, checks) = modules.start(&kernel).await?;
+    Ok((kernel, facades, checks))
+}
+
+/// Begins to deliver events and to run jobs.
+fn work(kernel: &Kernel) {
+    kernel.outbox.start(&kernel.tasks, &kernel.shutdown);
+    kernel.jobs.start(kernel);
+}
+
+/// With consumers, jobs and facades go the writers' queues, and the writers end.
+async fn close(kernel: Kernel, facades: Arc<Facades>) -> Result<()> {
+    let ended = async {
+        kernel.outbox.close().await;
+        kernel.jobs.close();
+        drop(facades);
+        kernel.tasks.close();
+        // What is still under way after that was never acknowledged.
+        kernel.tasks.wait().await;
+        kernel.db.close().await
+    };
+    match tokio::time::timeout(LAST_GRACE, ended).await {
+        Ok(closed) => closed,
+        Err(_) => {
+            tracing::warn!("writes were still under way at the end of the grace period");
+            Ok(())
+        }
+    }
+}
+
+/// What a server does without being asked: it delivers events and runs jobs, and serves nothing.
+pub struct Worker {
+    /// The kernel's services.
+    pub kernel: Kernel,
+    facades: Arc<Facades>,
+}
+
+impl Worker {
+    /// Opens the database, brings its schema up, starts all modules.
+    ///
+    /// # Errors
+    /// Modules that do not fit together, a database that cannot be had.
+    pub async fn start<A: App>(settings: Settings, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Result<Self> {
+        let (modules, _) = Modules::new(A::modules())?.switched(&settings)?;
+        let (kernel, facades, _) = open(&modules, settings, clock, ids).await?;
+        Ok(Self { kernel, facades: Arc::new(facades) })
+    }
+
+    /// Works until [`Kernel::shutdown`] is cancelled, and lets what is under way come to the end of its transaction.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn run(self) -> Result<()> {
+        work(&self.kernel);
+        self.kernel.shutdown.cancelled().await;
+        close(self.kernel, self.facades).await
     }
 }
 

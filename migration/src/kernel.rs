@@ -32,7 +32,7 @@ migration!(
     [
         "CREATE TABLE jobs (
             name {text} NOT NULL PRIMARY KEY, schedule {text} NOT NULL, next_run_at {int}, tick {int}, last_tick {int},
-            owner {text} NOT NULL, lease_until {int} NOT NULL, fence {int} NOT NULL) {clustered} {hot}",
+            last_success_at {int}, owner {text} NOT NULL, lease_until {int} NOT NULL, fence {int} NOT NULL) {clustered} {hot}",
         "CREATE TABLE job_runs (
             job {text} NOT NULL, tick {int} NOT NULL, owner {text} NOT NULL, attempts {int} NOT NULL,
             started_at {int} NOT NULL, ended_at {int}, outcome {text}, detail {text},

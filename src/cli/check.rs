@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{FOUND, OK, open_existing, say};
+use super::{FOUND, OK, open_migrated, say};
 use crate::app::App;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::integrity::{self, CheckReport};
@@ -31,10 +31,7 @@ struct Report {
 }
 
 pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
-    let (kernel, modules) = open_existing::<A>().await?;
-    if kernel.db.migration_states(&modules.migrations()).await?.iter().any(|state| !state.applied) {
-        return Err(Error::invalid("the database's schema is not up to date: run `tally migrate` first"));
-    }
+    let (kernel, modules) = open_migrated::<A>().await?;
     let checks: Vec<_> = modules
         .checks()
         .into_iter()

@@ -61,7 +61,7 @@ pub(super) async fn run<A: App>(options: Options) -> Result<u8> {
     say(format_args!("GraphQL    http://{address}/graphql"));
     say(format_args!("token      {token}"));
     say("           (demo user 1, 12 hours; send it as «Authorization: Bearer …»)");
-    stop_on_signal(&server);
+    stop_on_signal(&server.kernel);
     let scale = Scale { users: options.users, contents: options.contents, visitors: options.visitors };
     let router = demo::start(&server, scale, TOKEN_SECS)?;
     server.serve(router).await?;

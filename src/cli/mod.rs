@@ -3,6 +3,8 @@
 mod check;
 mod demo;
 mod doctor;
+mod events;
+mod jobs;
 mod recalculate;
 mod serve;
 
@@ -46,6 +48,12 @@ enum Command {
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<String>,
     },
+    /// Deliver events and run jobs, without serving: beside servers with `worker.enabled = false`, or for more hands.
+    Worker,
+    /// The jobs: when each runs next, and what came of its last run.
+    Jobs(jobs::Options),
+    /// The events that wait for their consumers, and those that failed.
+    Events(events::Options),
     /// Look around: a server with demo content and simulated visitors, on SQLite.
     Demo(demo::Options),
     /// Bring the database's schema up.
@@ -84,7 +92,9 @@ pub fn main<A: App>() -> ExitCode {
     ExitCode::from(run::<A>(std::env::args_os()))
 }
 
-fn run<A: App>(arguments: impl Iterator<Item = OsString>) -> u8 {
+/// The same with arguments from elsewhere, the program's name first. The status to end with.
+#[must_use]
+pub fn run<A: App>(arguments: impl Iterator<Item = OsString>) -> u8 {
     let cli = match Cli::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
@@ -107,6 +117,9 @@ fn run<A: App>(arguments: impl Iterator<Item = OsString>) -> u8 {
 async fn dispatch<A: App>(command: Command) -> Result<u8> {
     match command {
         Command::Serve { listen } => serve::run::<A>(listen).await,
+        Command::Worker => serve::work::<A>().await,
+        Command::Jobs(options) => jobs::run::<A>(&options).await,
+        Command::Events(options) => events::run::<A>(&options).await,
         Command::Demo(options) => demo::run::<A>(options).await,
         Command::Migrate { status } => migrate::<A>(status).await,
         Command::Check(options) => check::run::<A>(&options).await,
@@ -163,6 +176,15 @@ async fn open_existing<A: App>() -> Result<(Kernel, Modules)> {
         return Err(Error::invalid("there is no database yet: `tally serve` or `tally migrate` makes it"));
     }
     open::<A>().await
+}
+
+/// Opens a database whose schema is this binary's, without starting modules.
+async fn open_migrated<A: App>() -> Result<(Kernel, Modules)> {
+    let (kernel, modules) = open_existing::<A>().await?;
+    if kernel.db.migration_states(&modules.migrations()).await?.iter().any(|state| !state.applied) {
+        return Err(Error::invalid("the database's schema is not up to date: run `tally migrate` first"));
+    }
+    Ok((kernel, modules))
 }
 
 /// Opens the database without starting modules.

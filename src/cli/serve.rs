@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::{OK, say, settings, stop_signal};
 use crate::app::App;
 use crate::kernel::clock::{Clock, SystemClock};
+use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
 use crate::kernel::http::raise_open_files;
 use crate::kernel::id::Ids;
-use crate::server::Server;
+use crate::server::{Server, Worker};
 
 pub(super) async fn run<A: App>(listen: Option<String>) -> Result<u8> {
     let flags: Vec<_> = listen.map(|address| ("server.listen", address)).into_iter().collect();
@@ -18,14 +19,27 @@ pub(super) async fn run<A: App>(listen: Option<String>) -> Result<u8> {
     let ids = Arc::new(Ids::new(Arc::clone(&clock)));
     let server = Server::start::<A>(settings, clock, ids).await?;
     say(format_args!("listening on http://{}", server.listening.address));
-    stop_on_signal(&server);
+    stop_on_signal(&server.kernel);
     server.serve(axum::Router::new()).await?;
     Ok(OK)
 }
 
+/// `tally worker`
+pub(super) async fn work<A: App>() -> Result<u8> {
+    let settings = settings::<A>(&[])?;
+    raise_open_files();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids = Arc::new(Ids::new(Arc::clone(&clock)));
+    let worker = Worker::start::<A>(settings, clock, ids).await?;
+    say("working");
+    stop_on_signal(&worker.kernel);
+    worker.run().await?;
+    Ok(OK)
+}
+
 /// Begins the shutdown when the process is told to stop.
-pub(super) fn stop_on_signal(server: &Server) {
-    let shutdown = server.kernel.shutdown.clone();
+pub(super) fn stop_on_signal(kernel: &Kernel) {
+    let shutdown = kernel.shutdown.clone();
     tokio::spawn(async move {
         stop_signal().await;
         tracing::info!("stopping");

@@ -23,6 +23,12 @@ impl Millis {
         Self(self.0.saturating_add(millis))
     }
 
+    /// RFC 3339 to the second, as operators read it: `2026-05-01T08:30:00Z`.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        self.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+    }
+
     /// RFC 3339 at the edge; moments that no calendar holds become its ends.
     #[must_use]
     pub fn to_utc(self) -> DateTime<Utc> {

@@ -17,7 +17,7 @@ use super::error::{Error, Result};
 use super::events::Outbox;
 use super::id::Ids;
 use super::jobs::Jobs;
-use super::telemetry::Metrics;
+use super::telemetry::{BacklogWatch, Metrics};
 
 /// The kernel's services. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub struct Kernel {
     pub outbox: Outbox,
     /// Work that is due by a schedule.
     pub jobs: Jobs,
+    /// When backlogs were last looked up.
+    pub(crate) backlogs: BacklogWatch,
     /// Background tasks; the shutdown waits for them.
     pub tasks: TaskTracker,
     /// Told when the server is to stop.
@@ -50,10 +52,12 @@ impl Kernel {
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Result<Self> {
         let db = Db::open(&settings).await?;
         let node: Arc<str> = node_name(&ids).into();
+        let metrics = Metrics::new(&settings, &db);
         Ok(Self {
-            metrics: Metrics::new(&settings, &db),
-            outbox: Outbox::new(&db, &clock, &node, &settings),
+            outbox: Outbox::new(&db, &clock, &node, &settings, metrics.work()),
+            metrics,
             jobs: Jobs::new(&node, &settings),
+            backlogs: BacklogWatch::default(),
             db,
             clock,
             ids,

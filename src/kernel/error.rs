@@ -184,8 +184,8 @@ fn classify(error: &DbErr) -> Retry {
                 return Retry::Taken;
             }
             match code.as_ref() {
-                // serialization failure, deadlock, lock not available, too many connections
-                "40001" | "40P01" | "55P03" | "53300" => Retry::Soon,
+                // serialization failure, deadlock, lock not available, too many connections, stood still in a transaction
+                "40001" | "40P01" | "55P03" | "53300" | "25P03" => Retry::Soon,
                 // SQLITE_FULL, SQLITE_READONLY, SQLITE_IOERR and disk full, out of memory, read-only on PostgreSQL
                 "13" | "8" | "53100" | "53200" | "25006" => Retry::Down,
                 postgres if postgres.len() == 5 && (postgres.starts_with("08") || postgres.starts_with("57P")) => {

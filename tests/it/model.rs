@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use rand::RngExt as _;
+use rand::rngs::StdRng;
 use tally::app::Tally;
 use tally::kernel::clock::{ManualClock, Millis};
 use tally::modules::engagement::content::{BehaviorKind, Detail, Kind};
@@ -65,6 +66,23 @@ impl Model {
             self.newest = self.newest.max(at);
         }
         held != on
+    }
+
+    /// Whether a step changes anything; `made` is the comment that the server made.
+    fn step(&mut self, user: usize, step: Step, now: i64, closed_before: i64, made: Option<Uuid>) -> bool {
+        match step {
+            Step::Act(kind, on, at) => self.act(user, kind, on, at, now),
+            Step::Comment => {
+                let at = self.now(now);
+                self.comments.insert(made.expect("a comment"), at).is_none()
+            }
+            Step::Share => {
+                let at = self.now(now);
+                self.shares.push(at);
+                true
+            }
+            Step::View => self.view(user, now, closed_before),
+        }
     }
 
     /// A comment or a share: the server times it, after all that it knows of the content.
@@ -228,33 +246,10 @@ async fn any_interleaving_gives_the_models_figures(backend: Backend) {
             let changed = join_all(steps.iter().map(|(content, user, step)| world.step(*content, *user, *step))).await;
             for ((content, user, step), (changed, made)) in steps.iter().zip(changed) {
                 let model = &mut models[*content];
-                let expected = match *step {
-                    Step::Act(kind, on, at) => model.act(*user, kind, on, at, now),
-                    Step::Comment => {
-                        let at = model.now(now);
-                        model.comments.insert(made.expect("a comment"), at).is_none()
-                    }
-                    Step::Share => {
-                        let at = model.now(now);
-                        model.shares.push(at);
-                        true
-                    }
-                    Step::View => model.view(*user, now, closed),
-                };
+                let expected = model.step(*user, *step, now, closed, made);
                 assert_eq!(changed, expected, "content {content} user {user} {step:?}, now {now}");
             }
-            let content = seeded.random.random_range(0..CONTENTS);
-            let mut comments: Vec<Uuid> = models[content].comments.keys().copied().collect();
-            comments.sort_unstable();
-            if seeded.random.random_bool(0.5) && !comments.is_empty() {
-                let comment = comments[seeded.random.random_range(0..comments.len())];
-                for changes in [true, false] {
-                    let gone = world.engagement.delete_comment(comment, world.users[0], true).await;
-                    assert_eq!(gone.expect("it is deleted").changed, changes);
-                }
-                models[content].comments.remove(&comment);
-                models[content].now(now);
-            }
+            delete_one(&world, &mut models, &mut seeded.random, now).await;
         }
         let settings = world.engagement.hotness().heat;
         for (model, id) in models.iter().zip(&world.contents) {
@@ -275,6 +270,23 @@ async fn any_interleaving_gives_the_models_figures(backend: Backend) {
         assert_eq!(ranked, expected);
         world.app.finish().await;
     }
+}
+
+/// Deletes one of the comments, half of the times; its repeat changes nothing.
+async fn delete_one(world: &World, models: &mut [Model], random: &mut StdRng, now: i64) {
+    let model = &mut models[random.random_range(0..CONTENTS)];
+    let mut comments: Vec<Uuid> = model.comments.keys().copied().collect();
+    comments.sort_unstable();
+    if comments.is_empty() || random.random_bool(0.5) {
+        return;
+    }
+    let comment = comments[random.random_range(0..comments.len())];
+    for changes in [true, false] {
+        let gone = world.engagement.delete_comment(comment, world.users[0], true).await;
+        assert_eq!(gone.expect("it is deleted").changed, changes);
+    }
+    model.comments.remove(&comment);
+    model.now(now);
 }
 
 async fn a_late_like_does_not_come_back_after_its_unlike(backend: Backend) {

@@ -356,7 +356,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "jobs.keep_days",
-        Some("30"),
+        Some("7"),
         Form::Count(1, 3650),
         "days that records of past runs are kept; the last run of a job always is",
     ),

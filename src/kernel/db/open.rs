@@ -42,8 +42,7 @@ impl Db {
             let (writer, reader) = open_sqlite(url, settings.count("database.readers")).await?;
             (DbBackend::Sqlite, writer, reader)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let (writer, reader) =
-                open_postgres(url, settings.count("database.writers"), settings.count("database.readers")).await?;
+            let (writer, reader) = open_postgres(url, settings).await?;
             (DbBackend::Postgres, writer, reader)
         } else {
             return Err(Error::invalid("DATABASE_URL must begin with sqlite: or postgres://"));
@@ -123,15 +122,21 @@ async fn open_sqlite(url: &str, readers: u32) -> Result<(DatabaseConnection, Dat
     Ok((SqlxSqliteConnector::from_sqlx_sqlite_pool(writer), SqlxSqliteConnector::from_sqlx_sqlite_pool(reader)))
 }
 
-async fn open_postgres(url: &str, writers: u32, readers: u32) -> Result<(DatabaseConnection, DatabaseConnection)> {
+async fn open_postgres(url: &str, settings: &Settings) -> Result<(DatabaseConnection, DatabaseConnection)> {
+    let (writers, readers) = (settings.count("database.writers"), settings.count("database.readers"));
+    // A node that stands still in the middle of a transaction keeps its locks, those of its leases too. After a lease's
+    // time PostgreSQL takes them away: whoever takes over need not wait for it to wake or die.
+    let patience = [("idle_in_transaction_session_timeout", format!("{}s", settings.count("worker.lease_secs")))];
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| Error::invalid("DATABASE_URL is not a PostgreSQL URL"))?
         .application_name("tally")
         .log_statements(LevelFilter::Trace);
     let pool =
         |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE).test_before_acquire(false);
-    let writer =
-        pool(writers).connect_with(options.clone().options(WRITER_PLANS)).await.map_err(|error| unavailable(&error))?;
+    let writer = pool(writers)
+        .connect_with(options.clone().options(WRITER_PLANS).options(patience))
+        .await
+        .map_err(|error| unavailable(&error))?;
     let reader = pool(readers)
         .connect_with(options.options([("default_transaction_read_only", "on")]))
         .await

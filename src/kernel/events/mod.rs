@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 pub use outbox::Outbox;
-pub(crate) use store::{Backlog, SetAside, backlogs, set_aside_page};
+pub(crate) use store::{Backlog, SetAside, backlogs, replay, set_aside_page};
 
 use super::clock::Millis;
 use super::db::Tx;

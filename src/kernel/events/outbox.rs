@@ -15,6 +15,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::config::Settings;
 use crate::kernel::db::{Db, Tx};
 use crate::kernel::error::{Error, Result};
+use crate::kernel::telemetry::WorkMetrics;
 
 /// The outbox. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +27,7 @@ struct Inner {
     node: Arc<str>,
     limits: RelayLimits,
     lease_millis: i64,
+    metrics: WorkMetrics,
     /// Which consumers take a kind. Declared, so that a process that delivers nothing still writes for all of them.
     takers: OnceLock<BTreeMap<&'static str, Vec<&'static str>>>,
     /// Those whose module has started.
@@ -33,7 +35,13 @@ struct Inner {
 }
 
 impl Outbox {
-    pub(crate) fn new(db: &Db, clock: &Arc<dyn Clock>, node: &Arc<str>, settings: &Settings) -> Self {
+    pub(crate) fn new(
+        db: &Db,
+        clock: &Arc<dyn Clock>,
+        node: &Arc<str>,
+        settings: &Settings,
+        metrics: &WorkMetrics,
+    ) -> Self {
         let limits = RelayLimits {
             batch: settings.count("events.batch").max(1) as usize,
             retries: settings.count("events.retries").into(),
@@ -46,6 +54,7 @@ impl Outbox {
             node: Arc::clone(node),
             limits,
             lease_millis: i64::from(settings.count("worker.lease_secs")) * 1000,
+            metrics: metrics.clone(),
             takers: OnceLock::new(),
             relays: RwLock::default(),
         }))
@@ -59,12 +68,13 @@ impl Outbox {
     pub async fn put(&self, tx: &Tx, events: &[Event]) -> Result<()> {
         // Without the declarations an event would be lost silently.
         let takers = self.0.takers.get().ok_or_else(|| Error::internal("an event before the modules' start"))?;
-        // A list, not an iterator: its closures would keep a caller's boxed future from being `Send` for every lifetime.
-        let mut rows = Vec::new();
+        let mut rows: Vec<(&'static str, &Event)> = Vec::with_capacity(events.len());
         for event in events {
-            rows.extend(takers.get(event.kind).into_iter().flatten().map(|consumer| (*consumer, event)));
+            for consumer in takers.get(event.kind).into_iter().flatten() {
+                rows.push((consumer, event));
+            }
         }
-        store::put(tx, self.0.clock.now(), &rows).await
+        store::put(tx, self.0.clock.now(), rows).await
     }
 
     /// After the commit: deliver now, if this process delivers.
@@ -108,12 +118,14 @@ impl Outbox {
     /// Adds a consumer, which its module declares.
     pub(crate) fn add(&self, name: &'static str, consumer: Arc<dyn Consumer>) -> Result<()> {
         let inner = &self.0;
+        inner.metrics.begin_consumer(name);
         let relay = Relay {
             name,
             consumer,
             db: inner.db.clone(),
             clock: Arc::clone(&inner.clock),
             limits: inner.limits,
+            metrics: inner.metrics.clone(),
             lease: Mutex::new(Lease::new(name, inner.node.to_string(), inner.lease_millis)),
             wake: Notify::new(),
         };
@@ -127,6 +139,11 @@ impl Outbox {
     /// Whether a consumer has been added.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.relays.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+    }
+
+    /// The consumers that have been added.
+    pub(crate) fn consumers(&self) -> Vec<&'static str> {
+        self.relays().iter().map(|relay| relay.name).collect()
     }
 
     /// Begins to deliver, a task a consumer: a slow one holds nobody up.

@@ -16,6 +16,7 @@ use super::{AfterCommit, Consumer, Delivered};
 use crate::kernel::clock::{Clock, Millis};
 use crate::kernel::db::{Db, Fence};
 use crate::kernel::error::{Code, Error, Result, Retry};
+use crate::kernel::telemetry::WorkMetrics;
 
 /// The longest pause between two tries of an event.
 const BACKOFF_MOST: i64 = Millis::HOUR;
@@ -38,6 +39,7 @@ pub(super) struct Relay {
     pub(super) db: Db,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: RelayLimits,
+    pub(super) metrics: WorkMetrics,
     /// Held while a batch is under way: one at a time in this process, as the lease has it in the cluster.
     pub(super) lease: Mutex<Lease>,
     pub(super) wake: Notify,
@@ -55,13 +57,22 @@ pub(super) enum Turn {
 impl Relay {
     /// Delivers until the server stops, then gives the lease back.
     pub(super) async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut waits = false;
         while !shutdown.is_cancelled() {
             match self.turn().await {
-                Ok(Turn::Worked(_)) => continue,
-                Ok(Turn::Idle) => {}
-                Err(error) => {
+                Ok(turn) => {
+                    if std::mem::take(&mut waits) {
+                        tracing::info!(consumer = self.name, "events are delivered again");
+                    }
+                    if turn != Turn::Idle {
+                        continue;
+                    }
+                }
+                // Once, not once a look: the database may be away for hours.
+                Err(error) if !std::mem::replace(&mut waits, true) => {
                     tracing::warn!(consumer = self.name, error = error.for_operator(), "events wait");
                 }
+                Err(_) => {}
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}
@@ -133,7 +144,7 @@ impl Relay {
         let all: Arc<[Row]> = rows.into();
         let error = match self.attempt(fence, Arc::clone(&all)).await {
             Ok(after) => {
-                self.tell(after);
+                self.tell(after, count);
                 return Ok(count);
             }
             Err(error) if !is_the_events_fault(&error) => return Err(error),
@@ -155,7 +166,7 @@ impl Relay {
                 continue;
             }
             match self.attempt(fence, Arc::new([row.clone()])).await {
-                Ok(after) => self.tell(after),
+                Ok(after) => self.tell(after, 1),
                 Err(error) if !is_the_events_fault(&error) => return Err(error),
                 Err(error) => {
                     parked.insert(row.key);
@@ -183,7 +194,8 @@ impl Relay {
     }
 
     /// It is durable: a panic of those who are told is theirs alone.
-    fn tell(&self, after: AfterCommit) {
+    fn tell(&self, after: AfterCommit, events: u64) {
+        self.metrics.delivered(self.name, events);
         if let Some(after) = after
             && std::panic::catch_unwind(AssertUnwindSafe(after)).is_err()
         {
@@ -216,7 +228,9 @@ impl Relay {
             let (row, text) = (row.clone(), text.clone());
             Box::pin(async move { store::fail(tx, name, &row, &text, then).await })
         });
-        note.await
+        note.await?;
+        self.metrics.failed(self.name, matches!(then, Then::SetAside(_)));
+        Ok(())
     }
 }
 

@@ -8,7 +8,6 @@ use tokio::sync::{Mutex, Notify};
 
 use super::runner::{Registered, claim_due};
 use super::{Job, Schedule, store};
-use crate::kernel::clock::Millis;
 use crate::kernel::config::Settings;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
@@ -105,6 +104,7 @@ impl Jobs {
         if next.is_none() && !schedule.is_off() {
             return Err(Error::invalid(format!("{key}: «{text}» never comes again; `off` turns the job off")));
         }
+        kernel.metrics.work().begin_job(name);
         let registered = Registered {
             job,
             schedule,
@@ -129,14 +129,20 @@ impl Jobs {
     pub(crate) fn start(&self, kernel: &Kernel) {
         let (jobs, kernel) = (self.clone(), kernel.clone());
         kernel.tasks.clone().spawn(async move {
+            let mut wait = false;
             while !kernel.shutdown.is_cancelled() {
                 match jobs.claim(&kernel).await {
                     Ok(claimed) => {
+                        wait = false;
                         for run in claimed {
                             kernel.tasks.spawn(run.execute());
                         }
                     }
-                    Err(error) => tracing::warn!(error = error.for_operator(), "jobs wait"),
+                    // Once, not once a look: the database may be away for hours.
+                    Err(error) if !std::mem::replace(&mut wait, true) => {
+                        tracing::warn!(error = error.for_operator(), "jobs wait");
+                    }
+                    Err(_) => {}
                 }
                 tokio::select! {
                     () = kernel.shutdown.cancelled() => {}
@@ -161,10 +167,4 @@ impl Jobs {
     fn kernel(&self) -> Option<Kernel> {
         self.0.started.read().unwrap_or_else(PoisonError::into_inner).kernel.clone()
     }
-}
-
-/// A moment as operators read it.
-#[must_use]
-pub(crate) fn shown(moment: Millis) -> String {
-    moment.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }

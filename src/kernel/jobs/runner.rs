@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 
@@ -90,10 +90,10 @@ impl Claimed {
     /// Runs it to its end, its lease's end or the server's.
     pub(super) async fn execute(self) {
         let Self { registered, run } = self;
-        let job = run.job;
+        let (job, began) = (run.job, Instant::now());
         if run.attempt > ATTEMPTS_MOST {
             let gone = Error::internal(format!("its owners ended without a word {ATTEMPTS_MOST} times"));
-            return end(&registered, &run, Err(gone)).await;
+            return end(&registered, &run, Err(gone), began).await;
         }
         let work = AssertUnwindSafe(async { (registered.job.run)(run.clone()).await }).catch_unwind();
         tokio::pin!(work);
@@ -109,31 +109,34 @@ impl Claimed {
                 },
             }
         };
-        end(&registered, &run, outcome).await;
+        end(&registered, &run, outcome, began).await;
     }
 }
 
-async fn end(registered: &Registered, run: &JobRun, outcome: Result<String>) {
+async fn end(registered: &Registered, run: &JobRun, outcome: Result<String>, began: Instant) {
     let (kernel, job, tick, fence) = (&run.kernel, run.job, run.tick, run.fence);
     let now = kernel.clock.now();
     let ended = match &outcome {
         Err(error) if error.code() == Code::LEASE_LOST => {
             tracing::warn!(job, "another node has taken over");
+            kernel.metrics.work().job_ended(job, "lost", began.elapsed());
             return;
         }
         Err(_) if kernel.shutdown.is_cancelled() => {
             tracing::info!(job, "stops in the middle; its tick goes on elsewhere or later");
+            kernel.metrics.work().job_ended(job, "stopped", began.elapsed());
             kernel.db.write(move |tx| Box::pin(store::release(tx, job, fence))).await
         }
         outcome => {
             let (outcome, detail, again) = match outcome {
-                Ok(detail) => ("OK", detail.clone(), None),
+                Ok(detail) => (store::OK, detail.clone(), None),
                 Err(error) => {
                     let error = error.for_operator();
                     tracing::error!(job, error, "job failed");
                     ("FAILED", error, (registered.retry_millis > 0).then(|| now.plus(registered.retry_millis)))
                 }
             };
+            kernel.metrics.work().job_ended(job, if outcome == store::OK { "ok" } else { "failed" }, began.elapsed());
             let detail = detail.replace('\0', "\u{fffd}").chars().take(DETAIL_MOST).collect();
             let end = End { job, tick, fence, outcome, detail, again };
             let ended = kernel.db.write(move |tx| {

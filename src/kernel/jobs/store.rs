@@ -107,6 +107,9 @@ pub(super) fn fence(backend: DbBackend, job: &'static str, fence: i64) -> Fence 
     Fence { guard: Statement::from_sql_and_values(backend, sql, [job.into(), fence.into()]), what: job }
 }
 
+/// The outcome of a run that did its work.
+pub(super) const OK: &str = "OK";
+
 /// The end of a run.
 #[derive(Clone, Debug)]
 pub(super) struct End {
@@ -122,9 +125,11 @@ pub(super) struct End {
 /// Ends a run; false when its lease is lost.
 pub(super) async fn end(tx: &Tx, end: &End, now: Millis) -> Result<bool> {
     let sql = "UPDATE jobs SET owner = '', lease_until = 0, tick = NULL,
-               next_run_at = CASE WHEN $1 < next_run_at THEN $1 ELSE next_run_at END
+               next_run_at = CASE WHEN $1 < next_run_at THEN $1 ELSE next_run_at END,
+               last_success_at = coalesce($4, last_success_at)
                WHERE name = $2 AND fence = $3 AND tick IS NOT NULL";
-    if run(tx, sql, [optional(end.again), end.job.into(), end.fence.into()]).await? == 0 {
+    let success = (end.outcome == OK).then_some(now);
+    if run(tx, sql, [optional(end.again), end.job.into(), end.fence.into(), optional(success)]).await? == 0 {
         return Ok(false);
     }
     let sql = "UPDATE job_runs SET ended_at = $1, outcome = $2, detail = $3 WHERE job = $4 AND tick = $5";
@@ -163,6 +168,7 @@ pub(crate) struct JobState {
     pub(crate) owner: String,
     pub(crate) lease_until: Millis,
     pub(crate) last_tick: Option<Millis>,
+    pub(crate) last_success_at: Option<Millis>,
     pub(crate) started_at: Option<Millis>,
     pub(crate) ended_at: Option<Millis>,
     pub(crate) outcome: Option<String>,
@@ -171,7 +177,7 @@ pub(crate) struct JobState {
 
 /// All jobs, by name.
 pub(crate) async fn states(db: &Db) -> Result<Vec<JobState>> {
-    let sql = "SELECT j.name, j.schedule, j.next_run_at, j.owner, j.lease_until, j.last_tick, r.started_at, r.ended_at,
+    let sql = "SELECT j.name, j.schedule, j.next_run_at, j.owner, j.lease_until, j.last_tick, j.last_success_at, r.started_at, r.ended_at,
                r.outcome, r.detail FROM jobs j LEFT JOIN job_runs r ON r.job = j.name AND r.tick = j.last_tick
                ORDER BY j.name";
     let found = db.query(Statement::from_string(db.backend(), sql)).await?;

@@ -21,6 +21,7 @@ use super::labels::{
 };
 use super::process::Process;
 use super::watch::{Facts, Watch};
+use super::work::WorkMetrics;
 use crate::kernel::config::Settings;
 use crate::kernel::db::Db;
 use crate::kernel::error::{Code, Result};
@@ -43,6 +44,7 @@ struct Inner {
     registry: Mutex<Registry>,
     families: Families,
     batches: Batches,
+    work: WorkMetrics,
     names: Bounded,
     codes: Bounded,
     /// Operations that take longer are logged; `None`: none are.
@@ -61,11 +63,13 @@ impl Metrics {
         db.metrics().register(own);
         own.register_collector(Box::new(Pools::of(db)));
         let batches = Batches::register(own);
+        let work = WorkMetrics::register(own);
         let slow_ms = settings.count("telemetry.slow_ms");
         Self(Arc::new(Inner {
             registry: Mutex::new(registry),
             families,
             batches,
+            work,
             names: Bounded::new(NAMES_MOST),
             codes: Bounded::new(CODES_MOST),
             slow: (slow_ms > 0).then(|| Duration::from_millis(slow_ms.into())),
@@ -223,6 +227,11 @@ impl Metrics {
     /// Says whether the server can serve; asked when metrics are read.
     pub(crate) fn set_ready(&self, ready: bool) {
         self.0.families.ready.set(ready.into());
+    }
+
+    /// The metrics of relays and jobs.
+    pub(crate) fn work(&self) -> &WorkMetrics {
+        &self.0.work
     }
 
     /// The metrics of one module's writers.

@@ -3,6 +3,7 @@
 //! Metrics belong to a server ([`Metrics`], one a [`super::context::Kernel`]); logs and traces belong to the process,
 //! because `tracing` has one subscriber a process.
 
+mod backlog;
 mod batches;
 mod database;
 mod families;
@@ -15,7 +16,9 @@ mod process;
 mod request;
 mod text;
 mod watch;
+mod work;
 
+pub use backlog::BacklogWatch;
 pub use batches::BatchMetrics;
 pub use database::DbMetrics;
 pub use labels::{Label, Outcome, Transport};
@@ -26,3 +29,5 @@ pub use prometheus_client;
 pub(crate) use request::{Requested, carried, current_request, within};
 pub(crate) use watch::count_statement;
 pub use watch::{Facts, Watch, current};
+pub(crate) use work::Waiting;
+pub use work::WorkMetrics;

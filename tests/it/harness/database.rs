@@ -44,6 +44,11 @@ impl TestDatabase {
         }
     }
 
+    /// The same for a second server; the first one's is the one to remove.
+    pub(crate) fn shared(&self) -> Self {
+        Self { backend: self.backend, url: self.url.clone(), name: self.name.clone(), folder: None }
+    }
+
     /// Runs SQL behind the server's back: to plant a drift, or to look at what is stored.
     pub(crate) async fn sql(&self, sql: &str) {
         execute(&self.url, sql).await;

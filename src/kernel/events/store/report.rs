@@ -1,0 +1,74 @@
+//! What operators see of the outbox, and the one thing that they do to it.
+
+use sea_orm::{FromQueryResult, Statement};
+use uuid::Uuid;
+
+use crate::kernel::clock::Millis;
+use crate::kernel::db::{Db, Tx};
+use crate::kernel::error::Result;
+
+/// Puts an event that is set aside back, as if it had never been tried. For whom.
+pub(crate) async fn replay(tx: &Tx, id: Uuid, consumer: Option<&str>, now: Millis) -> Result<Vec<String>> {
+    #[derive(FromQueryResult)]
+    struct Of {
+        consumer: String,
+    }
+    let sql = "UPDATE outbox SET attempts = 0, error = NULL, set_aside_at = NULL, due_at = $1
+               WHERE set_aside_at IS NOT NULL AND id = $2 AND ($3 = '' OR consumer = $3) RETURNING consumer";
+    let values = [now.0.into(), id.into(), consumer.unwrap_or_default().into()];
+    let statement = Statement::from_sql_and_values(tx.backend(), sql, values);
+    let replayed = Of::find_by_statement(statement).all(tx.connection()).await?;
+    Ok(replayed.into_iter().map(|row| row.consumer).collect())
+}
+
+/// What waits for one consumer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, FromQueryResult, serde::Serialize)]
+pub(crate) struct Backlog {
+    pub(crate) consumer: String,
+    /// To be delivered: now, or later because they are parked.
+    pub(crate) waiting: i64,
+    /// Of those: waiting for the next try of a failed event, their own or of the same key.
+    pub(crate) parked: i64,
+    /// Failed for good, until an operator replays them.
+    pub(crate) set_aside: i64,
+    /// When the oldest of those that wait happened.
+    pub(crate) oldest_at: Option<Millis>,
+}
+
+/// The backlogs of all consumers that have any row. Reads indexes alone, but all of them.
+pub(crate) async fn backlogs(db: &Db, now: Millis) -> Result<Vec<Backlog>> {
+    let sql = "SELECT consumer, CAST(sum(waiting) AS bigint) AS waiting, CAST(sum(parked) AS bigint) AS parked,
+               CAST(sum(set_aside) AS bigint) AS set_aside, min(oldest_at) AS oldest_at
+               FROM (SELECT consumer, count(*) AS waiting, count(CASE WHEN due_at > $1 THEN 1 END) AS parked,
+                     0 AS set_aside, min(created_at) AS oldest_at FROM outbox WHERE set_aside_at IS NULL GROUP BY consumer
+                     UNION ALL
+                     SELECT consumer, 0, 0, count(*), NULL FROM outbox WHERE set_aside_at IS NOT NULL GROUP BY consumer) b
+               GROUP BY consumer ORDER BY consumer";
+    let found = db.query(Statement::from_sql_and_values(db.backend(), sql, [now.0.into()])).await?;
+    Ok(found.iter().map(|row| Backlog::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+/// An event that failed for good.
+#[derive(Clone, Debug, FromQueryResult, serde::Serialize)]
+pub(crate) struct SetAside {
+    pub(crate) id: Uuid,
+    pub(crate) consumer: String,
+    pub(crate) kind: String,
+    pub(crate) key: Uuid,
+    pub(crate) sequence: i64,
+    pub(crate) created_at: Millis,
+    pub(crate) attempts: i64,
+    pub(crate) set_aside_at: Millis,
+    pub(crate) error: String,
+    pub(crate) payload: String,
+}
+
+/// The events that are set aside, oldest first; of one consumer or of all.
+pub(crate) async fn set_aside_page(db: &Db, consumer: Option<&str>, most: i64) -> Result<Vec<SetAside>> {
+    let sql = "SELECT id, consumer, kind, key, sequence, created_at, attempts, set_aside_at,
+               coalesce(error, '') AS error, payload FROM outbox
+               WHERE set_aside_at IS NOT NULL AND ($1 = '' OR consumer = $1) ORDER BY set_aside_at, id LIMIT $2";
+    let values = [consumer.unwrap_or_default().into(), most.into()];
+    let found = db.query(Statement::from_sql_and_values(db.backend(), sql, values)).await?;
+    Ok(found.iter().map(|row| SetAside::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}

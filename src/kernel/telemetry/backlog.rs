@@ -1,0 +1,57 @@
+//! What waits in the whole cluster, looked up when metrics are read: any node shows it, also one that delivers nothing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Waiting;
+use crate::kernel::context::Kernel;
+use crate::kernel::error::Result;
+use crate::kernel::{events, jobs};
+
+/// The shortest time between two looks, and how many times as long as a look takes: with millions of events it takes a
+/// while, and must not become the load.
+const PAUSE: Duration = Duration::from_secs(5);
+const SHARE: u32 = 20;
+
+/// When the next look may be.
+#[derive(Clone, Default)]
+pub struct BacklogWatch(Arc<tokio::sync::Mutex<Option<Instant>>>);
+
+impl BacklogWatch {
+    /// Looks, unless somebody does or did so a moment ago.
+    pub(crate) async fn look(&self, kernel: &Kernel) {
+        let Ok(mut next) = Arc::clone(&self.0).try_lock_owned() else {
+            return;
+        };
+        let began = Instant::now();
+        if next.is_some_and(|next| began < next) {
+            return;
+        }
+        if let Err(error) = measure(kernel).await {
+            tracing::debug!(error = error.for_operator(), "backlogs are not known");
+        }
+        *next = Some(Instant::now() + PAUSE.max(began.elapsed() * SHARE));
+    }
+}
+
+async fn measure(kernel: &Kernel) -> Result<()> {
+    let (now, work) = (kernel.clock.now(), kernel.metrics.work());
+    let backlogs = events::backlogs(&kernel.db, now).await?;
+    // What went to nothing has no rows to say so.
+    for consumer in kernel.outbox.consumers() {
+        if !backlogs.iter().any(|backlog| backlog.consumer == consumer) {
+            work.waiting(consumer, Waiting::default());
+        }
+    }
+    for backlog in backlogs {
+        let oldest_secs = backlog.oldest_at.map_or(0, |at| (now.0 - at.0).max(0) / 1000);
+        let (due, parked) = (backlog.waiting - backlog.parked, backlog.parked);
+        work.waiting(&backlog.consumer, Waiting { due, parked, set_aside: backlog.set_aside, oldest_secs });
+    }
+    for job in jobs::states(&kernel.db).await? {
+        let due = job.next_run_at.filter(|_| job.owner.is_empty() || job.lease_until <= now);
+        let overdue_secs = due.map_or(0, |at| (now.0 - at.0).max(0) / 1000);
+        work.job_state(&job.name, job.last_success_at.map(|at| at.0 / 1000), overdue_secs);
+    }
+    Ok(())
+}

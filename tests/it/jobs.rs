@@ -1,0 +1,182 @@
+//! Jobs: each tick once, missed ones once, failures recorded, wrong schedules refused.
+
+use std::sync::Arc;
+
+use tally::kernel::clock::{Clock as _, ManualClock, Millis};
+use tally::kernel::error::Code;
+
+use crate::courier::{CourierFacade, WithCourier};
+use crate::harness::{Backend, Options, START, TestApp, on_every_backend};
+
+on_every_backend!(
+    each_tick_runs_once_and_missed_ones_once,
+    a_woken_job_runs_now_and_its_schedule_stays,
+    a_failed_run_is_recorded_and_tried_again,
+    old_records_are_removed_and_the_last_stays,
+    a_run_whose_lease_is_over_is_taken_over_and_fenced_off,
+    a_run_that_always_ends_without_a_word_is_given_up,
+);
+
+const MINUTE: i64 = 60_000;
+
+struct World {
+    app: TestApp,
+    clock: Arc<ManualClock>,
+    courier: CourierFacade,
+}
+
+impl World {
+    async fn new(backend: Backend, options: Options) -> Self {
+        let clock = Arc::new(ManualClock::new(START));
+        let app = TestApp::start_with::<WithCourier>(backend, options.at(&clock)).await;
+        let courier = app.facade::<CourierFacade>();
+        Self { app, clock, courier }
+    }
+
+    fn later(&self, millis: i64) -> Millis {
+        self.clock.set(self.clock.now().plus(millis));
+        self.clock.now()
+    }
+
+    async fn run(&self) -> u64 {
+        self.app.kernel.jobs.run_due().await.expect("jobs run")
+    }
+
+    async fn ticks(&self) -> Vec<i64> {
+        self.courier.ticks("courier.tick").await.iter().map(|ticked| ticked.tick - START.0).collect()
+    }
+}
+
+async fn each_tick_runs_once_and_missed_ones_once(backend: Backend) {
+    let options = || Options::default().with("courier.tick", "0 */5 * * * *").with("jobs.retention", "off");
+    let world = World::new(backend, options()).await;
+    assert_eq!(world.run().await, 0, "nothing is due at the start");
+    world.later(5 * MINUTE - 1);
+    assert_eq!(world.run().await, 0);
+    world.later(1);
+    assert_eq!(world.run().await, 1);
+    assert_eq!(world.run().await, 0, "once");
+    // Days of downtime.
+    let World { app, clock, .. } = world;
+    let database = app.stop().await;
+    clock.set(START.plus(3 * Millis::DAY + 12 * MINUTE));
+    let app = TestApp::start_on::<WithCourier>(database, options().at(&clock)).await;
+    let courier = app.facade::<CourierFacade>();
+    let world = World { app, clock, courier };
+    assert_eq!(world.run().await, 1, "the missed ones in one");
+    let last = 3 * Millis::DAY + 10 * MINUTE;
+    assert_eq!(world.ticks().await, [5 * MINUTE, last]);
+    world.later(3 * MINUTE);
+    assert_eq!(world.run().await, 1, "and then as before");
+    assert_eq!(world.ticks().await, [5 * MINUTE, last, last + 5 * MINUTE]);
+    // A clock that steps back gives no tick twice.
+    world.later(-Millis::DAY);
+    assert_eq!(world.run().await, 0);
+    world.app.finish().await;
+}
+
+async fn a_woken_job_runs_now_and_its_schedule_stays(backend: Backend) {
+    let world = World::new(backend, Options::default().with("courier.tick", "0 0 * * * *")).await;
+    world.later(10 * MINUTE);
+    for _ in 0..2 {
+        world.app.kernel.jobs.wake("courier.tick").await.expect("woken");
+        assert_eq!(world.run().await, 1);
+    }
+    world.later(50 * MINUTE);
+    assert_eq!(world.run().await, 1);
+    assert_eq!(world.ticks().await, [10 * MINUTE, 10 * MINUTE + 1, 60 * MINUTE], "ticks rise, whatever the clock says");
+    // Off, it still runs when it is woken.
+    world.app.kernel.jobs.wake("courier.long").await.expect("woken");
+    let error = world.app.kernel.jobs.wake("courier.nothing").await.expect_err("no such job");
+    assert_eq!(error.code(), Code::NOT_FOUND);
+    assert!(error.client().contains("courier.nothing"), "{error}");
+    world.app.finish().await;
+}
+
+async fn a_failed_run_is_recorded_and_tried_again(backend: Backend) {
+    let options = Options::default().with("courier.moody", "0 0 * * * *").with("jobs.retry_secs", 31);
+    let world = World::new(backend, options.with("jobs.retention", "off")).await;
+    // START is at a second that 3 divides, and so is every hour after it: not now, then in a bad mood, then fine.
+    world.later(Millis::HOUR);
+    assert_eq!(world.run().await, 1);
+    let recorded = "SELECT count(*) AS n FROM job_runs WHERE outcome = 'FAILED' AND detail LIKE '%not now%'";
+    assert_eq!(world.courier.number(recorded).await, 1);
+    world.later(30_000);
+    assert_eq!(world.run().await, 0);
+    world.later(1000);
+    assert_eq!(world.run().await, 1, "earlier than its schedule");
+    let panicked = "SELECT count(*) AS n FROM job_runs WHERE outcome = 'FAILED' AND detail LIKE '%panicked%'";
+    assert_eq!(world.courier.number(panicked).await, 1);
+    world.later(31_000);
+    assert_eq!(world.run().await, 1);
+    let fine = "SELECT count(*) AS n FROM job_runs WHERE outcome = 'OK' AND detail = 'fine'";
+    assert_eq!(world.courier.number(fine).await, 1);
+    world.later(31_000);
+    assert_eq!(world.run().await, 0, "no retry of what succeeded");
+    world.app.finish().await;
+}
+
+async fn old_records_are_removed_and_the_last_stays(backend: Backend) {
+    let options = Options::default().with("courier.tick", "0 0 * * * *").with("jobs.keep_days", 1);
+    let world = World::new(backend, options.with("jobs.retention", "off")).await;
+    for _ in 0..5 {
+        world.later(Millis::HOUR);
+        assert_eq!(world.run().await, 1);
+    }
+    world.app.kernel.jobs.wake("kernel.retention").await.expect("woken");
+    assert_eq!(world.run().await, 1);
+    let kept = "SELECT count(*) AS n FROM job_runs WHERE job = 'courier.tick'";
+    assert_eq!(world.courier.number(kept).await, 5, "none is old");
+    world.later(2 * Millis::DAY);
+    world.app.kernel.jobs.wake("kernel.retention").await.expect("woken");
+    // The retention, and the tick that was missed.
+    assert_eq!(world.run().await, 2);
+    assert_eq!(world.courier.number(kept).await, 1, "the last one");
+    world.app.finish().await;
+}
+
+async fn a_run_whose_lease_is_over_is_taken_over_and_fenced_off(backend: Backend) {
+    let options = || Options::default().with("courier.gated", "0 0 * * * *").with("jobs.retention", "off");
+    let world = World::new(backend, options()).await;
+    let database = world.app.database.shared();
+    let other = TestApp::start_on::<WithCourier>(database, options().at(&world.clock)).await;
+    let tick = world.later(Millis::HOUR);
+    let jobs = world.app.kernel.jobs.clone();
+    let paused = tokio::spawn(async move { jobs.run_due().await });
+    world.courier.gate().begun().await;
+    assert_eq!(other.kernel.jobs.run_due().await.expect("jobs"), 0, "its lease holds");
+    world.later(30_001);
+    let gate = other.facade::<CourierFacade>();
+    gate.gate().open();
+    assert_eq!(other.kernel.jobs.run_due().await.expect("jobs"), 1, "its lease is over");
+    // Now the one that everybody thought dead goes on.
+    world.courier.gate().open();
+    assert_eq!(paused.await.expect("no panic").expect("jobs"), 1);
+    let chunks: Vec<_> = world.courier.ticks("courier.gated").await.iter().map(|row| (row.tick, row.chunk)).collect();
+    assert_eq!(chunks, [(tick.0, 0), (tick.0, 0), (tick.0, 1)], "its second write is refused");
+    let recorded = "SELECT count(*) AS n FROM job_runs WHERE job = 'courier.gated' AND outcome = 'OK' AND attempts = 2";
+    assert_eq!(world.courier.number(recorded).await, 1);
+    other.stop().await;
+    world.app.finish().await;
+}
+
+async fn a_run_that_always_ends_without_a_word_is_given_up(backend: Backend) {
+    let options = Options::default().with("courier.tick", "0 0 * * * *").with("jobs.retention", "off");
+    let world = World::new(backend, options).await;
+    world.later(Millis::HOUR);
+    // As five servers leave it that were killed by this very run.
+    let tick = world.clock.now().0;
+    let run = format!(
+        "UPDATE jobs SET tick = {tick}, last_tick = {tick}, owner = 'dead', lease_until = 1 WHERE name = 'courier.tick';
+         INSERT INTO job_runs (job, tick, owner, attempts, started_at) VALUES ('courier.tick', {tick}, 'dead', 5, {tick})"
+    );
+    for statement in run.split(';') {
+        world.app.database.sql(statement).await;
+    }
+    assert_eq!(world.run().await, 2, "it is given up, and the tick that was due meanwhile runs");
+    let failed =
+        "SELECT count(*) AS n FROM job_runs WHERE outcome = 'FAILED' AND detail LIKE '%without a word 5 times%'";
+    assert_eq!(world.courier.number(failed).await, 1);
+    assert_eq!(world.courier.ticks("courier.tick").await.len(), 1);
+    world.app.finish().await;
+}
