@@ -28,9 +28,11 @@ soak:
 	cargo build --locked --bin tally
 	SOAK=$${TALLY_TEST_SOAK:-20} scripts/conformance.sh target/debug/tally validation fuzz
 
+BENCHES = likes subscribers gate startup ranking outbox views recalculate
+
 bench:
 	@scripts/setup.sh test
-	ulimit -n 16384 && scripts/postgres.sh cargo bench --locked --bench likes --bench subscribers --bench gate --bench startup --bench outbox
+	ulimit -n 16384 && scripts/postgres.sh cargo bench --locked $(BENCHES:%=--bench %)
 
 # What is generated and committed.
 schema:

@@ -9,6 +9,7 @@ crate::app! {
     pub Tally {
         crate::modules::users::Users,
         crate::modules::engagement::Engagement,
+        crate::modules::notifications::Notifications,
     }
 }
 

@@ -195,6 +195,38 @@ migration!(
 );
 
 migration!(
+    /// The contents whose level ends by a moment: the timer's question, every second. One entry more to write a like, as
+    /// the moment moves with the heat; cold contents have none.
+    M0010Cooling,
+    [
+        "CREATE INDEX content_figures_due ON content_figures (wake_at, content_id) WHERE wake_at IS NOT NULL",
+    ]
+);
+
+migration!(
+    /// Deletions that were accepted and are not finished, and what finds the rows that go: what a user did, and
+    /// tombstones whose time is over. By user alone: SQLite adds the primary key to each entry, and PostgreSQL keeps the
+    /// many rows of a user in a few entries. Both cost a like one entry more, an unlike two.
+    M0011Deletions,
+    [
+        "CREATE TABLE deletions (
+            id {id} NOT NULL PRIMARY KEY,
+            kind {small} NOT NULL,
+            accepted_at {int} NOT NULL,
+            removed {int} NOT NULL
+        ) {clustered}",
+        // For good, so that no late act brings a deleted user back: a hash of the id, not the id.
+        "CREATE TABLE deleted_users (
+            id_hash {id} NOT NULL PRIMARY KEY,
+            deleted_at {int} NOT NULL
+        ) {clustered}",
+        "CREATE INDEX behaviors_by_user ON behaviors (user_id)",
+        "CREATE INDEX comments_by_deleter ON comments (deleted_by) WHERE deleted_by IS NOT NULL",
+        "CREATE INDEX behaviors_removed ON behaviors (removed_at) WHERE removed_at IS NOT NULL",
+    ]
+);
+
+migration!(
     /// Versions of settings: thresholds belong to one too (null: as configured when the server starts next), and every row
     /// of figures says which version it was made with. The two `_next` tables hold what a recalculation makes, then swap
     /// names with those in force: see `docs/adr/0012-recalculation.md`. They have the same columns and the same indexes.
@@ -224,6 +256,7 @@ migration!(
         ) {hot}",
         "CREATE INDEX content_figures_next_by_heat
             ON content_figures_next (coalesce(heat, -4611686018427387904), content_id)",
+        "CREATE INDEX content_figures_next_due ON content_figures_next (wake_at, content_id) WHERE wake_at IS NOT NULL",
         "CREATE TABLE content_heat_next (
             lane {small} NOT NULL,
             content_id {id} NOT NULL,
@@ -253,6 +286,26 @@ migration!(
     ]
 );
 
+migration!(
+    /// Who did more in an hour than people do, for operators.
+    M0030Suspicion,
+    [
+        "CREATE TABLE suspicious_activity (
+            id {id} NOT NULL,
+            actor_kind {small} NOT NULL,
+            actor {id} NOT NULL,
+            actions {int} NOT NULL,
+            since_at {int} NOT NULL,
+            until_at {int} NOT NULL,
+            PRIMARY KEY (id)
+        ) {clustered}",
+        // Newest first, and the oldest go.
+        "CREATE INDEX suspicious_activity_by_time ON suspicious_activity (since_at, id)",
+        // When a user goes, what is theirs goes.
+        "CREATE INDEX suspicious_activity_by_actor ON suspicious_activity (actor)",
+    ]
+);
+
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
@@ -263,6 +316,9 @@ pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
         Box::new(M0004ActWeights),
         Box::new(M0005CommentsAndShares),
         Box::new(M0006Views),
+        Box::new(M0010Cooling),
+        Box::new(M0011Deletions),
         Box::new(M0020Recalculation),
+        Box::new(M0030Suspicion),
     ]
 }

@@ -6,6 +6,7 @@
 pub mod dialect;
 pub mod engagement;
 pub mod kernel;
+pub mod notifications;
 pub mod users;
 
 pub use sea_orm_migration::MigrationTrait;

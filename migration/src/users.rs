@@ -16,8 +16,19 @@ migration!(
     ]
 );
 
+migration!(
+    /// Subjects whose user was deleted, as SHA-256 of the subject: a token that is still about makes no new user.
+    M0002DeletedSubjects,
+    [
+        "CREATE TABLE deleted_subjects (
+            subject_hash {text} NOT NULL PRIMARY KEY,
+            deleted_at {int} NOT NULL
+        ) {clustered}",
+    ]
+);
+
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Users)]
+    vec![Box::new(M0001Users), Box::new(M0002DeletedSubjects)]
 }

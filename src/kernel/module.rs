@@ -332,9 +332,10 @@ impl Modules {
     pub async fn start(&self, kernel: &Kernel) -> Result<(Facades, Vec<Arc<dyn Check>>)> {
         let mut facades = Facades::default();
         let mut checks = Vec::new();
-        kernel.outbox.declare(&self.consumers())?;
-        kernel.jobs.open(kernel);
-        kernel.jobs.add(kernel, super::jobs::retention()).await?;
+        kernel.outbox.declare(&self.consumers());
+        if kernel.jobs.open(kernel) {
+            kernel.jobs.add(kernel, super::jobs::retention()).await?;
+        }
         for module in &self.list {
             let consumers = (module.consumers)();
             let mut start = Start {

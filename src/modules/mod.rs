@@ -1,4 +1,5 @@
 //! The built-in modules. Each has the same rooms: `facade`, `entity`, `store`, `commands/`, `graphql/`, `checks`.
 
 pub mod engagement;
+pub mod notifications;
 pub mod users;

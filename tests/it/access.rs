@@ -41,6 +41,8 @@ struct Stage {
     video: String,
     comment: String,
     user: String,
+    /// A content and its author, who may be deleted: nothing else is theirs.
+    doomed: (String, String),
 }
 
 impl Stage {
@@ -54,12 +56,16 @@ impl Stage {
         let said = author.query(&say).await;
         let comment = said.data()["comment"]["comment"]["id"].as_str().unwrap().to_owned();
         let user = author.id().await;
-        Self { app, author, artwork, video, comment, user }
+        let leaver = app.user("leaver");
+        let doomed = (leaver.publish("doomed").await, leaver.id().await);
+        Self { app, author, artwork, video, comment, user, doomed }
     }
 
     /// A document with the ids that its letters stand for.
     fn filled(&self, document: &str) -> String {
-        let letters = [("A", &self.artwork), ("V", &self.video), ("C", &self.comment), ("U", &self.user)];
+        let (d, w) = (&self.doomed.0, &self.doomed.1);
+        let letters =
+            [("A", &self.artwork), ("V", &self.video), ("C", &self.comment), ("U", &self.user), ("D", d), ("W", w)];
         letters.into_iter().fold(document.to_owned(), |document, (letter, id)| {
             document.replace(&format!("\"{letter}\""), &format!("\"{id}\""))
         })
@@ -68,17 +74,27 @@ impl Stage {
     async fn run(&self, caller: &Client, root: &str, document: &str) -> Gets {
         let document = self.filled(document);
         let body = match root {
-            "subscription" => first_of(caller, &self.author, &document).await,
+            "subscription" => self.first_of(caller, &document).await,
             _ => caller.query(&document).await.body,
         };
         what(&body)
     }
-}
 
-/// The first message of a subscription, while somebody publishes so that there is something to hear.
-async fn first_of(caller: &Client, author: &Client, document: &str) -> Value {
-    let mut listener = caller.listen(document).await;
-    listener.next_while(async || drop(author.publish("news").await)).await
+    /// The first message of a subscription, while there is something to hear: a publication, and a like of something of
+    /// the caller's own.
+    async fn first_of(&self, caller: &Client, document: &str) -> Value {
+        let mut listener = caller.listen(document).await;
+        let publish = "mutation { publishArtwork(input: { title: \"theirs\" }) { artwork { id } } }";
+        let news = async || {
+            self.author.publish("news").await;
+            let answer = caller.query(publish).await;
+            if let Some(id) = answer.body["data"]["publishArtwork"]["artwork"]["id"].as_str() {
+                self.author.act("like", id).await.data();
+                self.app.kernel.outbox.deliver_all().await.unwrap();
+            }
+        };
+        listener.next_while(news).await
+    }
 }
 
 fn what(body: &Value) -> Gets {
@@ -241,7 +257,7 @@ async fn every_kind_of_node_keeps_to_its_rule(backend: Backend) {
     }
     stage.app.finish().await;
 
-    // None of tally's own is closed: a module with a closed one shows that `node` opens nothing.
+    // None of tally's own is closed to a role: a module with a closed one shows that `node` opens nothing.
     let app = TestApp::start_with::<vault::WithVault>(backend, Options::default()).await;
     let id = vault::SOME;
     for document in [

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
 use tally::kernel::auth::{Access, Root};
+use tally::kernel::clock::{ManualClock, Millis};
 use tally::kernel::db::Tx;
 use tally::kernel::error::Result;
 use tally::kernel::events::{AfterCommit, Consumer, Consumes, Delivered};
@@ -14,9 +15,13 @@ use tally::kernel::module::{Module, Start};
 use tally::modules::engagement::graphql::ContentId;
 use uuid::Uuid;
 
-use crate::harness::{Backend, Options, TestApp, on_every_backend};
+use crate::harness::{Backend, Options, START, TestApp, on_every_backend};
 
-on_every_backend!(every_change_is_told_once_and_in_order, acts_that_meet_are_told_in_their_order);
+on_every_backend!(
+    every_change_is_told_once_and_in_order,
+    acts_that_meet_are_told_in_their_order,
+    what_cools_and_what_is_deleted_is_told_once,
+);
 
 const KINDS: &[&str] = &[
     "engagement.liked",
@@ -27,6 +32,8 @@ const KINDS: &[&str] = &[
     "engagement.comment_deleted",
     "engagement.shared",
     "engagement.level_changed",
+    "engagement.content_deleted",
+    "engagement.user_deleted",
 ];
 
 /// What all tests' servers heard, by key and sequence.
@@ -74,8 +81,11 @@ tally::app! {
 }
 
 async fn heard(app: &TestApp, content: &str) -> Vec<Delivered> {
+    heard_of(app, content.parse::<ContentId>().unwrap().uuid).await
+}
+
+async fn heard_of(app: &TestApp, key: Uuid) -> Vec<Delivered> {
     app.settle().await;
-    let key = content.parse::<ContentId>().unwrap().uuid;
     let heard = HEARD.lock().unwrap();
     heard.range((key, i64::MIN)..=(key, i64::MAX)).map(|(_, event)| event.clone()).collect()
 }
@@ -184,5 +194,47 @@ async fn acts_that_meet_are_told_in_their_order(backend: Backend) {
     };
     let levels = versions("level_changed");
     assert_eq!(levels.iter().collect::<BTreeSet<_>>().len(), levels.len());
+    app.finish().await;
+}
+
+async fn what_cools_and_what_is_deleted_is_told_once(backend: Backend) {
+    let clock = Arc::new(ManualClock::new(START));
+    let options = Options::default().with("worker.enabled", "false").at(&clock);
+    let app = TestApp::start_with::<WithEar>(backend, options).await;
+    let (leaver, other) = (app.user("leaver"), app.user("other"));
+    let (own, liked) = (leaver.publish("own").await, other.publish("liked").await);
+    let id = leaver.id().await;
+    let user = tally::kernel::id::parse_any(&id).unwrap().1;
+    for verb in ["like", "favorite"] {
+        for content in [&own, &liked] {
+            leaver.act(verb, content).await.data();
+        }
+    }
+    other.act("favorite", &own).await.data();
+    // Both are new for a day; the first is warm for some hours of it.
+    clock.set(Millis(START.0 + 3 * Millis::DAY));
+    app.settle().await;
+    clock.set(Millis(START.0 + 3 * Millis::DAY + 1000));
+    let leaver = app.user("leaver");
+    let delete = "mutation ($id: ID!) { deleteUser(id: $id) { changed } }";
+    for _ in 0..2 {
+        leaver.run(delete, json!({ "id": id })).await.data();
+    }
+    let short = |events: &[Delivered]| -> Vec<String> {
+        events.iter().map(|event| event.kind.trim_start_matches("engagement.").to_owned()).collect()
+    };
+    let events = heard(&app, &own).await;
+    assert_eq!(
+        short(&events),
+        ["liked", "favorited", "favorited", "level_changed", "level_changed", "content_deleted"],
+        "three days of cooling are one event"
+    );
+    let (cooled, gone) = (&events[4].payload, &events[5].payload);
+    assert_eq!([&cooled["previousLevel"], &cooled["level"]], [&json!(2), &json!(1)]);
+    assert_eq!(gone["authorId"], json!(user));
+    assert_eq!(short(&heard(&app, &liked).await), ["liked", "favorited", "level_changed"], "no unlike of who is gone");
+    let events = heard_of(&app, user).await;
+    assert_eq!(short(&events), ["user_deleted"]);
+    assert_eq!(events[0].payload, json!({ "userId": user, "at": START.0 + 3 * Millis::DAY + 1000 }));
     app.finish().await;
 }

@@ -44,6 +44,39 @@ async fn a_head_that_is_too_large_is_answered_with_431() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_bodies_together_are_bounded() {
+    let app = start(Options::default().with("server.bodies_mib", 1)).await;
+    let padded = format!("{BODY}{}", " ".repeat(700_000 - BODY.len()));
+    let whole = format!("{POST}content-length: {}\r\n\r\n{padded}", padded.len());
+    let mut slow = Wire::open(&app.url).await;
+    // All but its last byte: what the server holds of it counts.
+    assert!(slow.send(&whole[..whole.len() - 1]).await);
+    let refused = async {
+        loop {
+            let mut other = Wire::open(&app.url).await;
+            other.send(&whole).await;
+            match other.answer().await {
+                Some((head, body)) if head.starts_with("HTTP/1.1 503") => return body,
+                // The server has not read all of the first one yet.
+                _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let refused = tokio::time::timeout(std::time::Duration::from_secs(20), refused).await.expect("a refusal");
+    assert!(refused.contains("OVERLOADED"), "{refused}");
+    // Small ones are let through all the while, and the large one too.
+    let mut small = Wire::open(&app.url).await;
+    assert!(small.send(format!("{POST}content-length: {}\r\n\r\n{BODY}", BODY.len())).await);
+    assert!(small.answer().await.expect("an answer").0.starts_with("HTTP/1.1 200"));
+    assert!(slow.send(" ").await);
+    assert!(slow.answer().await.expect("an answer").0.starts_with("HTTP/1.1 200"));
+    let mut next = Wire::open(&app.url).await;
+    assert!(next.send(&whole).await);
+    assert!(next.answer().await.expect("an answer").0.starts_with("HTTP/1.1 200"), "the budget is free again");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_is_too_large_is_answered_with_413() {
     let app = start(Options::default().with("server.body_bytes", 2048)).await;
     let chunk = format!("400\r\n{}\r\n", "x".repeat(0x400));

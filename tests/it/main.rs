@@ -9,20 +9,23 @@
     reason = "tests"
 )]
 
-mod harness;
-
 mod access;
+mod act_limits;
 mod bad_input;
 mod batching;
 mod chaos;
 mod command_line;
 mod comments;
 mod consumers;
+mod cooling;
 mod courier;
+mod deletion;
 mod event_stream;
+mod forgetting;
 mod gate;
 mod guestbook;
 mod happenings;
+mod harness;
 mod hotness;
 mod jobs;
 mod jwks;
@@ -30,18 +33,22 @@ mod likes;
 mod limits;
 mod lists;
 mod model;
+mod notifications;
 mod origins;
 mod outbox;
 mod over_http;
 mod probe;
 mod publishing;
+mod rankings;
 mod recalculation;
 mod registry;
 mod shares;
+mod simulation;
 mod slowness;
 mod socket_limits;
 mod sockets;
 mod subscriptions;
+mod suspicion;
 mod telemetry;
 mod tidy;
 mod tokens;

@@ -59,6 +59,12 @@ pub const SETTINGS: &[Setting] = &[
         "size of a request's body at most",
     ),
     Setting::new(
+        "server.bodies_mib",
+        Some("256"),
+        Form::Count(1, 1_000_000),
+        "size of all bodies together that are being read or answered, in MiB; past it requests are answered with 503",
+    ),
+    Setting::new(
         "server.mode",
         Some("auto"),
         Form::Word(&["auto", "development", "production"]),

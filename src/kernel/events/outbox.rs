@@ -1,7 +1,7 @@
 //! What modules and the server do with events: put them, wake those who deliver, deliver.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
@@ -17,6 +17,9 @@ use crate::kernel::db::{Db, Tx};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::telemetry::WorkMetrics;
 
+/// The consumers of each kind.
+type Takers = BTreeMap<&'static str, Vec<&'static str>>;
+
 /// The outbox. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbox(Arc<Inner>);
@@ -29,7 +32,7 @@ struct Inner {
     lease_millis: i64,
     metrics: WorkMetrics,
     /// Which consumers take a kind. Declared, so that a process that delivers nothing still writes for all of them.
-    takers: OnceLock<BTreeMap<&'static str, Vec<&'static str>>>,
+    takers: RwLock<Option<Takers>>,
     /// Those whose module has started.
     relays: RwLock<BTreeMap<&'static str, Arc<Relay>>>,
 }
@@ -55,7 +58,7 @@ impl Outbox {
             limits,
             lease_millis: i64::from(settings.count("worker.lease_secs")) * 1000,
             metrics: metrics.clone(),
-            takers: OnceLock::new(),
+            takers: RwLock::default(),
             relays: RwLock::default(),
         }))
     }
@@ -66,15 +69,21 @@ impl Outbox {
     /// # Errors
     /// The database's own; a key's sequence that was used before.
     pub async fn put(&self, tx: &Tx, events: &[Event]) -> Result<()> {
+        let rows = self.addressed(events)?;
+        store::put(tx, self.0.clock.now(), rows).await
+    }
+
+    fn addressed<'e>(&self, events: &'e [Event]) -> Result<Vec<(&'static str, &'e Event)>> {
+        let takers = self.0.takers.read().unwrap_or_else(PoisonError::into_inner);
         // Without the declarations an event would be lost silently.
-        let takers = self.0.takers.get().ok_or_else(|| Error::internal("an event before the modules' start"))?;
+        let takers = takers.as_ref().ok_or_else(|| Error::internal("an event before the modules' start"))?;
         let mut rows: Vec<(&'static str, &Event)> = Vec::with_capacity(events.len());
         for event in events {
             for consumer in takers.get(event.kind).into_iter().flatten() {
                 rows.push((consumer, event));
             }
         }
-        store::put(tx, self.0.clock.now(), rows).await
+        Ok(rows)
     }
 
     /// After the commit: deliver now, if this process delivers.
@@ -104,15 +113,18 @@ impl Outbox {
         }
     }
 
-    /// Says which consumers there are; once, before any module starts.
-    pub(crate) fn declare(&self, all: &[Consumes]) -> Result<()> {
-        let mut takers: BTreeMap<&'static str, Vec<&'static str>> = BTreeMap::new();
+    /// Says which consumers there are, before any module starts.
+    pub(crate) fn declare(&self, all: &[Consumes]) {
+        let mut declared = self.0.takers.write().unwrap_or_else(PoisonError::into_inner);
+        let takers = declared.get_or_insert_default();
         for Consumes { consumer, kinds } in all {
             for kind in *kinds {
-                takers.entry(kind).or_default().push(consumer);
+                let consumers = takers.entry(kind).or_default();
+                if !consumers.contains(consumer) {
+                    consumers.push(consumer);
+                }
             }
         }
-        self.0.takers.set(takers).map_err(|_| Error::internal("the modules have started before"))
     }
 
     /// Adds a consumer, which its module declares.

@@ -12,7 +12,7 @@ use http::{HeaderName, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 
 use super::answer::RefusedWith;
-use super::body::{self, Refused};
+use super::body::{self, Budget, Refused};
 use super::client::{ClientAddress, Proxies};
 use super::origins::Origins;
 use super::routes::Routes;
@@ -22,6 +22,7 @@ use crate::kernel::error::{Code, Error};
 use crate::kernel::telemetry::Requested;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Largest body of a request that is not the API's, in bytes.
 const OTHER_BODY_MOST: usize = 4 * 1024;
 /// Longest id that is taken over from a proxy.
@@ -33,6 +34,7 @@ pub(super) struct Front {
     pub(super) kernel: Kernel,
     pub(super) proxies: Proxies,
     origins: Origins,
+    bodies: Budget,
     body_most: usize,
     body_within: Duration,
     answer_within: Duration,
@@ -47,6 +49,7 @@ impl Front {
         Self {
             proxies: Proxies::new(settings),
             origins: Origins::new(settings),
+            bodies: Budget::new(settings.count("server.bodies_mib")),
             body_most: settings.count("server.body_bytes") as usize,
             body_within: Duration::from_secs(settings.count("server.body_secs").into()),
             answer_within: Duration::from_secs(settings.count("server.request_secs").into()),
@@ -76,6 +79,10 @@ impl Front {
         let is_api = is_api(request.uri().path());
         let id = self.request_id(request.headers());
         let started = self.kernel.clock.now();
+        if !(peer.is_loopback() || self.proxies.trusts(peer)) {
+            // Whoever is traced is sent to the collector: not for strangers to decide.
+            request.headers_mut().remove(TRACEPARENT);
+        }
         let requested = Requested::new(&request, &id, client.0);
         // Boxed: hyper moves it about, and it is as large as the largest of all answers' ways.
         let admitted = Box::pin(self.admit(request, client, is_api));
@@ -126,12 +133,15 @@ impl Front {
                 return refuse(is_api, StatusCode::FORBIDDEN, error);
             }
         }
-        let body = match body.is_end_stream() {
-            true => Bytes::new(),
-            false => match body::read(&parts.headers, body, self.body_most(is_api), self.body_within).await {
-                Ok(body) => body,
-                Err(refused) => return self.without_body(is_api, parts.version, refused),
-            },
+        let (body, _share) = match body.is_end_stream() {
+            true => (Bytes::new(), None),
+            false => {
+                let most = self.body_most(is_api);
+                match body::read(&parts.headers, body, most, self.body_within, &self.bodies).await {
+                    Ok(read) => read,
+                    Err(refused) => return self.without_body(is_api, parts.version, refused),
+                }
+            }
         };
         // Until the head of the answer: what streams has its own ends. Whoever waits for a write is dropped, the write is
         // not: the batcher commits it or not, whoever listens.
@@ -152,23 +162,31 @@ impl Front {
     }
 
     fn without_body(&self, is_api: bool, version: Version, refused: Refused) -> Response {
-        let (status, what) = match refused {
+        let (status, error) = match refused {
             Refused::TooLarge => {
-                (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {} bytes", self.body_most(is_api)))
+                let what = format!("the body is larger than {} bytes", self.body_most(is_api));
+                (StatusCode::PAYLOAD_TOO_LARGE, Error::invalid(what))
             }
-            Refused::TooSlow => (
-                StatusCode::REQUEST_TIMEOUT,
-                format!("the body did not arrive within {} s", self.body_within.as_secs()),
-            ),
-            Refused::Broken => (StatusCode::BAD_REQUEST, "the body is not of its form or was cut off".to_owned()),
+            Refused::TooSlow => {
+                let what = format!("the body did not arrive within {} s", self.body_within.as_secs());
+                (StatusCode::REQUEST_TIMEOUT, Error::invalid(what))
+            }
+            Refused::Broken => (StatusCode::BAD_REQUEST, Error::invalid("the body is not of its form or was cut off")),
+            Refused::Crowded => {
+                let error = Error::new(Code::OVERLOADED, "too much is being sent at once, try again");
+                (StatusCode::SERVICE_UNAVAILABLE, error)
+            }
         };
-        let mut response = refuse(is_api, status, Error::invalid(what));
-        if version != Version::HTTP_2 {
-            // What is left of the body is not waited for, and would be read as the next request.
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
+        closing(refuse(is_api, status, error), version)
     }
+}
+
+/// What is left of a body is not waited for, and would be read as the next request.
+fn closing(mut response: Response, version: Version) -> Response {
+    if version != Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn is_api(path: &str) -> bool {

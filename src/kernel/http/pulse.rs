@@ -119,6 +119,11 @@ impl Pulse {
         Open(Arc::clone(self))
     }
 
+    /// Whether a request is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > 0
+    }
+
     /// When the present state is over, and how to end the connection then; `None` while a request is open.
     fn deadline(&self, spans: &Spans) -> Option<(Instant, Overdue)> {
         let stalled = self.stalled.load(Ordering::Relaxed);

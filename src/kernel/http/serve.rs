@@ -35,7 +35,7 @@ const STREAMS_MOST: u32 = 200;
 const RESETS_MOST: (usize, usize) = (20, 1024);
 /// How long after a failed accept the next is tried: without open files to spare it would fail again at once.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// How long a connection that nobody uses gets to say goodbye.
+/// How long connections get to end after their requests.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// At most one line in the log each so long, whatever strangers do.
 const LOGGED_EVERY: Duration = Duration::from_secs(10);
@@ -185,7 +185,12 @@ async fn connection(service: Arc<Service>, stream: TcpStream, peer: IpAddr, seat
         () = service.shutdown.cancelled() => service.grace,
     };
     serving.as_mut().graceful_shutdown();
-    match tokio::time::timeout(goodbye, serving).await {
+    let mut ended = tokio::time::timeout(goodbye, serving.as_mut()).await;
+    if ended.is_err() && pulse.is_busy() && !service.shutdown.is_cancelled() {
+        // A request crossed with the goodbye.
+        ended = tokio::time::timeout(service.grace, serving).await;
+    }
+    match ended {
         Ok(ended) => note(ended),
         Err(_) if service.shutdown.is_cancelled() => tracing::warn!(%peer, "requests were cut off"),
         Err(_) => {}

@@ -89,9 +89,10 @@ impl Jobs {
         }
     }
 
-    /// What runs will be handed. Once, before any module starts.
-    pub(crate) fn open(&self, kernel: &Kernel) {
-        self.0.started.write().unwrap_or_else(PoisonError::into_inner).kernel = Some(kernel.clone());
+    /// Says what runs will be handed, before any module starts. False when it was said before.
+    pub(crate) fn open(&self, kernel: &Kernel) -> bool {
+        let mut started = self.0.started.write().unwrap_or_else(PoisonError::into_inner);
+        started.kernel.replace(kernel.clone()).is_none()
     }
 
     /// Adds a job and its row.

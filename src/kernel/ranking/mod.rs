@@ -1,16 +1,22 @@
-//! The rank index: who is first, and which rank an item has, in O(log n), in process. (Rankings by window walk down
-//! from the first until they have enough.)
+//! The rank index: who is first, and which rank an item has, of all or of those that are new, in process.
+//!
+//! | | cost, with N entries and n asked for |
+//! |---|---|
+//! | the best n of a board and a window | O(n + log N) |
+//! | the rank of one in a board and a window | O(log N) |
+//! | a new state of one | O(log N) |
+//! | the passing of time | O(log N) for each boundary of a window that an entry crosses |
 //!
 //! An entry is taken only if its version is newer than the one held: figures also go down, so no «greater than» could
-//! stand in for it. Rebuilt from SQL at start.
+//! stand in for it. Rebuilt from SQL at start. About 150 bytes an entry, however many windows there are: see [`bands`].
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
+mod bands;
+
 use std::sync::{PoisonError, RwLock};
 
-use indexset::BTreeSet;
 use uuid::Uuid;
 
+use self::bands::Boards;
 use super::clock::Millis;
 
 /// What the index holds of an item.
@@ -30,136 +36,112 @@ pub struct Standing {
     pub listed: bool,
 }
 
-/// Best first: heat, then id, both descending, as in every SQL list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place(Reverse<Option<i64>>, Reverse<Uuid>);
+/// A part of the rankings at a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// Of this board; `None`: of all boards.
+    pub board: Option<u8>,
+    /// Only what is in this window, by its place among the index's; `None`: whatever its age.
+    pub window: Option<usize>,
+    /// The present moment. It may be earlier than that of the last view.
+    pub now: Millis,
+}
 
-impl Place {
-    fn of(standing: &Standing) -> Self {
-        Self(Reverse(standing.heat), Reverse(standing.id))
-    }
+/// Where an item really is, for checks: it is looked for everywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// What is held of it.
+    pub standing: Standing,
+    /// Each board that ranks it, and its narrowest window there; the number of windows when it is too old for all.
+    pub ranked: Vec<(u8, usize)>,
+    /// The same, from the order by age.
+    pub dated: Vec<(u8, usize)>,
 }
 
 /// The rankings of one process.
-#[derive(Default)]
-pub struct RankIndex(RwLock<Boards>);
-
-#[derive(Default)]
-struct Boards {
-    /// Unlisted items stay, so that a late older state cannot bring them back.
-    standings: HashMap<Uuid, Standing>,
-    all: BTreeSet<Place>,
-    boards: HashMap<u8, BTreeSet<Place>>,
-}
-
-impl Boards {
-    fn board(&self, board: Option<u8>) -> Option<&BTreeSet<Place>> {
-        match board {
-            None => Some(&self.all),
-            Some(board) => self.boards.get(&board),
-        }
-    }
-
-    fn take(&mut self, new: Standing) {
-        let old = self.standings.get(&new.id).copied();
-        if old.is_some_and(|old| old.version >= new.version) {
-            return;
-        }
-        if let Some(old) = old.filter(|old| old.listed) {
-            self.all.remove(&Place::of(&old));
-            if let Some(board) = self.boards.get_mut(&old.board) {
-                board.remove(&Place::of(&old));
-            }
-        }
-        if new.listed {
-            self.all.insert(Place::of(&new));
-            self.boards.entry(new.board).or_default().insert(Place::of(&new));
-        }
-        self.standings.insert(new.id, new);
-    }
+pub struct RankIndex {
+    /// How long an item is in each window, in milliseconds, rising.
+    spans: &'static [i64],
+    held: RwLock<Boards>,
 }
 
 impl RankIndex {
+    /// An empty index with windows of these lengths in milliseconds, rising. An item is in a window until that long after
+    /// its `since`, that moment included; one whose `since` is yet to come is in every window.
+    #[must_use]
+    pub fn new(spans: &'static [i64]) -> Self {
+        debug_assert!(spans.is_sorted(), "windows nest");
+        Self { spans, held: RwLock::new(Boards::new(spans)) }
+    }
+
     /// Takes those of `standings` that are newer than what is held.
-    pub fn apply(&self, standings: impl IntoIterator<Item = Standing>) {
-        let mut boards = self.0.write().unwrap_or_else(PoisonError::into_inner);
+    pub fn apply(&self, now: Millis, standings: impl IntoIterator<Item = Standing>) {
+        let mut boards = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        boards.advance(now);
         for standing in standings {
-            boards.take(standing);
+            boards.take(now, standing);
         }
     }
 
-    /// The best `size` of a board (`None`: of all), of those that are there since `since`; the first has rank 1.
+    /// The best `size` of a view; the first has rank 1.
     #[must_use]
-    pub fn top(&self, board: Option<u8>, since: Option<Millis>, size: usize) -> Vec<Standing> {
-        let boards = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(places) = boards.board(board) else {
-            return Vec::new();
-        };
-        places
-            .iter()
-            .filter_map(|place| boards.standings.get(&place.1.0))
-            .filter(|standing| since.is_none_or(|since| standing.since >= since))
-            .take(size)
-            .copied()
-            .collect()
+    pub fn top(&self, view: View, size: usize) -> Vec<Standing> {
+        self.at(view, |boards| boards.top(view.board, view.window, size))
     }
 
-    /// The rank of an item on a board (`None`: among all), from 1; `None` when it is not listed there.
+    /// The rank of an item in a view, from 1; `None` when it is not listed there.
     #[must_use]
-    pub fn rank(&self, board: Option<u8>, id: Uuid) -> Option<usize> {
-        let boards = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let standing = boards.standings.get(&id).filter(|standing| standing.listed)?;
-        let places = boards.board(board)?;
-        let place = Place::of(standing);
-        places.contains(&place).then(|| places.rank(&place) + 1)
+    pub fn rank(&self, view: View, id: Uuid) -> Option<usize> {
+        self.at(view, |boards| boards.rank(view.board, view.window, id))
+    }
+
+    /// How many items a view has.
+    #[must_use]
+    pub fn size(&self, view: View) -> usize {
+        self.at(view, |boards| boards.size(view.board, view.window))
+    }
+
+    /// The first moment at which an item of this `since` is no more in a window.
+    #[must_use]
+    pub fn leaves_at(&self, window: usize, since: Millis) -> Option<Millis> {
+        Some(since.plus(*self.spans.get(window)?).plus(1))
     }
 
     /// What is held of an item.
     #[must_use]
     pub fn standing(&self, id: Uuid) -> Option<Standing> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).standings.get(&id).copied()
+        self.held.read().unwrap_or_else(PoisonError::into_inner).standing(id)
     }
 
-    /// How many items are listed on a board (`None`: on all).
+    /// Where an item really is at a moment.
     #[must_use]
-    pub fn size(&self, board: Option<u8>) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).board(board).map_or(0, BTreeSet::len)
+    pub fn seen(&self, now: Millis, id: Uuid) -> Option<Seen> {
+        self.at(View { board: None, window: Some(0), now }, |boards| boards.seen(id))
     }
 
-    /// How many items are listed.
+    /// Where a standing belongs at a moment: what [`Self::seen`] should be.
     #[must_use]
-    pub fn listed(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).all.len()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn standing(n: u128, version: i64, heat: Option<i64>) -> Standing {
-        Standing { id: Uuid::from_u128(n), version, board: 0, heat, since: Millis(0), listed: true }
+    pub fn due(&self, now: Millis, standing: Standing) -> Seen {
+        let place = bands::band(self.spans, standing.since, now);
+        let places = if standing.listed { vec![(standing.board, place)] } else { Vec::new() };
+        Seen { standing, ranked: places.clone(), dated: places }
     }
 
-    #[test]
-    fn an_older_state_never_replaces_a_newer_one() {
-        let index = RankIndex::default();
-        index.apply([standing(1, 2, Some(5)), standing(2, 1, Some(7))]);
-        index.apply([standing(1, 1, Some(100))]);
-        let order: Vec<_> = index.top(None, None, 10).iter().map(|standing| standing.id.as_u128()).collect();
-        assert_eq!(order, [2, 1]);
-        index.apply([Standing { listed: false, ..standing(2, 2, Some(7)) }]);
-        index.apply([standing(2, 1, Some(7))]);
-        assert_eq!(index.rank(None, Uuid::from_u128(2)), None);
-        assert_eq!(index.rank(Some(0), Uuid::from_u128(1)), Some(1));
+    /// The listed items from the `from`th on, in no order that means anything: for checks, a chunk at a time.
+    #[must_use]
+    pub fn listed_chunk(&self, from: usize, size: usize) -> Option<Vec<Uuid>> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).listed_chunk(from, size)
     }
 
-    #[test]
-    fn ties_go_by_id_and_no_heat_is_last() {
-        let index = RankIndex::default();
-        index.apply([standing(1, 1, Some(5)), standing(2, 1, Some(5)), standing(3, 1, None)]);
-        let order: Vec<_> = index.top(Some(0), None, 10).iter().map(|standing| standing.id.as_u128()).collect();
-        assert_eq!(order, [2, 1, 3]);
-        assert_eq!(index.rank(None, Uuid::from_u128(3)), Some(3));
+    /// Looks at the index as it is at the view's moment. Writers wait only when an entry crossed a boundary since.
+    fn at<T>(&self, view: View, look: impl FnOnce(&Boards) -> T) -> T {
+        let boards = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        if view.window.is_none() || boards.holds_at(view.now) {
+            return look(&boards);
+        }
+        drop(boards);
+        let mut boards = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        boards.advance(view.now);
+        look(&boards)
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{Method, Uri};
+use http::Method;
 use opentelemetry::trace::TraceContextExt as _;
 use serde_json::{Map, Value};
 use tracing::{Instrument as _, Span};
@@ -26,7 +26,8 @@ struct Facts {
     id: Box<str>,
     client: IpAddr,
     method: Method,
-    uri: Uri,
+    /// A copy: hyper's own keeps the whole buffer of the request's head.
+    path: Box<str>,
     /// Leads from a line of the log to the trace; where spans are exported.
     trace_id: Option<String>,
     /// Disabled where they are not.
@@ -37,8 +38,8 @@ impl Requested {
     /// Of a request of `client`; goes on with the caller's trace if there is one.
     pub(crate) fn new<B>(request: &http::Request<B>, id: &str, client: IpAddr) -> Self {
         let (span, trace_id) = if logs::traced() { span(request, id, client) } else { (Span::none(), None) };
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        Self(Arc::new(Facts { id: id.into(), client, method, uri, trace_id, span }))
+        let (method, path) = (request.method().clone(), request.uri().path().into());
+        Self(Arc::new(Facts { id: id.into(), client, method, path, trace_id, span }))
     }
 
     /// Runs `work` as a part of the request.
@@ -54,7 +55,7 @@ impl Requested {
         fields.insert("id".into(), (&*facts.id).into());
         fields.insert("client".into(), facts.client.to_string().into());
         fields.insert("method".into(), facts.method.as_str().into());
-        fields.insert("path".into(), facts.uri.path().into());
+        fields.insert("path".into(), (&*facts.path).into());
         if let Some(trace_id) = &facts.trace_id {
             fields.insert("trace_id".into(), trace_id.as_str().into());
         }
@@ -65,9 +66,9 @@ impl Requested {
 /// For a log of text.
 impl fmt::Display for Requested {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Facts { id, client, method, uri, trace_id, .. } = &*self.0;
+        let Facts { id, client, method, path, trace_id, .. } = &*self.0;
         // Quoted: a path is what anybody sends.
-        write!(out, "request{{id={id} client={client} method={method} path={:?}", uri.path())?;
+        write!(out, "request{{id={id} client={client} method={method} path={path:?}")?;
         if let Some(trace_id) = trace_id {
             write!(out, " trace_id={trace_id}")?;
         }

@@ -22,6 +22,7 @@ use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
 use crate::kernel::integrity::{Check, Chunk, Drift, Key};
+use crate::kernel::ranking::{RankIndex, Seen};
 
 /// The checks that need no running server.
 pub(super) fn all() -> Vec<Arc<dyn Check>> {
@@ -34,7 +35,8 @@ pub(super) fn all() -> Vec<Arc<dyn Check>> {
         Figure::HeatMass,
         Figure::Heat,
     ];
-    figures.into_iter().map(|figure| Arc::new(figure) as Arc<dyn Check>).collect()
+    let figures = figures.into_iter().map(|figure| Arc::new(figure) as Arc<dyn Check>);
+    figures.chain([super::announced::AnnouncedLevel::check()]).collect()
 }
 
 /// A figure of a content.
@@ -247,7 +249,7 @@ async fn confirm(figure: Figure, kernel: &Kernel, content: Key) -> Result<Vec<Dr
         .await
 }
 
-/// The rank index of this process against the database.
+/// The rank index of this process against the database: what it holds, and where it ranks it in every window.
 pub(super) struct Ranking(pub(super) Arc<Ranks>);
 
 /// A write shows in the index after its commit: a difference counts once it has lasted.
@@ -265,15 +267,17 @@ impl Check for Ranking {
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
         let chunk = read::standing_chunk(&kernel.db, after.unwrap_or((i16::MIN, Uuid::nil())), size).await?;
-        let ranking = self.0.now();
+        let (ranking, now) = (self.0.now(), kernel.clock.now());
         let suspects = chunk.iter().filter(|(standing, version)| {
-            *version != ranking.hotness.heat.version || ranking.index.standing(standing.id) != Some(*standing)
+            let due = ranking.index.due(now, *standing);
+            *version != ranking.hotness.heat.version || ranking.index.seen(now, standing.id) != Some(due)
         });
-        Ok(Chunk {
-            checked: chunk.len() as u64,
-            suspects: suspects.map(|(standing, _)| key(standing.id)).collect(),
-            next: chunk.last().map(|(standing, _)| key(standing.id)).filter(|_| chunk.len() == size),
-        })
+        let mut suspects: Vec<Key> = suspects.map(|(standing, _)| key(standing.id)).collect();
+        let next = chunk.last().map(|(standing, _)| key(standing.id)).filter(|_| chunk.len() == size);
+        if next.is_none() {
+            suspects.extend(beyond(&ranking.index, kernel, size).await?);
+        }
+        Ok(Chunk { checked: chunk.len() as u64, suspects, next })
     }
 
     async fn confirm(&self, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
@@ -282,18 +286,38 @@ impl Check for Ranking {
         self.0.refresh().await?;
         let ranking = self.0.now();
         let records = read::content_by_ids(&kernel.db, &[content.1]).await?;
-        let drift = records.first().and_then(|record| {
-            let (actual, stored) = (record.standing(), ranking.index.standing(content.1));
-            // Newer than what was read: a write came in between, and the index has it.
-            let newer = stored.is_some_and(|stored| stored.version > actual.version);
-            let same = ranking.hotness.heat.version == record.figures.heat_version;
-            (!same || stored != Some(actual) && !newer).then(|| Drift {
-                id: super::graphql::content_id_text(i16::from(actual.board), content.1),
-                field: "rank index".into(),
-                stored: format!("{stored:?}"),
-                actual: format!("{actual:?}"),
-            })
+        let now = kernel.clock.now();
+        let seen = ranking.index.seen(now, content.1);
+        let actual = records.first().map(|record| ranking.index.due(now, record.standing()));
+        let version = |seen: &Option<Seen>| seen.as_ref().map(|seen| seen.standing.version);
+        let listed = seen.as_ref().is_some_and(|seen| seen.standing.listed);
+        let board = actual.as_ref().or(seen.as_ref()).map_or(0, |seen| seen.standing.board);
+        let same = records.first().is_none_or(|record| ranking.hotness.heat.version == record.figures.heat_version);
+        // Newer than what was read: a write came in between, and the index has it. What is gone may be known, unlisted.
+        let differs = match &actual {
+            Some(_) => !same || seen != actual && version(&seen) <= version(&actual),
+            None => listed,
+        };
+        let drift = differs.then(|| Drift {
+            id: super::graphql::content_id_text(i16::from(board), content.1),
+            field: "rank index".into(),
+            stored: format!("{seen:?}"),
+            actual: format!("{actual:?}"),
         });
         Ok(drift.into_iter().collect())
     }
+}
+
+/// What the index lists and the database does not have.
+async fn beyond(index: &RankIndex, kernel: &Kernel, size: usize) -> Result<Vec<Key>> {
+    let mut beyond = Vec::new();
+    let mut from = 0;
+    while let Some(ids) = index.listed_chunk(from, size) {
+        from += size;
+        let mut found = read::content_present(&kernel.db, &ids).await?;
+        found.sort_unstable();
+        let gone = ids.into_iter().filter(|id| found.binary_search(id).is_err());
+        beyond.extend(gone.map(key));
+    }
+    Ok(beyond)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sea_orm::{DbErr, FromQueryResult, QueryResult};
 use uuid::Uuid;
 
+use super::hotness::Weight;
 use crate::kernel::clock::Millis;
 use crate::kernel::id::Lane;
 use crate::kernel::ranking::Standing;
@@ -53,6 +54,10 @@ impl Status {
     }
 }
 
+/// The stored status of a content whose deletion was accepted: lists and rankings, which ask for published ones, pass it
+/// over, and a look-up by id leaves it out.
+pub(super) const DELETED: i16 = 2;
+
 /// What users do to a content, at most once each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BehaviorKind {
@@ -67,6 +72,15 @@ impl BehaviorKind {
     #[must_use]
     pub fn number(self) -> i16 {
         self as i16
+    }
+
+    /// What one weighs by.
+    #[must_use]
+    pub fn weight(self) -> Weight {
+        match self {
+            Self::Like => Weight::Like,
+            Self::Favorite => Weight::Favorite,
+        }
     }
 }
 
@@ -87,6 +101,8 @@ pub struct ContentInfo {
     pub cover_url: Option<String>,
     /// Whether it is to be seen.
     pub status: Status,
+    /// Whether its deletion was accepted: for everybody there is no such content.
+    pub deleted: bool,
     /// When it was published first.
     pub published_at: Millis,
     /// The factor of its score, in thousandths.
@@ -157,6 +173,23 @@ pub struct Figures {
     pub heat_version: i64,
 }
 
+impl Figures {
+    /// How many of a kind hold.
+    pub(super) fn count_of(&mut self, kind: BehaviorKind) -> &mut i64 {
+        match kind {
+            BehaviorKind::Like => &mut self.like_count,
+            BehaviorKind::Favorite => &mut self.favorite_count,
+        }
+    }
+
+    /// The moment that the announced level is of: that of the last interaction, or a later one at which time alone
+    /// changed it, for such a moment always is one of history.
+    #[must_use]
+    pub fn settled_at(&self) -> Millis {
+        self.last_hot_update.max(self.last_history_at)
+    }
+}
+
 /// A content with its figures.
 #[derive(Clone, Debug)]
 pub struct ContentRecord {
@@ -204,10 +237,8 @@ impl FromQueryResult for ContentInfo {
                 video_url: row.try_get(prefix, "video_url")?,
             },
         };
-        let status = match row.try_get::<i16>(prefix, "status")? {
-            0 => Status::Published,
-            _ => Status::Unpublished,
-        };
+        let number = row.try_get::<i16>(prefix, "status")?;
+        let status = if number == 0 { Status::Published } else { Status::Unpublished };
         Ok(Self {
             id: row.try_get(prefix, "id")?,
             external_id: row.try_get(prefix, "external_id")?,
@@ -216,6 +247,7 @@ impl FromQueryResult for ContentInfo {
             title: row.try_get(prefix, "title")?,
             cover_url: row.try_get(prefix, "cover_url")?,
             status,
+            deleted: number == DELETED,
             published_at: row.try_get(prefix, "published_at")?,
             quality: row.try_get(prefix, "quality")?,
             base_weight: row.try_get(prefix, "base_weight")?,

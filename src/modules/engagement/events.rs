@@ -14,7 +14,7 @@ pub struct HotnessEvent {
     pub content: ContentRecord,
     /// The score without it, at the same moment.
     pub previous_score: f64,
-    /// The level without it, at the same moment.
+    /// The level without it, at the same moment; when it cooled, the one announced before.
     pub previous_level: Level,
     /// Why; of several within one interval, the last.
     pub cause: Cause,

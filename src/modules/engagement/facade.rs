@@ -9,28 +9,35 @@ use uuid::Uuid;
 
 use super::commands::act::{Act, ActOutcome};
 use super::commands::comment::{CommentOutcome, DeleteComment, NewComment};
+use super::commands::delete_content::DeleteContent;
+use super::commands::forget::Forget;
 use super::commands::publish::{NewContent, PublishOutcome};
 use super::commands::recalculate::Recalculate;
 use super::commands::set_status::SetStatus;
 use super::commands::share::{NewShare, ShareOutcome};
 use super::commands::view;
 use super::content::{ContentRecord, Kind};
+use super::deleting;
 use super::events::HotnessEvent;
 use super::hotness::Hotness;
 use super::interactions::CommentRecord;
+use super::limits::Limits;
 use super::loaders::Loaders;
+use super::metrics::LimitMetrics;
 use super::ranks::Ranks;
 use super::settings::{self, Versions};
 use super::store::in_force::{self, InForce, Lock, Progress};
 use super::store::read;
 use super::viewers::{Viewer, Viewers};
+use super::window::TimeWindow;
 use super::writer::{Command, EngagementWriter, Outcome};
 use crate::kernel::batch::Batcher;
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::live::{Live, Tick};
-use crate::kernel::ranking::Standing;
+use crate::kernel::ranking::{Standing, View};
+use crate::modules::users::UsersFacade;
 
 /// Contents that one call recalculates at the same time: each is read with all its facts.
 const RECALCULATED_AT_ONCE: usize = 20;
@@ -42,16 +49,19 @@ pub struct EngagementFacade(Arc<Inner>);
 struct Inner {
     kernel: Kernel,
     versions: Arc<Versions>,
+    tombstone_ms: i64,
     loaders: Loaders,
     batcher: Batcher<EngagementWriter>,
     ranks: Arc<Ranks>,
     live: Arc<Live<HotnessEvent>>,
+    live_interval: Duration,
+    limits: Limits,
     viewers: Viewers,
 }
 
 impl EngagementFacade {
     /// Fills the rank index, then starts the writers.
-    pub(super) async fn start(kernel: &Kernel) -> Result<Self> {
+    pub(super) async fn start(kernel: &Kernel, metrics: LimitMetrics) -> Result<Self> {
         let standing = settings::register(kernel).await?;
         if let Some(pending) = standing.pending {
             tracing::warn!(
@@ -64,9 +74,10 @@ impl EngagementFacade {
         let ranks = Ranks::new(kernel, &versions, standing.in_force);
         ranks.refresh().await?;
         let interval_ms = settings::millis(&kernel.settings, "engagement.live_interval_ms", 1.0);
-        let interval = Duration::from_millis(interval_ms.unsigned_abs());
-        let live = Live::start(interval, &kernel.tasks, kernel.shutdown.clone());
+        let live_interval = Duration::from_millis(interval_ms.unsigned_abs());
+        let live = Live::start(live_interval, &kernel.tasks, kernel.shutdown.clone());
         let writer = EngagementWriter::new(kernel, &versions, &ranks, &live);
+        let tombstone_ms = writer.tombstone_ms;
         let batcher = kernel.batcher(Arc::new(writer));
         let poll_ms = settings::millis(&kernel.settings, "engagement.settings_poll_ms", 1.0);
         let (following, listeners) = (Arc::clone(&ranks), Arc::clone(&live));
@@ -74,7 +85,19 @@ impl EngagementFacade {
         kernel.tasks.spawn(following.follow(Duration::from_millis(poll_ms.unsigned_abs()), move || listeners.nudge()));
         let loaders = Loaders::new(kernel);
         let viewers = Viewers::open(kernel).await?;
-        Ok(Self(Arc::new(Inner { kernel: kernel.clone(), versions, loaders, batcher, ranks, live, viewers })))
+        let limits = Limits::start(kernel, viewers.clone(), metrics);
+        Ok(Self(Arc::new(Inner {
+            kernel: kernel.clone(),
+            versions,
+            tombstone_ms,
+            loaders,
+            batcher,
+            ranks,
+            live,
+            live_interval,
+            limits,
+            viewers,
+        })))
     }
 
     /// Does or takes back a like or favorite; durable when it returns. The user must exist.
@@ -181,6 +204,51 @@ impl EngagementFacade {
         Ok(found.filter(|comment| comment.deleted_at.is_none()))
     }
 
+    /// Deletes a content: there is no such content any more when it returns; its rows go later. Whether there was one.
+    ///
+    /// # Errors
+    /// `FORBIDDEN`, `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn delete_content(&self, delete: DeleteContent) -> Result<bool> {
+        let new = self.submit_deletion(delete).await?;
+        deleting::wake(&self.0.kernel).await;
+        Ok(new)
+    }
+
+    pub(super) async fn submit_deletion(&self, delete: DeleteContent) -> Result<bool> {
+        changed(&self.0.batcher.submit(Command::DeleteContent(delete)).await?)
+    }
+
+    /// Deletes a user and all that is theirs: when it returns there is neither the user nor any of their contents, and
+    /// nothing of theirs is taken any more; what they did to others' contents goes soon, and the rows later. Whether it
+    /// is new.
+    ///
+    /// # Errors
+    /// `OVERLOADED`, `UNAVAILABLE`: then it may have been accepted, and goes on.
+    pub async fn delete_user(&self, users: &UsersFacade, user: Uuid) -> Result<bool> {
+        deleting::user(self, users, user).await
+    }
+
+    pub(super) async fn forget(&self, forget: Forget) -> Result<u64> {
+        match self.0.batcher.submit(Command::Forget(Box::new(forget))).await? {
+            Outcome::Forgotten(rows) => Ok(rows),
+            _ => Err(Error::internal("another command's outcome for a forgotten user")),
+        }
+    }
+
+    /// Acts that are told with an earlier moment are refused.
+    #[must_use]
+    pub fn oldest_told(&self) -> Millis {
+        self.now().plus(-self.0.tombstone_ms)
+    }
+
+    /// Ends the level of a content whose time has come; whether anything changed. The job `engagement.cooling` calls it.
+    ///
+    /// # Errors
+    /// `OVERLOADED`, `UNAVAILABLE`.
+    pub async fn cool(&self, content: Uuid) -> Result<bool> {
+        changed(&self.0.batcher.submit(Command::Cool(content)).await?)
+    }
+
     /// A content, read together with others that are asked for at the same time.
     ///
     /// # Errors
@@ -189,37 +257,52 @@ impl EngagementFacade {
         self.0.loaders.contents.one(id).await
     }
 
-    /// The best `size` of a board (`None`: of all kinds), of those published since `since`, with their contents: one
-    /// consistent list.
+    /// The best `size` of a kind (`None`: of all) that were published within a window, with their contents: one consistent
+    /// list.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn ranking(&self, board: Option<u8>, since: Option<Millis>, size: usize) -> Result<Vec<ContentRecord>> {
-        let ranking = self.0.ranks.now();
-        let top = ranking.index.top(board, since, size);
+    pub async fn ranking(&self, kind: Option<Kind>, window: TimeWindow, size: usize) -> Result<Vec<ContentRecord>> {
+        let (ranking, view) = (self.0.ranks.now(), self.view(kind, window));
+        let top = ranking.index.top(view, size);
         let found = futures_util::future::try_join_all(top.iter().map(|standing| self.content(standing.id))).await?;
         let mut listed: Vec<_> = found.into_iter().flatten().filter(|record| record.standing().listed).collect();
         let version = ranking.hotness.heat.version;
         if listed.iter().any(|record| record.figures.heat_version != version) {
             // Other settings came into force, and the index is of the old ones.
             self.0.ranks.wake();
-            return read::ranking(&self.0.kernel.db, board, since, size).await;
+            return read::ranking(&self.0.kernel.db, view.board, window.since(view.now), size).await;
         }
         // One statement read them all; what was committed since the look into the index may have changed their order.
         listed.sort_by_key(|record| std::cmp::Reverse((record.figures.heat, record.info.id)));
         Ok(listed)
     }
 
-    /// The ids and versions of the best: cheap, to see whether a ranking changed.
+    /// The ids and versions of the best of a board (`None`: of all), whatever their age: cheap.
     #[must_use]
     pub fn standings(&self, board: Option<u8>, size: usize) -> Vec<Standing> {
-        self.0.ranks.now().index.top(board, None, size)
+        self.0.ranks.now().index.top(View { board, window: None, now: self.now() }, size)
     }
 
-    /// A content's rank among all that are published, from 1, in the ranking of the settings in force.
+    /// The ids and versions of the best within a window: cheap, to see whether a ranking changed.
     #[must_use]
-    pub fn rank(&self, id: Uuid) -> Option<usize> {
-        self.0.ranks.now().index.rank(None, id)
+    pub fn standings_within(&self, kind: Option<Kind>, window: TimeWindow, size: usize) -> Vec<Standing> {
+        self.0.ranks.now().index.top(self.view(kind, window), size)
+    }
+
+    /// When the first of these leaves the window because time passes, in milliseconds from now; none if none ever does.
+    #[must_use]
+    pub fn leaves_in(&self, window: TimeWindow, standings: &[Standing]) -> Option<i64> {
+        let (number, ranking) = (window.number()?, self.0.ranks.now());
+        let leaves = standings.iter().filter_map(|standing| ranking.index.leaves_at(number, standing.since));
+        leaves.min().map(|at| at.0.saturating_sub(self.now().0))
+    }
+
+    /// A content's rank from 1, among the published ones of a kind (`None`: of all) within a window, in the ranking of the
+    /// settings in force; none when it is not among them.
+    #[must_use]
+    pub fn rank(&self, id: Uuid, kind: Option<Kind>, window: TimeWindow) -> Option<usize> {
+        self.0.ranks.now().index.rank(self.view(kind, window), id)
     }
 
     /// The same, in a ranking that is no older than the content as it was read: waits for it where other settings have
@@ -227,11 +310,16 @@ impl EngagementFacade {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn rank_of(&self, content: &ContentRecord) -> Result<Option<usize>> {
+    pub async fn rank_of(
+        &self,
+        content: &ContentRecord,
+        kind: Option<Kind>,
+        window: TimeWindow,
+    ) -> Result<Option<usize>> {
         if self.hotness().heat.version < content.figures.heat_version {
             self.0.ranks.refresh().await?;
         }
-        Ok(self.rank(content.info.id))
+        Ok(self.rank(content.info.id, kind, window))
     }
 
     /// Makes heat, level and next change of contents anew from their facts; an outcome each, in their order: whether
@@ -246,10 +334,26 @@ impl EngagementFacade {
         outcomes.buffered(RECALCULATED_AT_ONCE).collect().await
     }
 
+    fn view(&self, kind: Option<Kind>, window: TimeWindow) -> View {
+        View { board: kind.map(Kind::number), window: window.number(), now: self.now() }
+    }
+
     /// Hears of every change from now on.
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<Tick<HotnessEvent>> {
         self.0.live.listen()
+    }
+
+    /// How much a user may do in an hour. Who asks for a user is counted there first, then acts.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// How often listeners hear of a thing at most.
+    #[must_use]
+    pub fn live_interval(&self) -> Duration {
+        self.0.live_interval
     }
 
     /// Weights, half-life and thresholds that are in force, as far as this process knows.
@@ -317,6 +421,13 @@ impl EngagementFacade {
 
     pub(super) fn ranks(&self) -> &Arc<Ranks> {
         &self.0.ranks
+    }
+}
+
+fn changed(outcome: &Outcome) -> Result<bool> {
+    match outcome {
+        Outcome::Changed(changed) => Ok(*changed),
+        _ => Err(Error::internal("another outcome for a job's command")),
     }
 }
 

@@ -122,6 +122,11 @@ pub(super) struct Interactions {
     /// Those whose client keys commands name.
     pub(super) shares: HashMap<ClientKey, ShareRecord>,
     new_shares: Vec<ShareRecord>,
+    /// Those of a user who is deleted, by id.
+    shares_by_id: HashMap<Uuid, ShareRecord>,
+    /// Rows that go without a tombstone: (content, id).
+    gone_comments: Vec<(Uuid, Uuid)>,
+    gone_shares: Vec<(Uuid, Uuid)>,
     /// The hour that this batch's views count in.
     pub(super) hour: Millis,
     /// (content, viewer's key) of views that count already.
@@ -135,6 +140,7 @@ pub(super) struct Wanted<'a> {
     comments: Vec<Uuid>,
     comment_keys: Vec<(Uuid, &'a str)>,
     share_keys: Vec<(Uuid, &'a str)>,
+    shares: Vec<(Uuid, Uuid)>,
     views: Vec<(&'a [(Uuid, Kind)], Viewer)>,
 }
 
@@ -148,6 +154,10 @@ impl<'a> Wanted<'a> {
             Command::DeleteComment(delete) => self.comments.push(delete.comment),
             Command::Share(share) => {
                 self.share_keys.extend(share.client_key.as_deref().map(|key| (share.user, key)));
+            }
+            Command::Forget(forget) => {
+                self.comments.extend(&forget.comments);
+                self.shares.extend(forget.shares.iter().map(|id| (forget.content, *id)));
             }
             Command::View(view) => self.views.push((&view.contents, view.viewer)),
             _ => {}
@@ -167,6 +177,10 @@ impl<'a> Wanted<'a> {
             for share in store::shares::share_by_client_keys(tx, &self.share_keys).await? {
                 known.take_share(share);
             }
+        }
+        if !self.shares.is_empty() {
+            let shares = store::deletions::share_by_ids(tx, &self.shares).await?;
+            known.shares_by_id = shares.into_iter().map(|share| (share.id, share)).collect();
         }
         if !self.views.is_empty() {
             // A clock behind that of the node which closed hours: its views count in the first hour that is open.
@@ -216,6 +230,21 @@ impl Interactions {
         self.new_shares.push(share);
     }
 
+    /// Takes a comment out, with no tombstone; what it was.
+    pub(super) fn take_comment(&mut self, id: Uuid) -> Option<CommentRecord> {
+        let comment = self.comments.remove(&id)?;
+        self.deleted_comments.remove(&id);
+        self.gone_comments.push((comment.content_id, id));
+        Some(comment)
+    }
+
+    /// Takes a share out; what it was.
+    pub(super) fn forget_share(&mut self, id: Uuid) -> Option<ShareRecord> {
+        let share = self.shares_by_id.remove(&id)?;
+        self.gone_shares.push((share.content_id, id));
+        Some(share)
+    }
+
     /// Adds a view, unless it counts already.
     pub(super) fn add_view(&mut self, content: Uuid, viewer: Uuid) {
         if self.viewed.insert((content, viewer)) {
@@ -234,6 +263,8 @@ impl Interactions {
         let deleted: Vec<_> = self.deleted_comments.iter().filter_map(|id| self.comments.get(id)).collect();
         store::comments::comment_delete(tx, &deleted).await?;
         store::shares::share_insert(tx, &shares).await?;
+        store::deletions::comment_remove(tx, &self.gone_comments).await?;
+        store::deletions::share_remove(tx, &self.gone_shares).await?;
         store::views::view_insert(tx, self.hour, &self.new_views).await
     }
 }

@@ -1,15 +1,20 @@
 //! Contents, what users do to them, and how hot that makes them. One consistency boundary: a like moves behavior,
 //! counter, mass, heat, level and history in one transaction.
 
+mod announced;
 mod checks;
 pub mod commands;
 pub mod content;
+mod cooling;
+mod deleting;
 mod entity;
 pub mod events;
 mod facade;
 pub mod graphql;
 pub mod hotness;
 pub mod interactions;
+mod jobs;
+pub mod limits;
 mod loaders;
 mod masses;
 mod metrics;
@@ -20,6 +25,7 @@ mod rollup;
 mod settings;
 mod store;
 pub mod viewers;
+pub mod window;
 mod work;
 mod writer;
 
@@ -29,6 +35,7 @@ use sea_orm_migration::MigrationTrait;
 
 pub use commands::act::{Act, ActOutcome};
 pub use commands::comment::{CommentOutcome, DeleteComment, NewComment};
+pub use commands::delete_content::DeleteContent;
 pub use commands::publish::{NewContent, PublishOutcome};
 pub use commands::recalculate::Recalculate;
 pub use commands::set_status::SetStatus;
@@ -41,6 +48,7 @@ use crate::kernel::error::Result;
 use crate::kernel::graphql::{NoFields, NodeKind};
 use crate::kernel::integrity::Check;
 use crate::kernel::module::{Module, Start};
+use crate::modules::users::UsersFacade;
 
 /// The module.
 pub struct Engagement;
@@ -62,10 +70,13 @@ impl Module for Engagement {
         (Root::Query, "videos", Access::Anyone),
         (Root::Query, "hotRanking", Access::Anyone),
         (Root::Query, "hotnessSettings", Access::Anyone),
+        (Root::Query, "suspiciousActivity", Access::Roles(&[Role::Operator])),
         (Root::Mutation, "publishArtwork", Access::SignedIn),
         (Root::Mutation, "publishVideo", Access::SignedIn),
         (Root::Mutation, "unpublishContent", Access::SignedIn),
         (Root::Mutation, "republishContent", Access::SignedIn),
+        (Root::Mutation, "deleteContent", Access::SignedIn),
+        (Root::Mutation, "deleteUser", Access::SignedIn),
         (Root::Mutation, "like", Access::SignedIn),
         (Root::Mutation, "unlike", Access::SignedIn),
         (Root::Mutation, "favorite", Access::SignedIn),
@@ -92,11 +103,18 @@ impl Module for Engagement {
     }
 
     async fn start(start: &mut Start<'_>) -> Result<()> {
-        let facade = EngagementFacade::start(start.kernel).await?;
+        let counted = metrics::LimitMetrics::default();
+        let facade = EngagementFacade::start(start.kernel, counted.clone()).await?;
         start.check(Arc::new(checks::Ranking(Arc::clone(facade.ranks()))));
         let ranks = Arc::clone(facade.ranks());
-        start.metrics(|registry| registry.register_collector(Box::new(metrics::RankSizes(ranks))));
-        start.job(rollup::job()).await?;
+        start.metrics(|registry| {
+            registry.register_collector(Box::new(metrics::RankSizes(ranks)));
+            counted.register(registry);
+        });
+        let users = start.facade::<UsersFacade>()?.clone();
+        for job in jobs::all(&facade, &users) {
+            start.job(job).await?;
+        }
         start.provide(facade)
     }
 }

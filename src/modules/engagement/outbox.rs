@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::content::{BehaviorKind, ContentRecord};
-use super::work::Cause;
 use crate::kernel::clock::Millis;
 
 /// Characters of a comment that an event carries.
@@ -27,6 +26,8 @@ pub(super) enum Happened {
     Shared { user: Uuid, channel: &'static str },
     /// The announced level, by all of a batch. `taken_back`: not because of time, but of an act that was undone.
     LevelChanged { level: i16, previous: i16, score: f64, taken_back: bool },
+    /// It was deleted.
+    ContentDeleted,
 }
 
 /// An event to be, of a content in work.
@@ -55,6 +56,7 @@ impl Pending {
             Happened::CommentDeleted { .. } => "engagement.comment_deleted",
             Happened::Shared { .. } => "engagement.shared",
             Happened::LevelChanged { .. } => "engagement.level_changed",
+            Happened::ContentDeleted => "engagement.content_deleted",
         }
     }
 
@@ -72,6 +74,7 @@ impl Pending {
             Happened::LevelChanged { level, previous, score, taken_back } => {
                 json!({ "level": level, "previousLevel": previous, "score": score, "takenBack": taken_back })
             }
+            Happened::ContentDeleted => json!({}),
         };
         if let (Value::Object(payload), Value::Object(own)) = (&mut payload, own) {
             payload.extend(own);
@@ -97,9 +100,4 @@ pub(super) fn sequences<'a>(
 /// The beginning of a text.
 pub(super) fn beginning(text: &str) -> String {
     text.chars().take(BEGINNING).collect()
-}
-
-/// Whether a cause takes something back.
-pub(super) fn takes_back(cause: Cause) -> bool {
-    matches!(cause, Cause::Unliked | Cause::Unfavorited | Cause::CommentDeleted | Cause::Unpublished)
 }

@@ -11,6 +11,7 @@ use super::hotness::Hotness;
 use super::settings::Versions;
 use super::store::in_force::{self, Lock};
 use super::store::read;
+use super::window::SPANS;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::ranking::RankIndex;
@@ -28,7 +29,7 @@ pub(super) struct Ranking {
 
 impl Ranking {
     fn new(hotness: Arc<Hotness>) -> Arc<Self> {
-        Arc::new(Self { hotness, index: RankIndex::default() })
+        Arc::new(Self { hotness, index: RankIndex::new(SPANS) })
     }
 
     fn version(&self) -> i64 {
@@ -92,9 +93,10 @@ impl Ranks {
                 unknown |= version > held.now.version();
             }
         }
-        held.now.index.apply(now);
+        let at = self.kernel.clock.now();
+        held.now.index.apply(at, now);
         if let Some(ranking) = &held.coming {
-            ranking.index.apply(coming);
+            ranking.index.apply(at, coming);
         }
         drop(held);
         if unknown {
@@ -151,7 +153,7 @@ impl Ranks {
             if chunk.iter().any(|(_, version)| *version != ranking.version()) {
                 return Ok(false);
             }
-            ranking.index.apply(chunk.into_iter().map(|(standing, _)| standing));
+            ranking.index.apply(self.kernel.clock.now(), chunk.into_iter().map(|(standing, _)| standing));
         }
     }
 

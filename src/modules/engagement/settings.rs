@@ -18,6 +18,14 @@ const fn number(key: &'static str, default: &'static str, least: f64, most: f64,
     Setting { key, alias: None, default: Some(default), form: Form::Number(least, most), doc }
 }
 
+const fn count(key: &'static str, default: &'static str, least: u32, most: u32, doc: &'static str) -> Setting {
+    Setting { key, alias: None, default: Some(default), form: Form::Count(least, most), doc }
+}
+
+const fn schedule(key: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting { key, alias: None, default: Some(default), form: Form::Schedule, doc }
+}
+
 /// The module's settings.
 pub(super) const SETTINGS: &[Setting] = &[
     number("engagement.half_life_hours", "72", 1.0, 8_760.0, "hours in which a score halves"),
@@ -80,6 +88,69 @@ pub(super) const SETTINGS: &[Setting] = &[
         3_600_000.0,
         "a server looks so often whether a recalculation has put other settings in force",
     ),
+    schedule(
+        "engagement.cooling",
+        "* * * * * *",
+        "when levels that end by themselves are announced: a cron expression with seconds, in UTC, or `off`",
+    ),
+    schedule(
+        "engagement.deletions",
+        "30 * * * * *",
+        "when accepted deletions go on (a new one begins at once): a cron expression with seconds, in UTC, or `off`",
+    ),
+    schedule(
+        "engagement.retention",
+        "0 47 3 * * *",
+        "when old tombstones are removed: a cron expression with seconds, in UTC, or `off`",
+    ),
+    Setting {
+        key: "engagement.tombstone_days",
+        alias: None,
+        default: Some("30"),
+        form: Form::Count(1, 3650),
+        doc: "days that it is remembered that a like or favorite was taken back; acts told later than that are refused",
+    },
+    count(
+        "engagement.likes_per_hour",
+        "10",
+        0,
+        10_000,
+        "likes of one content by one user within an hour, given or taken back; 0 is no limit, and so is development unless \
+         this is set; services and operators have none",
+    ),
+    count("engagement.favorites_per_hour", "5", 0, 10_000, "favorites likewise"),
+    count("engagement.comments_per_hour", "20", 0, 10_000, "comments likewise; to delete one is not counted"),
+    count("engagement.shares_per_hour", "3", 0, 10_000, "shares likewise"),
+    count(
+        "engagement.suspicious_per_hour",
+        "100",
+        0,
+        10_000,
+        "acts of one user within an hour, on all contents and refused ones too, above which `suspiciousActivity` has the \
+         user; 0 is never, and so is development unless this is set",
+    ),
+    count(
+        "engagement.suspicious_views_per_hour",
+        "100",
+        0,
+        1_000_000,
+        "views of one address without a token likewise; more where many people share one",
+    ),
+    count(
+        "engagement.acts_remembered",
+        "500000",
+        1_000,
+        100_000_000,
+        "acts within the last hour that limits and suspicion each remember at most, about 150 bytes an act; above it they \
+         forget the oldest",
+    ),
+    count("engagement.suspicious_days", "90", 0, 36_500, "days that suspicious activity is kept; 0 keeps it for ever"),
+    Setting::new(
+        "engagement.suspicious_retention",
+        Some("0 27 3 * * *"),
+        Form::Schedule,
+        "when older suspicious activity is removed: a cron expression with seconds, in UTC, or `off`",
+    ),
 ];
 
 #[expect(clippy::cast_possible_truncation, reason = "bounded by the settings' forms")]
@@ -108,16 +179,37 @@ pub(super) fn wanted(settings: &Settings) -> Result<Hotness> {
         view_weight: thousandths(settings, "engagement.view_weight"),
         publish_weight: thousandths(settings, "engagement.publish_weight"),
     };
-    let thresholds = Thresholds {
-        warm: settings.number("engagement.warm_from"),
-        hot: settings.number("engagement.hot_from"),
-        blazing: settings.number("engagement.blazing_from"),
-    };
+    let thresholds = thresholds(settings);
     let Thresholds { warm, hot, blazing } = thresholds;
     if !(warm < hot && hot < blazing) {
         return Err(Error::invalid("engagement.warm_from, hot_from and blazing_from must rise in this order"));
     }
     Ok(Hotness { heat, thresholds })
+}
+
+fn thresholds(settings: &Settings) -> Thresholds {
+    Thresholds {
+        warm: settings.number("engagement.warm_from"),
+        hot: settings.number("engagement.hot_from"),
+        blazing: settings.number("engagement.blazing_from"),
+    }
+}
+
+/// How long it is remembered that a like or favorite was taken back.
+pub(super) fn tombstone_ms(settings: &Settings) -> i64 {
+    i64::from(settings.count("engagement.tombstone_days")) * Millis::DAY
+}
+
+/// Every version that stored levels may be made with, for checks.
+///
+/// # Errors
+/// The database's own.
+pub(super) async fn for_checks(kernel: &Kernel) -> Result<Versions> {
+    let (versions, configured) = (Versions::default(), thresholds(&kernel.settings));
+    for row in Entity::find().all(kernel.db.reader()).await? {
+        versions.add(of_row(&row, configured));
+    }
+    Ok(versions)
 }
 
 /// What is in force, and what is wanted instead.
@@ -254,7 +346,7 @@ impl Versions {
         }
         let row = Entity::find_by_id(version).one(connection).await?;
         let row = row.ok_or_else(|| Error::internal(format!("settings of version {version} are not stored")))?;
-        // A server stores thresholds before it reads a version; a check does not need them.
+        // A server stores thresholds before it reads a version; checks that need them have them from `for_checks`.
         Ok(self.add(of_row(&row, Thresholds { warm: 20.0, hot: 50.0, blazing: 100.0 })))
     }
 

@@ -66,6 +66,15 @@ impl Viewers {
         }
     }
 
+    /// What stands for an address among suspicious activity: always the same, for an operator to follow.
+    #[must_use]
+    pub(super) fn group(&self, address: IpAddr) -> Uuid {
+        let Viewer(bytes) = self.viewer(b"suspicious", address.to_string().as_bytes());
+        let mut half = [0; 16];
+        half.copy_from_slice(&bytes[..16]);
+        uuid::Builder::from_custom_bytes(half).into_uuid()
+    }
+
     fn viewer(&self, tag: &[u8], who: &[u8]) -> Viewer {
         Viewer(self.0.clone().chain_update(tag).chain_update(who).finalize().into_bytes().into())
     }

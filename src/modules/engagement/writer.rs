@@ -8,14 +8,17 @@ use uuid::Uuid;
 
 use super::commands::act::{self, Act, ActOutcome};
 use super::commands::comment::{self, Comment, CommentOutcome, DeleteComment};
+use super::commands::cool;
+use super::commands::delete_content::{self, DeleteContent};
+use super::commands::forget::{self, Forget};
 use super::commands::publish::{self, Publish, PublishOutcome};
 use super::commands::recalculate::{self, Recalculate};
 use super::commands::set_status::{self, SetStatus};
 use super::commands::share::{self, Share, ShareOutcome};
 use super::commands::view::{self, View};
-use super::content::{ContentRecord, Figures, key};
+use super::content::{BehaviorKind, ContentRecord, Figures, key};
 use super::events::HotnessEvent;
-use super::hotness::{Hotness, Source};
+use super::hotness::{Hotness, Level, Source};
 use super::interactions;
 use super::masses::{self, Sums};
 use super::outbox::sequences;
@@ -23,7 +26,7 @@ use super::ranks::Ranks;
 use super::settings::{self, Versions};
 use super::store;
 use super::store::in_force::{self, InForce, Lock};
-use super::work::{Item, Work};
+use super::work::{Cause, Item, Work};
 use crate::kernel::batch::{Applied, BatchWriter};
 use crate::kernel::clock::Clock;
 use crate::kernel::context::Kernel;
@@ -51,6 +54,12 @@ pub(super) enum Command {
     View(View),
     /// See [`recalculate`].
     Recalculate(Recalculate),
+    /// See [`cool`].
+    Cool(Uuid),
+    /// See [`delete_content`].
+    DeleteContent(DeleteContent),
+    /// See [`forget`].
+    Forget(Box<Forget>),
 }
 
 impl Command {
@@ -65,6 +74,23 @@ impl Command {
             // All of one lane.
             Self::View(view) => view.contents.first().map_or(Uuid::nil(), |(content, _)| *content),
             Self::Recalculate(recalculate) => recalculate.content,
+            Self::Cool(content) => *content,
+            Self::DeleteContent(delete) => delete.content,
+            Self::Forget(forget) => forget.content,
+        }
+    }
+
+    /// Whose act it is; refused when that user was deleted.
+    fn user(&self) -> Option<Uuid> {
+        match self {
+            Self::Act(act) => Some(act.user),
+            Self::Publish(publish) => Some(publish.info.author_id),
+            Self::Comment(comment) => Some(comment.user),
+            Self::Share(share) => Some(share.user),
+            Self::DeleteComment(delete) => Some(delete.actor),
+            // Views know no user, and the others write down none.
+            Self::View(_) | Self::SetStatus(_) | Self::Recalculate(_) => None,
+            Self::Cool(_) | Self::DeleteContent(_) | Self::Forget(_) => None,
         }
     }
 }
@@ -83,6 +109,10 @@ pub(super) enum Outcome {
     Viewed(u32),
     /// Of a recalculation: whether anything came out otherwise.
     Recalculated(bool),
+    /// Of cooling, and of a deletion: whether it changed anything.
+    Changed(bool),
+    /// Of forgetting: how many rows go.
+    Forgotten(u64),
 }
 
 /// Writes the facts and figures of contents.
@@ -91,6 +121,8 @@ pub(super) struct EngagementWriter {
     pub(super) ids: Arc<Ids>,
     pub(super) versions: Arc<Versions>,
     pub(super) history_interval_ms: i64,
+    /// How long it is remembered that a like or favorite was taken back.
+    pub(super) tombstone_ms: i64,
     pub(super) ranks: Arc<Ranks>,
     pub(super) live: Arc<Live<HotnessEvent>>,
     pub(super) outbox: Outbox,
@@ -126,7 +158,8 @@ impl BatchWriter for EngagementWriter {
         Box::pin(async move {
             let mut wanted = Wanted::of(commands);
             let ground = self.lock(tx, &mut wanted).await?;
-            let mut work = Work::new(&ground.hotness, ground.next.clone(), self.clock.now());
+            let now = self.clock.now();
+            let mut work = Work::new(&ground.hotness, ground.next.clone(), now, now.plus(-self.tombstone_ms));
             self.read(tx, &mut work, wanted, ground.figures).await?;
             let outcomes = commands.iter().map(|command| fold(&mut work, command)).collect();
             self.write(tx, &mut work).await?;
@@ -145,6 +178,9 @@ impl BatchWriter for EngagementWriter {
 }
 
 fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
+    if command.user().is_some_and(|user| work.deleted_users.contains(&user)) {
+        return Err(Error::not_found("this user was deleted"));
+    }
     match command {
         Command::Act(act) => act::fold(work, act).map(Outcome::Acted),
         Command::Publish(publish) => publish::fold(work, publish).map(Outcome::Published),
@@ -154,6 +190,9 @@ fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
         Command::Share(share) => share::fold(work, share).map(Outcome::Shared),
         Command::View(view) => view::fold(work, view).map(Outcome::Viewed),
         Command::Recalculate(recalculate) => recalculate::fold(work, recalculate).map(Outcome::Recalculated),
+        Command::Cool(content) => Ok(Outcome::Changed(cool::fold(work, *content))),
+        Command::DeleteContent(delete) => delete_content::fold(work, delete).map(Outcome::Changed),
+        Command::Forget(forget) => forget::fold(work, forget).map(Outcome::Forgotten),
     }
 }
 
@@ -169,11 +208,13 @@ struct Wanted<'a> {
     taken: Vec<store::batch::TakenRow>,
     recalculations: BTreeSet<Uuid>,
     interactions: interactions::Wanted<'a>,
+    /// Whose acts these are.
+    users: BTreeSet<Uuid>,
 }
 
 impl<'a> Wanted<'a> {
     fn of(commands: &'a [Command]) -> Self {
-        let mut wanted = Self::default();
+        let mut wanted = Self { users: commands.iter().filter_map(Command::user).collect(), ..Self::default() };
         for command in commands {
             wanted.interactions.by(command);
             match command {
@@ -193,6 +234,12 @@ impl<'a> Wanted<'a> {
                     wanted.recalculations.insert(recalculate.content);
                 }
                 Command::View(view) => wanted.contents.extend(view.contents.iter().map(|(content, _)| key(*content))),
+                Command::Forget(forget) => {
+                    wanted.contents.insert(key(forget.content));
+                    for kind in [BehaviorKind::Like, BehaviorKind::Favorite] {
+                        wanted.behaviors.insert((forget.content, forget.user, kind.number()));
+                    }
+                }
                 other => {
                     wanted.contents.insert(key(other.content()));
                 }
@@ -225,6 +272,7 @@ impl EngagementWriter {
             ids: Arc::clone(&kernel.ids),
             versions: Arc::clone(versions),
             history_interval_ms: settings::millis(&kernel.settings, "engagement.history_interval_secs", 1000.0),
+            tombstone_ms: settings::tombstone_ms(&kernel.settings),
             ranks: Arc::clone(ranks),
             live: Arc::clone(live),
             outbox: kernel.outbox.clone(),
@@ -281,10 +329,14 @@ impl EngagementWriter {
         }
         if !ids.is_empty() {
             for info in store::batch::info_by_ids(tx, &ids).await? {
-                let figures = figures
-                    .remove(&info.id)
-                    .ok_or_else(|| Error::internal(format!("content {} has no figures", info.id)))?;
-                work.items.insert(info.id, Item::stored(info, figures));
+                match figures.remove(&info.id) {
+                    Some(figures) => {
+                        work.items.insert(info.id, Item::stored(info, figures));
+                    }
+                    // A recalculation has made none for it: there is no such content.
+                    None if info.deleted => {}
+                    None => return Err(Error::internal(format!("content {} has no figures", info.id))),
+                }
             }
             let masses = store::batch::mass_by_ids(tx, &ids).await?;
             let next_version = masses.first().and_then(|row| row.next_version);
@@ -300,6 +352,9 @@ impl EngagementWriter {
             work.take_behaviors(store::batch::behavior_by_keys(tx, &behaviors).await?);
         }
         work.interactions = wanted.interactions.read(tx, work.now).await?;
+        if !wanted.users.is_empty() {
+            work.deleted_users = store::deletions::deleted_among(tx, &wanted.users).await?;
+        }
         if !wanted.recalculations.is_empty() {
             self.recount(tx, work, wanted.recalculations).await?;
         }
@@ -337,9 +392,12 @@ impl EngagementWriter {
         // Two groups that insert the same unique keys must meet in one order.
         new.sort_by_key(|item| key(item.info.id));
         let contents: Vec<_> = new.iter().map(|item| (&*item.info, item.client_key.as_deref())).collect();
+        // First: a new content may take over the keys of one that goes.
+        store::deletions::content_accept(tx, work.deleted_contents(), work.now).await?;
         store::publish::content_insert(tx, &contents).await?;
         store::batch::status_update(tx, work.changed_statuses()).await?;
         store::batch::behavior_put(tx, work.dirty_behaviors()).await?;
+        store::deletions::behavior_remove(tx, work.gone_behaviors()).await?;
         work.interactions.write(tx).await?;
         store::batch::figures_insert(tx, new.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::figures_update(tx, old.iter().map(|item| (item.info.id, item.figures))).await?;
@@ -368,13 +426,18 @@ impl EngagementWriter {
 
     fn events(&self, work: &Work<'_>) -> Vec<HotnessEvent> {
         let events = work.touched().filter_map(|item| {
-            let at = item.figures.last_hot_update;
+            let (at, cause) = (item.settled_at(), item.cause?);
             let (heat, published_at) = (item.before.and_then(|before| before.heat), item.info.published_at);
+            let announced = item.before.and_then(|before| Level::from_number(before.hot_level));
+            let previous_level = match announced.filter(|_| cause == Cause::Cooled) {
+                Some(announced) => announced,
+                None => work.hotness.level(heat, published_at, at),
+            };
             Some(HotnessEvent {
                 content: ContentRecord { info: Arc::clone(&item.info), figures: item.figures },
                 previous_score: work.hotness.heat.score(heat, at),
-                previous_level: work.hotness.level(heat, published_at, at),
-                cause: item.cause?,
+                previous_level,
+                cause,
             })
         });
         events.collect()

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
-use super::commands::ensure_user;
+use super::commands::ensure_user::By;
+use super::commands::{delete_user, ensure_user};
 use super::entity::Model;
 use super::store;
 use crate::kernel::auth::{Role, Session};
@@ -23,6 +24,9 @@ crate::id_kind! {
 
 /// Subjects whose ids are remembered; about 150 bytes each.
 const REMEMBERED: usize = 20_000;
+/// For how many milliseconds it is taken for granted that a user still exists. What a deleted user does in that time on
+/// another server is refused where it is written.
+pub const REMEMBERED_FOR: i64 = 60_000;
 
 /// A user to be.
 #[derive(Clone, Debug, Default)]
@@ -61,9 +65,16 @@ pub struct UsersFacade(Arc<Inner>);
 struct Inner {
     kernel: Kernel,
     by_id: Loader<UsersById>,
-    /// Only what never changes is remembered: which id a subject has, and that an id exists.
-    ids: Cache<String, Uuid>,
-    known: Cache<Uuid, ()>,
+    /// Which id a subject has, and that an id exists: neither changes but by a deletion, which another server may have
+    /// done. So each is looked up again after [`REMEMBERED_FOR`].
+    ids: Cache<String, (Uuid, Millis)>,
+    known: Cache<Uuid, Millis>,
+}
+
+impl Inner {
+    fn is_fresh(&self, looked_up: Millis) -> bool {
+        (0..REMEMBERED_FOR).contains(&self.kernel.clock.now().0.saturating_sub(looked_up.0))
+    }
 }
 
 impl UsersFacade {
@@ -90,28 +101,62 @@ impl UsersFacade {
     /// [`Code::INVALID_INPUT`] for texts that are blank, too long or hold NUL; [`Code::CONFLICT`] for an external id
     /// that another user has.
     pub async fn ensure(&self, new: NewUser) -> Result<UserRecord> {
-        let user = ensure_user::run(&self.0.kernel, new).await?;
-        self.0.ids.insert(user.subject.clone(), user.id);
-        self.0.known.insert(user.id, ());
+        let user = ensure_user::run(&self.0.kernel, new, By::Request).await?;
+        let now = self.0.kernel.clock.now();
+        self.0.ids.insert(user.subject.clone(), (user.id, now));
+        self.0.known.insert(user.id, now);
         Ok(user.into())
+    }
+
+    /// Removes a user's row; what the user did is other modules'. Whether there was one. A later token of the same
+    /// subject is refused until [`UsersFacade::ensure`] makes a new user of it.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn delete(&self, id: Uuid) -> Result<bool> {
+        let gone = delete_user::run(&self.0.kernel, id).await?;
+        self.0.known.remove(&id);
+        if let Some(subject) = &gone {
+            self.0.ids.remove(subject);
+        }
+        Ok(gone.is_some())
     }
 
     /// The id of the session's user, who is made at first sight.
     ///
     /// # Errors
-    /// [`Code::UNAUTHENTICATED`] without a token.
+    /// [`Code::UNAUTHENTICATED`] without a token, [`Code::FORBIDDEN`] when the user was deleted.
     pub async fn viewer_id(&self, session: &Session) -> Result<Uuid> {
         let subject = &session.required()?.subject;
+        if let Some((id, looked_up)) = self.0.ids.get(subject.as_str()) {
+            if self.0.is_fresh(looked_up) {
+                return Ok(id);
+            }
+            self.0.ids.remove(subject.as_str());
+        }
         // One look-up at a time for a subject: the fields of a request ask for their viewer all at once.
-        self.0.ids.get_or_insert_async(subject.as_str(), self.first_sight(subject)).await
+        Ok(self.0.ids.get_or_insert_async(subject.as_str(), self.first_sight(subject)).await?.0)
     }
 
-    async fn first_sight(&self, subject: &str) -> Result<Uuid> {
+    /// The id of the session's user; none without a token, and for a user who was deleted.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn viewer_if_any(&self, session: &Session) -> Result<Option<Uuid>> {
+        match self.viewer_id(session).await {
+            Ok(id) => Ok(Some(id)),
+            Err(error) if [Code::UNAUTHENTICATED, Code::FORBIDDEN].contains(&error.code()) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn first_sight(&self, subject: &str) -> Result<(Uuid, Millis)> {
+        let now = self.0.kernel.clock.now();
         if let Some(user) = store::user_by_subject_read(&self.0.kernel.db, subject).await? {
-            return Ok(user.id);
+            return Ok((user.id, now));
         }
         let new = NewUser { subject: subject.to_owned(), ..NewUser::default() };
-        Ok(ensure_user::run(&self.0.kernel, new).await?.id)
+        Ok((ensure_user::run(&self.0.kernel, new, By::SignIn).await?.id, now))
     }
 
     /// Whom an act is for: the session's user, or `other` for services and operators.
@@ -128,9 +173,10 @@ impl UsersFacade {
             }
             return Err(Error::new(Code::FORBIDDEN, "only services and operators act for others"));
         }
-        if self.0.known.get(&other).is_none() {
+        if !self.0.known.get(&other).is_some_and(|looked_up| self.0.is_fresh(looked_up)) {
+            let now = self.0.kernel.clock.now();
             self.find(other).await?.ok_or_else(|| Error::not_found("no such user"))?;
-            self.0.known.insert(other, ());
+            self.0.known.insert(other, now);
         }
         Ok(other)
     }

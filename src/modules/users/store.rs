@@ -4,11 +4,13 @@ use std::sync::LazyLock;
 
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult as _,
-    IntoActiveModel as _, QueryFilter as _, QueryTrait as _,
+    IntoActiveModel as _, QueryFilter as _, QueryTrait as _, Statement,
 };
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::entity::{Column, Entity, Model};
+use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Db, Sql, Tx};
 use crate::kernel::error::Result;
 
@@ -51,5 +53,45 @@ pub(super) async fn user_insert(tx: &Tx, user: Model) -> Result<()> {
 /// Changes what others see of a user.
 pub(super) async fn user_update(tx: &Tx, user: Model) -> Result<()> {
     user.into_active_model().reset_all().update(tx.connection()).await?;
+    Ok(())
+}
+
+/// Removes a user and returns its subject.
+pub(super) async fn user_delete(tx: &Tx, id: Uuid) -> Result<Option<String>> {
+    let sql = "DELETE FROM users WHERE id = $1 RETURNING subject";
+    let delete = Statement::from_sql_and_values(tx.backend(), sql, [id.into()]);
+    let gone = tx.connection().query_one_raw(delete).await?;
+    Ok(gone.map(|row| row.try_get("", "subject")).transpose()?)
+}
+
+/// Not the subject itself, which may be an email address.
+fn subject_hash(subject: &str) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(subject.as_bytes()).iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Remembers that a subject's user was deleted.
+pub(super) async fn deleted_subject_put(tx: &Tx, subject: &str, at: Millis) -> Result<()> {
+    let sql = "INSERT INTO deleted_subjects (subject_hash, deleted_at) VALUES ($1, $2)
+         ON CONFLICT (subject_hash) DO UPDATE SET deleted_at = excluded.deleted_at";
+    tx.execute(Statement::from_sql_and_values(tx.backend(), sql, [subject_hash(subject).into(), at.0.into()])).await?;
+    Ok(())
+}
+
+/// Whether a subject's user was deleted.
+pub(super) async fn deleted_subject(tx: &Tx, subject: &str) -> Result<bool> {
+    let sql = "SELECT deleted_at FROM deleted_subjects WHERE subject_hash = $1";
+    let find = Statement::from_sql_and_values(tx.backend(), sql, [subject_hash(subject).into()]);
+    Ok(tx.connection().query_one_raw(find).await?.is_some())
+}
+
+/// Forgets that a subject's user was deleted.
+pub(super) async fn deleted_subject_remove(tx: &Tx, subject: &str) -> Result<()> {
+    let sql = "DELETE FROM deleted_subjects WHERE subject_hash = $1";
+    tx.execute(Statement::from_sql_and_values(tx.backend(), sql, [subject_hash(subject).into()])).await?;
     Ok(())
 }

@@ -25,7 +25,8 @@ pub(super) const STAFF: Row = [WHO, NO, NO, YES, YES, YES];
 const OPERATORS: Row = [WHO, NO, NO, NO, YES, YES];
 
 /// Root, field, a sample document, and what each caller gets. `A`, `V`, `C` and `U` stand for the ids of an artwork, a
-/// video, a comment and the author of all three, who is none of the callers.
+/// video, a comment and the author of all three, who is none of the callers; `D` and `W` for those of an artwork and its
+/// author that may be deleted.
 pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("query", "me", "{ me { roles } }", ALL),
     ("query", "node", "{ node(id: \"A\") { id } }", ALL),
@@ -37,6 +38,8 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("query", "videos", "{ videos(authorId: \"U\") { nodes { id } } }", ALL),
     ("query", "hotRanking", "{ hotRanking { rank } }", ALL),
     ("query", "hotnessSettings", "{ hotnessSettings { version } }", ALL),
+    ("query", "notifications", "{ notifications { totalCount } }", SIGNED_IN),
+    ("query", "suspiciousActivity", "{ suspiciousActivity { nodes { actions } } }", OPERATORS),
     ("mutation", "ensureUser", "mutation { ensureUser(subject: \"x\") { id } }", STAFF),
     ("mutation", "publishArtwork", "mutation { publishArtwork(input: { title: \"x\" }) { created } }", SIGNED_IN),
     ("mutation", "publishVideo", "mutation { publishVideo(input: { title: \"x\" }) { created } }", SIGNED_IN),
@@ -52,8 +55,13 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("mutation", "unpublishContent", "mutation { unpublishContent(id: \"A\") { changed } }", STAFF),
     ("mutation", "republishContent", "mutation { republishContent(id: \"A\") { changed } }", STAFF),
     ("mutation", "recalculateHotness", "mutation { recalculateHotness(ids: [\"A\", \"V\"]) { total } }", OPERATORS),
+    // Of another author, and another user; one's own is in OWN.
+    ("mutation", "deleteContent", "mutation { deleteContent(id: \"D\") { changed } }", OPERATORS),
+    ("mutation", "deleteUser", "mutation { deleteUser(id: \"W\") { changed } }", STAFF),
     ("subscription", "hotnessChanged", "subscription { hotnessChanged { score } }", ALL),
+    ("mutation", "markNotificationsRead", "mutation { markNotificationsRead { marked } }", SIGNED_IN),
     ("subscription", "hotRankingChanged", "subscription { hotRankingChanged { kind } }", ALL),
+    ("subscription", "notificationReceived", "subscription { notificationReceived { kind } }", SIGNED_IN),
 ];
 
 /// Acts on another user's data: field, the argument that names the user (or, with a space in it, what else makes it
@@ -96,6 +104,8 @@ pub(super) const OTHERS: &[(&str, &str, &str, Row)] = &[
     ("unpublishContent", "another author's content", "mutation { unpublishContent(id: \"V\") { changed } }", STAFF),
     ("republishContent", "another author's content", "mutation { republishContent(id: \"V\") { changed } }", STAFF),
     ("ensureUser", "subject", "mutation { ensureUser(subject: \"author\", name: \"N\") { id } }", STAFF),
+    ("deleteContent", "another author's content", "mutation { deleteContent(id: \"D\") { changed } }", OPERATORS),
+    ("deleteUser", "id", "mutation { deleteUser(id: \"W\") { changed } }", STAFF),
 ];
 
 /// Arguments that speak of a user and open nothing: what they lead to is everybody's to read, or the key of one's own.
@@ -124,16 +134,25 @@ pub(super) const OWN: &[(&str, &str)] = &[
     ("publishVideo", "mutation { publishVideo(input: { title: \"x\", authorId: \"ME\" }) { created } }"),
     ("unpublishContent", "mutation { unpublishContent(id: \"MINE\") { changed } }"),
     ("republishContent", "mutation { republishContent(id: \"MINE\") { changed } }"),
+    ("deleteContent", "mutation { deleteContent(id: \"MINE\") { changed } }"),
+    // The last: nothing of theirs is left.
+    ("deleteUser", "mutation { deleteUser(id: \"ME\") { changed } }"),
 ];
 
 /// The fields of `me`, which is null without a token.
-pub(super) const VIEWER: &[(&str, &str)] = &[("user", "{ me { user { id } } }"), ("roles", "{ me { roles } }")];
+pub(super) const VIEWER: &[(&str, &str)] = &[
+    ("user", "{ me { user { id } } }"),
+    ("roles", "{ me { roles } }"),
+    ("unreadNotifications", "{ me { unreadNotifications } }"),
+];
 
 /// The kinds of `node(id:)`.
 pub(super) const NODES: &[(&str, &str, Row)] = &[
     ("user", "{ node(id: \"U\") { id } }", ALL),
     ("artwork", "{ node(id: \"A\") { id } }", ALL),
     ("video", "{ node(id: \"V\") { id } }", ALL),
+    // One's own only: tests/it/notifications/reading.rs tries another's.
+    ("notification", "{ node(id: \"notification_01h455vb4pex5vsknk084sn02q\") { id } }", SIGNED_IN),
     ("comment", "{ node(id: \"C\") { id } }", ALL),
 ];
 

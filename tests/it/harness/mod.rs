@@ -169,6 +169,13 @@ impl TestApp {
         }
     }
 
+    /// The checks that found something, with its first example.
+    pub(crate) async fn drifts(&self) -> Vec<(&'static str, u64, String)> {
+        let reports = self.auditor.run().await.expect("the checks run").into_iter();
+        let drifted = reports.filter(|report| report.drifted > 0);
+        drifted.map(|report| (report.name, report.drifted, report.examples[0].field.clone())).collect()
+    }
+
     /// Fails the test if any number does not tally.
     pub(crate) async fn audit(&self) {
         for report in self.auditor.run().await.expect("the checks run") {

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use super::text::Scrape;
 use crate::command_line::{repository, same_or_blessed};
-use crate::harness::{Backend, TestApp};
+use crate::courier::WithCourier;
+use crate::harness::{Backend, Options, TestApp};
 
 /// The words of an expression that can only be metrics.
 fn metrics_in(expression: &str) -> BTreeSet<&str> {
@@ -15,7 +16,8 @@ fn metrics_in(expression: &str) -> BTreeSet<&str> {
 
 #[tokio::test]
 async fn every_metric_in_the_alert_rules_exists() {
-    let app = TestApp::start(Backend::Sqlite).await;
+    // With consumers: what counts by consumer shows when there is one.
+    let app = TestApp::start_with::<WithCourier>(Backend::Sqlite, Options::default()).await;
     let scrape = Scrape::of(&app).await;
     let names = scrape.names();
     let rules = std::fs::read_to_string(repository("docs/alerts.yml")).unwrap();

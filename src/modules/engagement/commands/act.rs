@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
 use crate::modules::engagement::content::{BehaviorKind, ContentRecord, Kind, Status};
-use crate::modules::engagement::hotness::{Fact, Weight};
+use crate::modules::engagement::hotness::Fact;
 use crate::modules::engagement::outbox::Happened;
 use crate::modules::engagement::work::{Behavior, Cause, Work};
 
@@ -23,7 +23,7 @@ pub struct Act {
     pub kind: BehaviorKind,
     /// To do it, or to take it back.
     pub on: bool,
-    /// When, if it happened elsewhere and is told late; `None`: now.
+    /// When, if it happened elsewhere and is told late; `None`: now. Not longer ago than `engagement.tombstone_days`.
     pub at: Option<Millis>,
 }
 
@@ -39,17 +39,20 @@ pub struct ActOutcome {
 /// Folds an act into a batch.
 ///
 /// # Errors
-/// An unknown content, a like of an unpublished one, a mass that overflows: nothing is changed then.
+/// An unknown content, a like of an unpublished one, a moment too long ago, a mass that overflows: nothing is changed then.
 pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, act: &Act) -> Result<ActOutcome> {
     let key = (act.content, act.user, act.kind);
     let held = work.behaviors.get(&key).copied();
-    let (hotness, now) = (*work.hotness, work.now);
+    let (hotness, now, oldest_told) = (*work.hotness, work.now, work.oldest_told);
     let item = work.item(act.content)?;
     if item.info.kind != act.content_kind {
         return Err(Error::not_found("no such content"));
     }
     if act.on && item.info.status != Status::Published {
         return Err(Error::conflict("the content is not published"));
+    }
+    if act.at.is_some_and(|at| at < oldest_told) {
+        return Err(Error::invalid("`at` is longer ago than it is remembered what was taken back"));
     }
     // Never earlier than what the row already knows: clocks go backwards, and differ between nodes.
     let at = act.at.unwrap_or_else(|| now.max(item.figures.last_hot_update).max(after_last(held)));
@@ -69,19 +72,11 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, act: &Act) -> Re
         work.put_behavior(key, next);
         return Ok(ActOutcome { content, changed: false });
     }
-    let weight = match act.kind {
-        BehaviorKind::Like => Weight::Like,
-        BehaviorKind::Favorite => Weight::Favorite,
-    };
     // The same integer that was added: the row holds its moment.
     let (sign, moment) =
         if holds_now { (1, next.acted_at) } else { (-1, held_before.map_or(at, |held| held.acted_at)) };
-    item.add(&hotness, &Fact { weight, at: moment, count: sign })?;
-    let count = match act.kind {
-        BehaviorKind::Like => &mut item.figures.like_count,
-        BehaviorKind::Favorite => &mut item.figures.favorite_count,
-    };
-    *count += sign;
+    item.add(&hotness, &Fact { weight: act.kind.weight(), at: moment, count: sign })?;
+    *item.figures.count_of(act.kind) += sign;
     item.touch(&hotness, cause(act), at);
     let content = item.record();
     work.happened(&content, at, Happened::Acted { user: act.user, kind: act.kind, on: act.on });

@@ -2,6 +2,9 @@
 
 pub(super) mod act;
 pub(super) mod comment;
+pub(super) mod cool;
+pub(super) mod delete_content;
+pub(super) mod forget;
 pub(super) mod publish;
 pub(super) mod recalculate;
 pub(super) mod set_status;

@@ -76,6 +76,7 @@ impl NewContent {
                 title: text::required("title", &self.title, 200)?,
                 cover_url: text::optional_url("coverUrl", self.cover_url.as_deref())?,
                 status: Status::Published,
+                deleted: false,
                 published_at: Millis(0),
                 quality,
                 base_weight,
@@ -129,15 +130,17 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, publish: &Publis
     let author_id = publish.info.author_id;
     if let Some(key) = &publish.client_key
         && let Some(first) = work.client_keys.get(&(author_id, key.clone())).copied()
+        // The key of one that was deleted meanwhile is free.
+        && let Ok(item) = work.item(first)
     {
-        let item = work.item(first)?;
         if item.info.kind != publish.info.kind {
             return Err(Error::conflict("this clientKey published a content of another kind"));
         }
         return Ok(PublishOutcome { content: item.record(), created: false });
     }
     if let Some(external_id) = &publish.info.external_id
-        && work.external_ids.contains_key(external_id)
+        && let Some(owner) = work.external_ids.get(external_id).copied()
+        && work.item(owner).is_ok()
     {
         return Err(Error::conflict("another content has this externalId"));
     }

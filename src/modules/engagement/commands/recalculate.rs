@@ -31,7 +31,10 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, recalculate: &Re
         // Asked for twice in one batch.
         None => false,
     };
-    let at = now.max(item.figures.last_hot_update);
+    // Where a level has ended that the timer has not announced yet, as of the moment before: that is the timer's to say.
+    let settled_at = item.settled_at();
+    let due = item.figures.wake_at.is_some_and(|wake_at| wake_at <= now);
+    let at = if due { settled_at } else { now.max(settled_at) };
     let (held, anew) = (item.figures, item.made_anew(&hotness, at));
     let derived = (held.heat, held.hot_level, held.wake_at) != (anew.heat, anew.hot_level, anew.wake_at);
     if corrected || derived {

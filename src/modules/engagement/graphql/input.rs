@@ -117,3 +117,12 @@ pub struct BatchError {
     /// What was wrong with it.
     pub(super) message: String,
 }
+
+/// What came of a deletion.
+#[derive(SimpleObject)]
+pub struct DeletePayload {
+    /// What was to be deleted.
+    pub(super) id: async_graphql::ID,
+    /// Whether there was something to delete; false: it was deleted before, or never there.
+    pub(super) changed: bool,
+}

@@ -1,6 +1,6 @@
 //! Lists of contents: what they show, and in which order.
 
-use async_graphql::{Context, Enum, Object};
+use async_graphql::{Context, Object};
 
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
@@ -11,41 +11,11 @@ use crate::modules::engagement::EngagementFacade;
 use crate::modules::engagement::content::{ContentRecord, Kind};
 use crate::modules::engagement::hotness::{Hotness, Level, NEW_FOR};
 use crate::modules::engagement::store::read::{self, Filter, Order};
+use crate::modules::engagement::window::TimeWindow;
 use crate::modules::users::UserKind;
 
 /// How often a list is read again because other settings came into force meanwhile. They do so once in a while.
 const TRIES: usize = 3;
-
-/// How long ago something was published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-pub enum TimeWindow {
-    /// Within the last hour.
-    H1,
-    /// Within the last 6 hours.
-    H6,
-    /// Within the last 24 hours.
-    H24,
-    /// Within the last 7 days.
-    D7,
-    /// Within the last 30 days.
-    D30,
-    /// At any time.
-    All,
-}
-
-impl TimeWindow {
-    pub(super) fn since(self, now: Millis) -> Option<Millis> {
-        let span = match self {
-            Self::H1 => Millis::HOUR,
-            Self::H6 => 6 * Millis::HOUR,
-            Self::H24 => Millis::DAY,
-            Self::D7 => 7 * Millis::DAY,
-            Self::D30 => 30 * Millis::DAY,
-            Self::All => return None,
-        };
-        Some(now.plus(-span))
-    }
-}
 
 /// A page of contents of one kind, and how many there are in all.
 pub struct ContentTotal {

@@ -8,6 +8,7 @@ mod mutation;
 mod query;
 mod settings;
 mod subscription;
+mod suspicion;
 mod types;
 
 pub(super) use ids::content_id_text;

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::ids::{CommentKind, ContentId};
 use super::input::{
-    BatchError, BatchResult, BehaviorPayload, ContentPayload, PublishArtworkInput, PublishArtworkPayload,
-    PublishVideoInput, PublishVideoPayload,
+    BatchError, BatchResult, BehaviorPayload, ContentPayload, DeletePayload, PublishArtworkInput,
+    PublishArtworkPayload, PublishVideoInput, PublishVideoPayload,
 };
 use super::interactions::{Comment, CommentPayload, RecordViewsPayload, Share, SharePayload};
 use super::query::IDS_MOST;
@@ -18,8 +18,9 @@ use crate::kernel::http::ClientAddress;
 use crate::kernel::id::Id;
 use crate::modules::engagement::content::{BehaviorKind, Detail, Status};
 use crate::modules::engagement::interactions::Channel;
+use crate::modules::engagement::limits::{Action, Actor};
 use crate::modules::engagement::{
-    Act, CommentOutcome, EngagementFacade, NewComment, NewContent, NewShare, Recalculate, SetStatus,
+    Act, CommentOutcome, DeleteContent, EngagementFacade, NewComment, NewContent, NewShare, Recalculate, SetStatus,
 };
 use crate::modules::users::{UserKind, UsersFacade};
 
@@ -34,6 +35,17 @@ async fn author(ctx: &Context<'_>, author: Option<Id<UserKind>>, base_weight: Op
     ctx.facade::<UsersFacade>()?.acting_for(session, author).await
 }
 
+/// Does `act` for a user on a content under the limit of an hour, which services and operators do not have.
+async fn limited<T>(
+    ctx: &Context<'_>,
+    what: (Uuid, Uuid, Action),
+    act: impl Future<Output = Result<T>> + Send,
+) -> Result<T> {
+    let engagement = ctx.facade::<EngagementFacade>()?;
+    let exempt = Session::of(ctx).has_any(PRIVILEGED);
+    engagement.limits().watch(what, exempt, engagement.now(), act).await
+}
+
 async fn act(
     ctx: &Context<'_>,
     content: ContentId,
@@ -43,7 +55,12 @@ async fn act(
 ) -> Result<BehaviorPayload> {
     let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user).await?;
     let act = Act { content: content.uuid, content_kind: content.kind, user, kind, on, at: None };
-    let outcome = ctx.facade::<EngagementFacade>()?.act(act).await?;
+    let action = match kind {
+        BehaviorKind::Like => Action::Like,
+        BehaviorKind::Favorite => Action::Favorite,
+    };
+    let engagement = ctx.facade::<EngagementFacade>()?;
+    let outcome = limited(ctx, (user, content.uuid, action), engagement.act(act)).await?;
     Ok(BehaviorPayload { content: outcome.content.into(), changed: outcome.changed })
 }
 
@@ -140,8 +157,45 @@ impl EngagementMutation {
         set_status(ctx, id, Status::Published).await
     }
 
+    /// Deletes a content for good: from the answer on there is no such content. Its likes, comments and all else go with
+    /// it, soon; its externalId and clientKey are free at once. A repeat changes nothing, and says so. For its author
+    /// and operators; `FORBIDDEN` for others.
+    async fn delete_content(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "An artwork's or video's id.")] id: ContentId,
+    ) -> Result<DeletePayload> {
+        let session = Session::of(ctx);
+        let actor = ctx.facade::<UsersFacade>()?.viewer_id(session).await?;
+        let privileged = session.has_any(&[Role::Operator]);
+        let delete = DeleteContent { content: id.uuid, content_kind: Some(id.kind), actor, privileged };
+        let changed = ctx.facade::<EngagementFacade>()?.delete_content(delete).await?;
+        Ok(DeletePayload { id: id.to_string().into(), changed })
+    }
+
+    /// Deletes a user for good, with all contents, likes, favorites, comments and shares: from the answer on there is
+    /// neither the user nor any of their contents, and what they did to others' contents goes soon, counts and ranks with
+    /// it. A token of the user is refused from then on, until `ensureUser` makes a new user of its subject. A repeat
+    /// changes nothing, and says so. For the user, services and operators; `FORBIDDEN` for others.
+    async fn delete_user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A user's id.")] id: Id<UserKind>,
+    ) -> Result<DeletePayload> {
+        let users = ctx.facade::<UsersFacade>()?;
+        // Of one who is gone nobody can tell any more whose token may ask.
+        let changed = match users.find(id.uuid()).await? {
+            None => false,
+            Some(_) => {
+                let user = users.acting_for(Session::of(ctx), Some(id)).await?;
+                ctx.facade::<EngagementFacade>()?.delete_user(users, user).await?
+            }
+        };
+        Ok(DeletePayload { id: id.to_string().into(), changed })
+    }
+
     /// Likes a content. A repeat changes nothing, and says so. `NOT_FOUND` when there is no such content, `CONFLICT` when
-    /// it is not published, `FORBIDDEN` for others without the role.
+    /// it is not published, `FORBIDDEN` for others without the role, `RATE_LIMITED` above the likes of an hour.
     async fn like(
         &self,
         ctx: &Context<'_>,
@@ -154,7 +208,7 @@ impl EngagementMutation {
     }
 
     /// Takes a like back, of an unpublished content too. A repeat changes nothing, and says so. `NOT_FOUND` when there is
-    /// no such content.
+    /// no such content, `RATE_LIMITED` above the likes of an hour: to take one back is one.
     async fn unlike(
         &self,
         ctx: &Context<'_>,
@@ -167,7 +221,8 @@ impl EngagementMutation {
     }
 
     /// Makes a content a favorite. A repeat changes nothing, and says so. `NOT_FOUND` when there is no such content,
-    /// `CONFLICT` when it is not published, `FORBIDDEN` for others without the role.
+    /// `CONFLICT` when it is not published, `FORBIDDEN` for others without the role, `RATE_LIMITED` above the favorites of
+    /// an hour.
     async fn favorite(
         &self,
         ctx: &Context<'_>,
@@ -180,7 +235,7 @@ impl EngagementMutation {
     }
 
     /// Takes a favorite back, of an unpublished content too. A repeat changes nothing, and says so. `NOT_FOUND` when there
-    /// is no such content.
+    /// is no such content, `RATE_LIMITED` above the favorites of an hour: to take one back is one.
     async fn unfavorite(
         &self,
         ctx: &Context<'_>,
@@ -194,7 +249,7 @@ impl EngagementMutation {
 
     /// Comments on a content. `INVALID_INPUT` for a body that is blank or too long, `NOT_FOUND` when there is no such
     /// content, `CONFLICT` when it is not published or when the clientKey made another comment, `FORBIDDEN` for others
-    /// without the role.
+    /// without the role, `RATE_LIMITED` above the comments of an hour.
     async fn comment(
         &self,
         ctx: &Context<'_>,
@@ -208,7 +263,8 @@ impl EngagementMutation {
     ) -> Result<CommentPayload> {
         let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user_id).await?;
         let comment = NewComment { content: content_id.uuid, content_kind: content_id.kind, user, body, client_key };
-        Ok(commented(ctx.facade::<EngagementFacade>()?.comment(comment).await?))
+        let act = ctx.facade::<EngagementFacade>()?.comment(comment);
+        Ok(commented(limited(ctx, (user, content_id.uuid, Action::Comment), act).await?))
     }
 
     /// Deletes a comment: for its author and for operators. A repeat changes nothing, and says so. `NOT_FOUND` when there
@@ -230,7 +286,7 @@ impl EngagementMutation {
 
     /// Passes a content on. Each share counts, but for a repeat under the same clientKey. `NOT_FOUND` when there is no
     /// such content, `CONFLICT` when it is not published or when the clientKey made another share, `FORBIDDEN` for
-    /// others without the role.
+    /// others without the role, `RATE_LIMITED` above the shares of an hour.
     async fn share(
         &self,
         ctx: &Context<'_>,
@@ -244,7 +300,8 @@ impl EngagementMutation {
     ) -> Result<SharePayload> {
         let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user_id).await?;
         let share = NewShare { content: content_id.uuid, content_kind: content_id.kind, user, channel, client_key };
-        let outcome = ctx.facade::<EngagementFacade>()?.share(share).await?;
+        let act = ctx.facade::<EngagementFacade>()?.share(share);
+        let outcome = limited(ctx, (user, content_id.uuid, Action::Share), act).await?;
         let (share, content) = (Share(outcome.share), outcome.content.into());
         Ok(SharePayload { share, content, changed: outcome.changed })
     }
@@ -262,7 +319,11 @@ impl EngagementMutation {
     ) -> Result<RecordViewsPayload> {
         let (session, engagement) = (Session::of(ctx), ctx.facade::<EngagementFacade>()?);
         let viewer = match (session.0.is_some() || user_id.is_some(), ctx.data_opt::<ClientAddress>()) {
-            (false, Some(address)) => engagement.viewer_at(address.group()),
+            (false, Some(address)) => {
+                let views = u32::try_from(content_ids.len()).unwrap_or(u32::MAX);
+                engagement.limits().note(Actor::Address(address.group()), views, engagement.now());
+                engagement.viewer_at(address.group())
+            }
             (false, None) => return Err(Error::internal("a mutation without its client's address")),
             (true, _) => {
                 let user = ctx.facade::<UsersFacade>()?.acting_for(session, user_id).await?;

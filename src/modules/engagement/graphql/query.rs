@@ -5,8 +5,9 @@ use uuid::Uuid;
 
 use super::find;
 use super::ids::{ArtworkKind, ContentId, VideoKind};
-use super::list::{ContentTotal, List, Shown, TimeWindow};
+use super::list::{ContentTotal, List, Shown};
 use super::settings::HotnessSettings;
+use super::suspicion::{self, SuspicionTotal, SuspiciousActivity};
 use super::types::{Artwork, Content, RankingEntry, Video};
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Error, Result};
@@ -16,6 +17,7 @@ use crate::modules::engagement::EngagementFacade;
 use crate::modules::engagement::content::{ContentRecord, Kind};
 use crate::modules::engagement::hotness::Level;
 use crate::modules::engagement::store::read::{self, Order};
+use crate::modules::engagement::window::TimeWindow;
 use crate::modules::users::UserKind;
 
 /// Most ids of one `contents`, and of one recalculation.
@@ -151,8 +153,7 @@ impl EngagementQuery {
     ) -> Result<Vec<RankingEntry>> {
         let engagement = ctx.facade::<EngagementFacade>()?;
         let size = checked_size("first", first)?;
-        let since = published_within.since(engagement.now());
-        let ranking = engagement.ranking(kind.map(Kind::number), since, size).await?;
+        let ranking = engagement.ranking(kind, published_within, size).await?;
         entries(engagement, ranking).await
     }
 
@@ -160,5 +161,16 @@ impl EngagementQuery {
     async fn hotness_settings(&self, ctx: &Context<'_>) -> Result<HotnessSettings> {
         let (standing, under_way) = ctx.facade::<EngagementFacade>()?.settings().await?;
         Ok(HotnessSettings::new(&standing, under_way))
+    }
+
+    /// Who did more within an hour than people do: users by their likes, favorites, comments and shares, addresses without
+    /// a token by their views. The newest first, a page at a time; kept for `engagement.suspicious_days`. For operators.
+    async fn suspicious_activity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 0 to 100; 20 when left out.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor of the same list.")] after: Option<String>,
+    ) -> Result<Connection<SuspiciousActivity, SuspicionTotal>> {
+        suspicion::page(ctx, first, after.as_deref()).await
     }
 }

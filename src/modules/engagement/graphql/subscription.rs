@@ -1,9 +1,11 @@
 //! Root subscriptions: served by the node that committed, conflated, bounded.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use async_graphql::{Context, SimpleObject, Subscription};
 use futures_util::stream::{self, Stream, StreamExt as _};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::ids::ContentId;
@@ -12,15 +14,19 @@ use super::types::{Content, RankingEntry};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::live::Tick;
 use crate::kernel::page::checked_size;
 use crate::kernel::ranking::Standing;
 use crate::modules::engagement::EngagementFacade;
 use crate::modules::engagement::content::{Kind, Status};
 use crate::modules::engagement::events::{Cause, HotnessEvent};
 use crate::modules::engagement::hotness::Level;
+use crate::modules::engagement::window::TimeWindow;
 
 /// Most ids that one listener watches.
 const WATCHED_MOST: usize = 1_000;
+/// How long a ranking by window stays unlooked at, in case the clock was set.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// A content's hotness changed.
 #[derive(SimpleObject)]
@@ -33,7 +39,7 @@ pub struct HotnessChange {
     level: Level,
     /// The score without it, at the same moment.
     previous_score: f64,
-    /// The level without it, at the same moment.
+    /// The level without it, at the same moment; when it cooled, the one announced before.
     previous_level: Level,
     /// Why; of several changes within an interval, the last one's.
     cause: Cause,
@@ -44,6 +50,8 @@ pub struct HotnessChange {
 pub struct RankingUpdate {
     /// Of this kind; null: of all.
     kind: Option<Kind>,
+    /// Of those published so recently.
+    published_within: TimeWindow,
     /// Best first.
     entries: Vec<RankingEntry>,
     /// When this state was read.
@@ -63,6 +71,10 @@ impl Watch {
         let counted = |level: Level| {
             if level == Level::New { Level::Cold } else { level }
         };
+        // Of what is deleted nobody hears; rankings do.
+        if info.deleted {
+            return false;
+        }
         // What is hidden is found by its id only: listeners of all do not hear of it.
         self.ids.as_ref().map_or(info.status == Status::Published, |ids| ids.contains(&info.id))
             && self.kind.is_none_or(|kind| kind == info.kind)
@@ -112,41 +124,91 @@ impl EngagementSubscription {
         }))
     }
 
-    /// The hot ranking: the present state at once, then again whenever its order or one of its contents changes.
+    /// The hot ranking: the present state at once, then again whenever its order or one of its contents changes, also when
+    /// a content leaves the window only because time passes.
     async fn hot_ranking_changed<'a>(
         &self,
         ctx: &Context<'a>,
         #[graphql(desc = "Of this kind; of all when left out.")] kind: Option<Kind>,
+        #[graphql(desc = "Only those published so recently.", default_with = "TimeWindow::All")]
+        published_within: TimeWindow,
         #[graphql(desc = "How many, 0 to 100.", default = 20)] first: i32,
     ) -> Result<impl Stream<Item = Result<RankingUpdate>> + use<'a>> {
-        let size = checked_size("first", first)?;
         let engagement = ctx.facade::<EngagementFacade>()?.clone();
+        let size = checked_size("first", first)?;
         // Listen first, look then: what is committed in between is heard of.
-        let state = (engagement.listen(), None::<Vec<Standing>>, engagement);
-        Ok(stream::unfold(state, move |(mut receiver, mut seen, engagement)| async move {
-            loop {
-                if seen.is_some() {
-                    match receiver.recv().await {
+        let receiver = engagement.listen();
+        let state = Ranked { engagement, receiver, kind, window: published_within, size, seen: None };
+        Ok(stream::unfold(state, async |mut ranked| Some((ranked.next().await?, ranked))))
+    }
+}
+
+/// One listener of `hotRankingChanged`.
+struct Ranked {
+    engagement: EngagementFacade,
+    receiver: Receiver<Tick<HotnessEvent>>,
+    kind: Option<Kind>,
+    window: TimeWindow,
+    size: usize,
+    /// What it was told last.
+    seen: Option<Vec<Standing>>,
+}
+
+impl Ranked {
+    /// The next state that is another one; none when the server stops.
+    async fn next(&mut self) -> Option<Result<RankingUpdate>> {
+        loop {
+            if let Some(seen) = &self.seen {
+                let pause = self.pause(seen);
+                tokio::select! {
+                    heard = self.receiver.recv() => match heard {
                         // To have fallen behind does no harm: the state is read anew.
                         Ok(_) | Err(RecvError::Lagged(_)) => {}
                         Err(RecvError::Closed) => return None,
-                    }
-                }
-                let standings = engagement.standings(kind.map(Kind::number), size);
-                if seen.as_ref() != Some(&standings) {
-                    let update = update(&engagement, kind, size).await;
-                    // After a read that failed, the next change is another occasion.
-                    seen = Some(if update.is_ok() { standings } else { Vec::new() });
-                    return Some((update, (receiver, seen, engagement)));
+                    },
+                    () = passed(pause) => {}
                 }
             }
-        }))
+            let standings = self.engagement.standings_within(self.kind, self.window, self.size);
+            if self.seen.as_ref() != Some(&standings) {
+                let update = self.read().await;
+                // After a read that failed, the next change is another occasion.
+                self.seen = Some(if update.is_ok() { standings } else { Vec::new() });
+                return Some(update);
+            }
+        }
+    }
+
+    /// How long nothing can change by the passing of time alone: until the first content that is shown leaves. Never so
+    /// short that a clock that stands still makes it spin, nor so long that one that is set goes unnoticed.
+    fn pause(&self, seen: &[Standing]) -> Option<Duration> {
+        self.window.number()?;
+        let leaves_ms = self.engagement.leaves_in(self.window, seen).unwrap_or(i64::MAX);
+        let leaves = Duration::from_millis(u64::try_from(leaves_ms).unwrap_or(0));
+        Some(leaves.clamp(self.engagement.live_interval().min(LOOK_AGAIN), LOOK_AGAIN))
+    }
+
+    async fn read(&self) -> Result<RankingUpdate> {
+        let ranking = self.engagement.ranking(self.kind, self.window, self.size).await?;
+        Ok(RankingUpdate {
+            kind: self.kind,
+            published_within: self.window,
+            entries: entries(&self.engagement, ranking).await?,
+            changed_at: self.engagement.now(),
+        })
+    }
+}
+
+async fn passed(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
     }
 }
 
 fn change(engagement: &EngagementFacade, watch: &Watch, event: &HotnessEvent) -> Option<HotnessChange> {
     let (figures, published_at) = (event.content.figures, event.content.info.published_at);
-    let at = figures.last_hot_update;
+    let at = figures.settled_at();
     // The writer of this process made them: it knows the version.
     let hotness = engagement.known(figures.heat_version);
     let level = hotness.level(figures.heat, published_at, at);
@@ -158,9 +220,4 @@ fn change(engagement: &EngagementFacade, watch: &Watch, event: &HotnessEvent) ->
         previous_level: event.previous_level,
         cause: event.cause,
     })
-}
-
-async fn update(engagement: &EngagementFacade, kind: Option<Kind>, size: usize) -> Result<RankingUpdate> {
-    let ranking = engagement.ranking(kind.map(Kind::number), None, size).await?;
-    Ok(RankingUpdate { kind, entries: entries(engagement, ranking).await?, changed_at: engagement.now() })
 }

@@ -14,6 +14,7 @@ use crate::modules::engagement::EngagementFacade;
 use crate::modules::engagement::content::{ContentRecord, Detail, Kind, Status};
 use crate::modules::engagement::hotness::Level;
 use crate::modules::engagement::loaders::ViewerState;
+use crate::modules::engagement::window::TimeWindow;
 use crate::modules::users::UsersFacade;
 use crate::modules::users::graphql::User;
 
@@ -268,11 +269,9 @@ content_object!("A video that was published.", Video, VideoKind, "`video_…`; n
 });
 
 async fn viewer_state(ctx: &Context<'_>, content: &ContentRecord) -> Result<ViewerState> {
-    let session = Session::of(ctx);
-    if session.0.is_none() {
+    let Some(viewer) = ctx.facade::<UsersFacade>()?.viewer_if_any(Session::of(ctx)).await? else {
         return Ok(ViewerState::default());
-    }
-    let viewer = ctx.facade::<UsersFacade>()?.viewer_id(session).await?;
+    };
     let loaders = ctx.facade::<EngagementFacade>()?.loaders();
     Ok(loaders.viewers.one((content.info.id, viewer)).await?.unwrap_or_default())
 }
@@ -298,13 +297,20 @@ impl Hotness {
         Ok(engagement.hotness_of(&self.0).await?.level(heat, published_at, engagement.now()))
     }
 
-    /// The rank among all published contents, from 1; null when it is not published.
-    async fn rank(&self, ctx: &Context<'_>) -> Option<Result<i64>> {
+    /// The rank among the published contents of a kind and of a window, from 1, as in `hotRanking` with the same arguments;
+    /// null when the content is not one of them.
+    async fn rank(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Among those of this kind; among all when left out.")] kind: Option<Kind>,
+        #[graphql(desc = "Among those published so recently.", default_with = "TimeWindow::All")]
+        published_within: TimeWindow,
+    ) -> Option<Result<i64>> {
         let engagement = match ctx.facade::<EngagementFacade>() {
             Ok(engagement) => engagement,
             Err(error) => return Some(Err(error)),
         };
-        let rank = engagement.rank_of(&self.0).await;
+        let rank = engagement.rank_of(&self.0, kind, published_within).await;
         rank.transpose().map(|rank| i64::try_from(rank?).map_err(Error::internal))
     }
 

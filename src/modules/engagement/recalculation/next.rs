@@ -166,15 +166,19 @@ async fn chunk(tx: &Tx, hotness: Arc<Hotness>, versions: Arc<Versions>, now: Mil
     let ids: Vec<Uuid> = keys.iter().map(|(_, id)| *id).collect();
     let locked = batch::figures_lock(tx, &ids).await?;
     let figures: HashMap<Uuid, Figures> = locked.into_iter().map(|row| (row.content_id, row.figures)).collect();
-    let infos = batch::info_by_ids(tx, &ids).await?;
+    let mut infos = batch::info_by_ids(tx, &ids).await?;
+    // Deleted while this waited for its lock.
+    infos.retain(|info| !info.deleted);
     let sums = add_up(tx, &versions, &ids, &infos, &hotness).await?;
     let (mut made, mut masses, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for info in &infos {
         let sums = sums.get(&info.id).and_then(Option::as_ref);
         let why = match (figures.get(&info.id), sums) {
             (Some(figures), Some(sums)) => {
-                let at = now.max(figures.last_hot_update);
-                made.push((info.id, made_with(*figures, info, &hotness, sums, at)));
+                let at = now.max(figures.settled_at());
+                // The moment counts as looked at: no level ended before it by settings that were not in force.
+                let figures = Figures { last_history_at: at, ..*figures };
+                made.push((info.id, made_with(figures, info, &hotness, sums, at)));
                 masses.extend(sums.iter().map(|(epoch, mass)| (info.id, *epoch, *mass)));
                 continue;
             }

@@ -9,7 +9,7 @@ use crate::kernel::db::{Col, Db, Sql, Tx};
 use crate::kernel::error::Result;
 use crate::kernel::id::Lane;
 use crate::kernel::page::Page;
-use crate::modules::engagement::content::key;
+use crate::modules::engagement::content::{DELETED, key};
 use crate::modules::engagement::interactions::CommentRecord;
 
 const COLUMNS: &str = "m.id, m.content_id, m.user_id, m.body, m.client_key, m.commented_at, m.deleted_at, m.deleted_by";
@@ -35,9 +35,16 @@ pub(in super::super) async fn comment_by_ids_in(tx: &Tx, ids: &[Uuid]) -> Result
     tx.select(&BY_IDS, id_rows(ids)).await
 }
 
-/// Comments by their ids, deleted ones too.
+/// Comments by their ids, deleted ones too; those of a content that is being deleted are left out.
 pub(in super::super) async fn comment_by_ids(db: &Db, ids: &[Uuid]) -> Result<Vec<CommentRecord>> {
-    let found = db.query(BY_IDS.bind(db.backend(), id_rows(ids), [])).await?;
+    static SHOWN: LazyLock<Sql> = LazyLock::new(|| {
+        let text = format!(
+            "SELECT {COLUMNS} FROM {{rows}} {{cross}} comments m ON m.lane = r.lane AND m.id = r.id
+             JOIN contents c ON c.lane = m.lane AND c.id = m.content_id WHERE c.status <> {DELETED}"
+        );
+        Sql::new(&text, IDS)
+    });
+    let found = db.query(SHOWN.bind(db.backend(), id_rows(ids), [])).await?;
     Ok(found.iter().map(|row| CommentRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
@@ -116,7 +123,8 @@ pub(in super::super) async fn comment_delete(tx: &Tx, deleted: &[&CommentRecord]
 
 /// One comment more than the page holds of each content, in the direction of reading, newest first.
 pub(in super::super) async fn comment_page(db: &Db, contents: &[Uuid], page: &Page) -> Result<Vec<CommentRecord>> {
-    // As in `history_by_ids`: the last row of the page is found in the key; up to there it is a range.
+    // As in `history_by_ids`: the last row of the page is found in the key; up to there it is a range. Of two bounds on
+    // one side SQLite would take the first, and walk all that was ever said: hence the one, and `<>`.
     static DOWN: LazyLock<Sql> = LazyLock::new(|| page_sql("<", ">", ">=", "DESC"));
     static UP: LazyLock<Sql> = LazyLock::new(|| page_sql(">", "<", "<=", "ASC"));
     let (sql, first, last) =
@@ -137,7 +145,7 @@ fn page_sql(after: &str, before: &str, within: &str, order: &str) -> Sql {
     Sql::new(
         &format!(
             "SELECT {COLUMNS} FROM {{rows}} {{cross}} comments m ON m.lane = r.lane AND m.content_id = r.id
-             AND m.deleted_at IS NULL AND m.id {after} {{1}} AND m.id {before} {{2}} AND m.id {within} coalesce(
+             AND m.deleted_at IS NULL AND m.id {after} {{1}} AND m.id <> {{2}} AND m.id {within} coalesce(
                  (SELECT n.id FROM comments n WHERE n.lane = r.lane AND n.content_id = r.id AND n.deleted_at IS NULL
                   AND n.id {after} {{1}} AND n.id {before} {{2}} ORDER BY n.id {order} LIMIT 1 OFFSET {{3}}), {{2}})
              ORDER BY m.content_id, m.id {order}"

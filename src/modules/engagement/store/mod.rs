@@ -3,6 +3,8 @@
 
 pub(super) mod batch;
 pub(super) mod comments;
+pub(super) mod deletions;
+pub(super) mod due;
 pub(super) mod facts;
 pub(super) mod in_force;
 pub(super) mod next;
@@ -10,6 +12,7 @@ pub(super) mod publish;
 pub(super) mod read;
 pub(super) mod recount;
 pub(super) mod shares;
+pub(super) mod suspicion;
 pub(super) mod views;
 
 /// What [`super::content::ContentInfo`] is read from; `c`, `a` and `v` are the three tables.

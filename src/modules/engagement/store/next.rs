@@ -11,7 +11,7 @@ use super::batch::{FIGURE_COLUMNS, FiguresRow, KEYS, MassRow, figure_rows, keys}
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Rows, Sql, Tx};
 use crate::kernel::error::Result;
-use crate::modules::engagement::content::{Figures, key};
+use crate::modules::engagement::content::{DELETED, Figures, key};
 
 /// A mass of a content that is done.
 #[derive(FromQueryResult)]
@@ -92,16 +92,23 @@ pub(in super::super) async fn mass_put(tx: &Tx, masses: impl Iterator<Item = Mas
 
 /// Removes what is there of locked contents: of a recalculation that was given up, or what was in force before.
 pub(in super::super) async fn remove(tx: &Tx, ids: &[Uuid]) -> Result<()> {
-    static MASSES: LazyLock<Sql> = LazyLock::new(|| delete_of("content_heat_next"));
-    static FIGURES_OF: LazyLock<Sql> = LazyLock::new(|| delete_of("content_figures_next"));
+    static MASSES: LazyLock<Sql> = LazyLock::new(|| delete_of("content_heat_next", ", epoch"));
+    static FIGURES_OF: LazyLock<Sql> = LazyLock::new(|| delete_of("content_figures_next", ""));
     for sql in [&*FIGURES_OF, &*MASSES] {
         tx.execute(sql.bind(tx.backend(), keys(sql, ids), [])).await?;
     }
     Ok(())
 }
 
-fn delete_of(table: &str) -> Sql {
-    Sql::new(&format!("DELETE FROM {table} WHERE (lane, content_id) IN (SELECT r.lane, r.id FROM {{rows}})"), KEYS)
+/// The keys are the table's own columns: of others, in a list of rows, SQLite looks the first one up alone.
+fn delete_of(table: &str, rest: &str) -> Sql {
+    let text = format!(
+        "DELETE FROM {table} WHERE (lane, content_id{rest}) IN
+         (SELECT o.lane, o.content_id{} FROM {{rows}} {{cross}} {table} o
+          ON o.lane = r.lane AND o.content_id = r.id)",
+        rest.replace(", ", ", o.")
+    );
+    Sql::new(&text, KEYS)
 }
 
 /// The first keys of the table that is not in force, after `after`.
@@ -127,7 +134,7 @@ pub(in super::super) struct Wanted {
 impl Wanted {
     /// The conditions, and the values from `$1` on.
     fn conditions(&self) -> (String, Vec<Value>) {
-        let (mut text, mut values) = ("true".to_owned(), Vec::new());
+        let (mut text, mut values) = (format!("c.status <> {DELETED}"), Vec::new());
         if let Some(kind) = self.kind {
             values.push(Value::from(kind));
             text.push_str(" AND c.kind = $1");

@@ -11,7 +11,7 @@ use crate::kernel::db::{Col, Db, Sql};
 use crate::kernel::error::Result;
 use crate::kernel::page::Page;
 use crate::kernel::ranking::Standing;
-use crate::modules::engagement::content::{ContentRecord, Kind, Status, key};
+use crate::modules::engagement::content::{ContentRecord, DELETED, Kind, Status, key};
 
 fn records(found: &[sea_orm::QueryResult]) -> Result<Vec<ContentRecord>> {
     Ok(found.iter().map(|row| ContentRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
@@ -23,7 +23,8 @@ pub(in super::super) async fn content_by_ids(db: &Db, ids: &[Uuid]) -> Result<Ve
         Sql::new(
             &format!(
                 "SELECT {INFO}, {FIGURES} FROM {{rows}} {{cross}} contents c ON c.lane = r.lane AND c.id = r.id
-                 JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id {DETAILS}"
+                 JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id {DETAILS}
+                 WHERE c.status <> {DELETED}"
             ),
             &[("lane", Col::Small), ("id", Col::Id)],
         )
@@ -34,6 +35,23 @@ pub(in super::super) async fn content_by_ids(db: &Db, ids: &[Uuid]) -> Result<Ve
         rows.push([lane.into(), id.into()]);
     }
     records(&db.query(SQL.bind(db.backend(), rows, [])).await?)
+}
+
+/// Which of these contents there are, in no order.
+pub(in super::super) async fn content_present(db: &Db, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            "SELECT c.id FROM {rows} {cross} contents c ON c.lane = r.lane AND c.id = r.id",
+            &[("lane", Col::Small), ("id", Col::Id)],
+        )
+    });
+    let mut rows = SQL.rows();
+    for id in ids {
+        let (lane, id) = key(*id);
+        rows.push([lane.into(), id.into()]);
+    }
+    let found = db.query(SQL.bind(db.backend(), rows, [])).await?;
+    Ok(found.iter().map(|row| row.try_get("", "id")).collect::<Result<_, sea_orm::DbErr>>()?)
 }
 
 /// Contents by the platform's own ids, in no order; unknown ones are left out.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Sql, Tx};
 use crate::kernel::error::Result;
-use crate::modules::engagement::content::key;
+use crate::modules::engagement::content::{DELETED, key};
 use crate::modules::engagement::hotness::RolledUp;
 
 /// One content: what is stored, and what it must be made of.
@@ -30,6 +30,10 @@ pub(in super::super) struct Stored {
     pub(in super::super) version: i64,
     /// Which version of the settings made the heat.
     pub(in super::super) heat_version: i64,
+    pub(in super::super) hot_level: i16,
+    pub(in super::super) wake_at: Option<Millis>,
+    /// The moment that level and wake-up are of; see `Figures::settled_at`.
+    pub(in super::super) settled_at: Millis,
     /// The stored masses by epoch.
     pub(in super::super) masses: BTreeMap<i64, i64>,
     /// Kind and moment of each like and favorite that holds.
@@ -44,15 +48,16 @@ pub(in super::super) struct Stored {
     pub(in super::super) epochs: Vec<(i64, RolledUp)>,
 }
 
-/// The keys that follow `after`.
+/// The keys that follow `after`. What is being deleted is left out: its facts go in chunks, and nobody sees its figures.
 pub(in super::super) async fn content_keys(
     connection: &impl ConnectionTrait,
     backend: DbBackend,
     after: (i16, Uuid),
     size: usize,
 ) -> Result<Vec<(i16, Uuid)>> {
-    let text = "SELECT lane, id FROM contents WHERE (lane, id) > ($1, $2) ORDER BY lane, id LIMIT $3";
-    let values: [Value; 3] = [after.0.into(), after.1.into(), i64::try_from(size).unwrap_or(i64::MAX).into()];
+    let text = "SELECT lane, id FROM contents WHERE (lane, id) > ($1, $2) AND status <> $4 ORDER BY lane, id LIMIT $3";
+    let size = i64::try_from(size).unwrap_or(i64::MAX);
+    let values: [Value; 4] = [after.0.into(), after.1.into(), size.into(), DELETED.into()];
     let found = connection.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
     let keys = found.iter().map(|row| Ok((row.try_get("", "lane")?, row.try_get("", "id")?)));
     Ok(keys.collect::<Result<_, DbErr>>()?)
@@ -78,9 +83,11 @@ static FIGURES: LazyLock<Sql> = LazyLock::new(|| {
          coalesce(f.like_count, 0) AS like_count, coalesce(f.favorite_count, 0) AS favorite_count,
          coalesce(f.comment_count, 0) AS comment_count, coalesce(f.share_count, 0) AS share_count,
          coalesce(f.view_count, 0) AS view_count, coalesce(f.version, 0) AS version,
-         coalesce(f.heat_version, 0) AS heat_version
+         coalesce(f.heat_version, 0) AS heat_version,
+         coalesce(f.hot_level, CAST(-1 AS smallint)) AS hot_level, f.wake_at,
+         coalesce(f.last_hot_update, 0) AS last_hot_update, coalesce(f.last_history_at, 0) AS last_history_at
          FROM {rows} {cross} contents c ON c.lane = r.lane AND c.id = r.id
-         LEFT JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id",
+         LEFT JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id WHERE c.status <> 2",
     )
 });
 static MASSES: LazyLock<Sql> = LazyLock::new(|| {
@@ -123,22 +130,23 @@ static EPOCHS: LazyLock<Sql> = LazyLock::new(|| {
     )
 });
 
-/// Everything about these contents.
-pub(in super::super) async fn content_recount(
+fn bind(sql: &Sql, backend: DbBackend, keys: &[(i16, Uuid)]) -> Statement {
+    let mut rows = sql.rows();
+    for (_, id) in keys {
+        let (lane, id) = key(*id);
+        rows.push([lane.into(), id.into()]);
+    }
+    sql.bind(backend, rows, [])
+}
+
+/// What is stored of these contents, without their facts and masses.
+pub(in super::super) async fn figures_recount(
     connection: &impl ConnectionTrait,
     backend: DbBackend,
     keys: &[(i16, Uuid)],
 ) -> Result<BTreeMap<Uuid, Stored>> {
-    let read = |sql: &'static Sql| {
-        let mut rows = sql.rows();
-        for (_, id) in keys {
-            let (lane, id) = key(*id);
-            rows.push([lane.into(), id.into()]);
-        }
-        connection.query_all_raw(sql.bind(backend, rows, []))
-    };
     let mut contents = BTreeMap::new();
-    for row in read(&FIGURES).await? {
+    for row in connection.query_all_raw(bind(&FIGURES, backend, keys)).await? {
         let stored = Stored {
             kind: row.try_get("", "kind")?,
             published_at: row.try_get("", "published_at")?,
@@ -152,10 +160,23 @@ pub(in super::super) async fn content_recount(
             heat: row.try_get("", "heat")?,
             version: row.try_get("", "version")?,
             heat_version: row.try_get("", "heat_version")?,
+            hot_level: row.try_get("", "hot_level")?,
+            wake_at: row.try_get("", "wake_at")?,
+            settled_at: row.try_get::<Millis>("", "last_hot_update")?.max(row.try_get("", "last_history_at")?),
             ..Stored::default()
         };
         contents.insert(row.try_get::<Uuid>("", "id")?, stored);
     }
+    Ok(contents)
+}
+
+/// Everything about these contents.
+pub(in super::super) async fn content_recount(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    keys: &[(i16, Uuid)],
+) -> Result<BTreeMap<Uuid, Stored>> {
+    let mut contents = figures_recount(connection, backend, keys).await?;
     let facts: [(&'static Sql, Take); 6] = [
         (&MASSES, |to, row| {
             to.masses.insert(row.try_get("", "epoch")?, row.try_get("", "mass")?);
@@ -185,7 +206,7 @@ pub(in super::super) async fn content_recount(
         }),
     ];
     for (sql, take) in facts {
-        for row in read(sql).await? {
+        for row in connection.query_all_raw(bind(sql, backend, keys)).await? {
             if let Some(stored) = contents.get_mut(&row.try_get::<Uuid>("", "content_id")?) {
                 take(stored, &row)?;
             }

@@ -108,32 +108,7 @@ pub(in super::super) async fn rollup_contents(
     before: Millis,
     size: usize,
 ) -> Result<(Vec<Uuid>, Option<(i16, Uuid)>)> {
-    // A loose index scan: one seek a content, however many views it has. The first row of a content is its oldest hour.
-    let table = match level {
-        Level::Views => "content_views",
-        Level::Hours => "content_view_hours",
-    };
-    let next = |after: &str| {
-        format!(
-            "(SELECT {{}} FROM {table} t WHERE (t.lane, t.content_id) > {after} ORDER BY t.lane, t.content_id, t.hour LIMIT 1)"
-        )
-    };
-    let column = |after: &str, name: &str| next(after).replace("{}", name);
-    let text = format!(
-        "WITH RECURSIVE seen(n, lane, content_id) AS (
-             SELECT 1, {}, {}
-             UNION ALL
-             SELECT s.n + 1, {}, {} FROM seen s WHERE s.n < $3 AND s.lane IS NOT NULL
-         )
-         SELECT s.lane, s.content_id,
-             (SELECT t.hour FROM {table} t WHERE t.lane = s.lane AND t.content_id = s.content_id
-              ORDER BY t.hour LIMIT 1) AS hour
-         FROM seen s WHERE s.lane IS NOT NULL ORDER BY s.lane, s.content_id",
-        column("($1, $2)", "t.lane"),
-        column("($1, $2)", "t.content_id"),
-        column("(s.lane, s.content_id)", "t.lane"),
-        column("(s.lane, s.content_id)", "t.content_id"),
-    );
+    let text = rollup_contents_text(level);
     let values: [Value; 3] = [after.0.into(), after.1.into(), i64::try_from(size).unwrap_or(i64::MAX).into()];
     let found = db.query(Statement::from_sql_and_values(db.backend(), text, values)).await?;
     let mut contents = Vec::new();
@@ -146,6 +121,38 @@ pub(in super::super) async fn rollup_contents(
         last = Some(key);
     }
     Ok((contents, last.filter(|_| found.len() == size)))
+}
+
+/// A loose index scan: one seek a content, however many views it has. The first row of a content is its oldest hour.
+fn rollup_contents_text(level: Level) -> String {
+    let table = match level {
+        Level::Views => "content_views",
+        Level::Hours => "content_view_hours",
+    };
+    // Past every hour of the content: without it SQLite would walk all the rows of the content before.
+    let next = |after: &str, column: &str| {
+        format!(
+            "(SELECT t.{column} FROM {table} t WHERE (t.lane, t.content_id, t.hour) > ({after}, {})
+              ORDER BY t.lane, t.content_id, t.hour LIMIT 1)",
+            i64::MAX
+        )
+    };
+    let (first, then) = ("$1, $2", "s.lane, s.content_id");
+    format!(
+        "WITH RECURSIVE seen(n, lane, content_id) AS (
+             SELECT 1, {}, {}
+             UNION ALL
+             SELECT s.n + 1, {}, {} FROM seen s WHERE s.n < $3 AND s.lane IS NOT NULL
+         )
+         SELECT s.lane, s.content_id,
+             (SELECT t.hour FROM {table} t WHERE t.lane = s.lane AND t.content_id = s.content_id
+              ORDER BY t.hour LIMIT 1) AS hour
+         FROM seen s WHERE s.lane IS NOT NULL ORDER BY s.lane, s.content_id",
+        next(first, "lane"),
+        next(first, "content_id"),
+        next(then, "lane"),
+        next(then, "content_id"),
+    )
 }
 
 /// A view that is still a row of its own.
@@ -217,38 +224,42 @@ async fn select_before<T: FromQueryResult>(
     Ok(found.iter().map(|row| T::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
+// The keys are the tables' own columns: of others, in a list of rows, SQLite looks the first one up alone.
+static VIEW_DELETE: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::new(
+        "DELETE FROM content_views WHERE (lane, content_id, hour, viewer_key) IN
+         (SELECT v.lane, v.content_id, v.hour, v.viewer_key FROM {rows} {cross} content_views v
+          ON v.lane = r.lane AND v.content_id = r.id AND v.hour = r.hour AND v.viewer_key = r.viewer_key)",
+        VIEW,
+    )
+});
+static HOUR_DELETE: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::new(
+        "DELETE FROM content_view_hours WHERE (lane, content_id, hour) IN
+         (SELECT h.lane, h.content_id, h.hour FROM {rows} {cross} content_view_hours h
+          ON h.lane = r.lane AND h.content_id = r.id AND h.hour = r.hour)",
+        &[("lane", Col::Small), ("id", Col::Id), ("hour", Col::Int)],
+    )
+});
+
 /// Removes views that were summed up in this transaction.
 pub(in super::super) async fn view_delete(tx: &Tx, views: &[ViewRow]) -> Result<()> {
-    static SQL: LazyLock<Sql> = LazyLock::new(|| {
-        Sql::new(
-            "DELETE FROM content_views WHERE (lane, content_id, hour, viewer_key) IN
-             (SELECT r.lane, r.id, r.hour, r.viewer_key FROM {rows})",
-            VIEW,
-        )
-    });
-    let mut rows = SQL.rows();
+    let mut rows = VIEW_DELETE.rows();
     for view in views {
         let (lane, content) = key(view.content_id);
         rows.push([lane.into(), content.into(), view.hour.0.into(), view.viewer_key.into()]);
     }
-    tx.write_all(&SQL, rows).await
+    tx.write_all(&VIEW_DELETE, rows).await
 }
 
 /// Removes counts an hour that were summed up in this transaction.
 pub(in super::super) async fn hour_delete(tx: &Tx, hours: &[HourRow]) -> Result<()> {
-    static SQL: LazyLock<Sql> = LazyLock::new(|| {
-        Sql::new(
-            "DELETE FROM content_view_hours WHERE (lane, content_id, hour) IN
-             (SELECT r.lane, r.id, r.hour FROM {rows})",
-            &[("lane", Col::Small), ("id", Col::Id), ("hour", Col::Int)],
-        )
-    });
-    let mut rows = SQL.rows();
+    let mut rows = HOUR_DELETE.rows();
     for hour in hours {
         let (lane, content) = key(hour.content_id);
         rows.push([lane.into(), content.into(), hour.hour.0.into()]);
     }
-    tx.write_all(&SQL, rows).await
+    tx.write_all(&HOUR_DELETE, rows).await
 }
 
 /// Adds to the counts of (content, hour).
@@ -293,4 +304,46 @@ pub(in super::super) async fn epoch_add(tx: &Tx, version: i64, sums: &[(Uuid, i6
         rows.push([lane.into(), content.into(), version.into(), (*epoch).into(), (*count).into(), (*mass).into()]);
     }
     tx.write_all(&SQL, rows).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use sea_orm::DbBackend;
+
+    use super::*;
+    use crate::kernel::config::{SETTINGS, Settings};
+    use crate::kernel::db::Migrations;
+
+    /// Whatever the tables hold, a roll-up goes by keys. On PostgreSQL the writer's plans see to it.
+    #[tokio::test]
+    async fn a_roll_up_uses_the_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}/views.db", folder.path().display());
+        let settings = Settings::read(SETTINGS, None, &BTreeMap::new(), &[("database.url", url)]).unwrap();
+        let db = Db::open(&settings).await.unwrap();
+        db.migrate(&[Migrations { module: "engagement", list: tally_migration::engagement::migrations }])
+            .await
+            .unwrap();
+        let backend = DbBackend::Sqlite;
+        for (text, expected) in [
+            (&*rollup_contents_text(Level::Views), "SEARCH t USING PRIMARY KEY ((lane,content_id,hour)>(?,?,?))"),
+            (&*rollup_contents_text(Level::Hours), "SEARCH t USING PRIMARY KEY ((lane,content_id,hour)>(?,?,?))"),
+            (
+                VIEW_DELETE.text(backend),
+                "SEARCH content_views USING PRIMARY KEY (lane=? AND content_id=? AND hour=? AND viewer_key=?)",
+            ),
+            (
+                HOUR_DELETE.text(backend),
+                "SEARCH content_view_hours USING PRIMARY KEY (lane=? AND content_id=? AND hour=?)",
+            ),
+        ] {
+            let explain = Statement::from_string(backend, format!("EXPLAIN QUERY PLAN {text}"));
+            let rows = db.reader().query_all_raw(explain).await.unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
+            assert!(plan.iter().any(|step| step.contains(expected)), "{text}\n{plan:#?}");
+            assert!(!plan.iter().any(|step| step.contains("SCAN t") || step.contains("SCAN content")), "{plan:#?}");
+        }
+    }
 }

@@ -1,3 +1,4 @@
 //! What can be done to users, one file each.
 
+pub(super) mod delete_user;
 pub(super) mod ensure_user;

@@ -5,7 +5,7 @@ use async_graphql::{Context, Object};
 use super::User;
 use crate::kernel::auth::{Role, Session};
 use crate::kernel::context::FacadeExt as _;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::id::Id;
 use crate::modules::users::{UserKind, UsersFacade};
 
@@ -35,7 +35,7 @@ impl UsersViewer {
     async fn user(&self, ctx: &Context<'_>) -> Result<User> {
         let users = ctx.facade::<UsersFacade>()?;
         let id = users.viewer_id(Session::of(ctx)).await?;
-        let user = users.find(id).await?.ok_or_else(|| Error::internal("the viewer's user is gone"))?;
+        let user = users.find(id).await?.ok_or_else(|| Error::new(Code::FORBIDDEN, "this user was deleted"))?;
         Ok(User(user))
     }
 

@@ -1,0 +1,6 @@
+//! What changes notifications.
+
+pub(super) mod apply_events;
+pub(super) mod clean_up;
+pub(super) mod mark_read;
+pub(super) mod prune_old;

@@ -1,0 +1,206 @@
+//! What is removed: of deleted contents and users, and of old age. In chunks; a notification goes first and at once,
+//! its acts follow.
+
+use std::sync::LazyLock;
+
+use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult, Statement, Value};
+use uuid::Uuid;
+
+use super::{KEYS, NOTIFICATION, keys};
+use crate::kernel::clock::Millis;
+use crate::kernel::db::{Col, Db, Sql, Tx};
+use crate::kernel::error::Result;
+use crate::modules::notifications::notification::{NotificationRecord, lane};
+
+/// Remembers deleted contents and users; of `pending` ones something is left to be removed.
+pub(in super::super) async fn gone_put(
+    tx: &Tx,
+    gone: impl IntoIterator<Item = (Uuid, bool)>,
+    now: Millis,
+) -> Result<()> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            "INSERT INTO notification_gone (id, gone_at, pending) SELECT r.id, r.gone_at, r.pending FROM {rows}
+             WHERE true ON CONFLICT (id) DO NOTHING",
+            &[("id", Col::Id), ("gone_at", Col::Int), ("pending", Col::Small)],
+        )
+    });
+    let mut rows = SQL.rows();
+    for (id, pending) in gone {
+        rows.push([id.into(), now.0.into(), i16::from(pending).into()]);
+    }
+    if !rows.is_empty() {
+        tx.execute(SQL.bind(tx.backend(), rows, [])).await?;
+    }
+    Ok(())
+}
+
+#[derive(FromQueryResult)]
+struct IdRow {
+    id: Uuid,
+}
+
+/// Which of these contents and users are deleted.
+pub(in super::super) async fn gone_among(tx: &Tx, ids: impl IntoIterator<Item = Uuid>) -> Result<Vec<Uuid>> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new("SELECT g.id FROM {rows} {cross} notification_gone g ON g.id = r.id", &[("id", Col::Id)])
+    });
+    let mut rows = SQL.rows();
+    for id in ids {
+        rows.push([id.into()]);
+    }
+    let found: Vec<IdRow> = tx.select(&SQL, rows).await?;
+    Ok(found.into_iter().map(|row| row.id).collect())
+}
+
+/// A deleted user of whom something may be left.
+pub(in super::super) async fn gone_pending(db: &Db) -> Result<Option<Uuid>> {
+    let text = "SELECT id FROM notification_gone WHERE pending = 1 ORDER BY id LIMIT 1";
+    let found = db.query(Statement::from_string(db.backend(), text)).await?;
+    Ok(found.first().map(|row| row.try_get("", "id")).transpose()?)
+}
+
+/// Nothing is left of a deleted user; its totals go with it.
+pub(in super::super) async fn gone_settled(tx: &Tx, user: Uuid) -> Result<()> {
+    let totals = "DELETE FROM notification_totals WHERE lane = $1 AND user_id = $2";
+    let values: [Value; 2] = [lane(user).into(), user.into()];
+    tx.execute(Statement::from_sql_and_values(tx.backend(), totals, values)).await?;
+    let settled = "UPDATE notification_gone SET pending = 0 WHERE id = $1";
+    tx.execute(Statement::from_sql_and_values(tx.backend(), settled, [user.into()])).await?;
+    Ok(())
+}
+
+/// Forgets deletions that are older than `before`; returns how many.
+pub(in super::super) async fn gone_prune(tx: &Tx, before: Millis, size: i64) -> Result<u64> {
+    let text = "DELETE FROM notification_gone WHERE id IN
+         (SELECT id FROM notification_gone WHERE pending = 0 AND gone_at < $1 ORDER BY gone_at LIMIT $2)";
+    let delete = Statement::from_sql_and_values(tx.backend(), text, [before.0.into(), size.into()]);
+    Ok(tx.execute(delete).await?.rows_affected())
+}
+
+/// All notifications of these (author, content), whatever their kind.
+pub(in super::super) async fn notification_by_contents(
+    tx: &Tx,
+    contents: impl IntoIterator<Item = (Uuid, Uuid)>,
+) -> Result<Vec<NotificationRecord>> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            &format!(
+                "SELECT {NOTIFICATION} FROM {{rows}} {{cross}} notifications n
+                 ON n.lane = r.lane AND n.user_id = r.user_id AND n.content_id = r.content_id"
+            ),
+            &[("lane", Col::Small), ("user_id", Col::Id), ("content_id", Col::Id)],
+        )
+    });
+    let mut rows = SQL.rows();
+    for (user, content) in contents {
+        rows.push([lane(user).into(), user.into(), content.into()]);
+    }
+    tx.select(&SQL, rows).await
+}
+
+/// Some notifications of a user, hidden ones too.
+pub(in super::super) async fn notification_of_user(tx: &Tx, user: Uuid, size: i64) -> Result<Vec<NotificationRecord>> {
+    let text = format!("SELECT {NOTIFICATION} FROM notifications n WHERE n.lane = $1 AND n.user_id = $2 LIMIT $3");
+    let values: [Value; 3] = [lane(user).into(), user.into(), size.into()];
+    let found = tx.connection().query_all_raw(Statement::from_sql_and_values(tx.backend(), text, values)).await?;
+    Ok(found.iter().map(|row| NotificationRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+/// The users and keys of some notifications in which `actor` did something.
+pub(in super::super) async fn notification_by_actor(
+    db: &Db,
+    actor: Uuid,
+    size: i64,
+) -> Result<Vec<(Uuid, (i16, Uuid))>> {
+    // In the order of the index: a chunk is of few lanes.
+    let text = "SELECT DISTINCT a.lane, a.notification_id AS id, n.user_id FROM notification_acts a
+         JOIN notifications n ON n.lane = a.lane AND n.id = a.notification_id
+         WHERE a.actor_id = $1 ORDER BY a.lane, a.notification_id LIMIT $2";
+    let found = db.query(Statement::from_sql_and_values(db.backend(), text, [actor.into(), size.into()])).await?;
+    let row = |row: &sea_orm::QueryResult| {
+        Ok((row.try_get("", "user_id")?, (row.try_get("", "lane")?, row.try_get("", "id")?)))
+    };
+    Ok(found.iter().map(row).collect::<Result<_, sea_orm::DbErr>>()?)
+}
+
+/// Notifications that were read, or that nobody is left of, and whose last act is older than `before`.
+pub(in super::super) async fn notification_older(
+    db: &Db,
+    before: Millis,
+    size: i64,
+) -> Result<Vec<(Uuid, (i16, Uuid))>> {
+    let text = "SELECT lane, id, user_id FROM notifications WHERE unread = 0 AND updated_at < $1
+         ORDER BY updated_at LIMIT $2";
+    let found = db.query(Statement::from_sql_and_values(db.backend(), text, [before.0.into(), size.into()])).await?;
+    let row = |row: &sea_orm::QueryResult| {
+        Ok((row.try_get("", "user_id")?, (row.try_get("", "lane")?, row.try_get("", "id")?)))
+    };
+    Ok(found.iter().map(row).collect::<Result<_, sea_orm::DbErr>>()?)
+}
+
+/// A statement over a set of keys: for PostgreSQL, which joins pairs, and for SQLite, which would walk whole lanes for
+/// them and looks up each lane and id instead. An id has one lane: both mean the same.
+struct ByKeys {
+    pairs: Sql,
+    each: Sql,
+}
+
+impl ByKeys {
+    fn new(text: &str, id: &str) -> Self {
+        let pairs = format!("{text} (lane, {id}) IN (SELECT r.lane, r.id FROM {{rows}})");
+        let each = format!("{text} lane IN (SELECT r.lane FROM {{rows}}) AND {id} IN (SELECT r.id FROM {{rows}})");
+        Self { pairs: Sql::new(&pairs, KEYS), each: Sql::new(&each, KEYS) }
+    }
+
+    fn of(&self, tx: &Tx) -> &Sql {
+        if tx.backend() == DbBackend::Postgres { &self.pairs } else { &self.each }
+    }
+}
+
+/// Removes notifications of locked users; their acts are left to be removed.
+pub(in super::super) async fn notification_bury(tx: &Tx, buried: &[NotificationRecord]) -> Result<()> {
+    static DELETE: LazyLock<ByKeys> = LazyLock::new(|| ByKeys::new("DELETE FROM notifications WHERE", "id"));
+    static GRAVES: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new("INSERT INTO notification_graves (lane, notification_id) SELECT r.lane, r.id FROM {rows}", KEYS)
+    });
+    let delete = DELETE.of(tx);
+    tx.write_all(delete, keys(delete, buried.iter().map(NotificationRecord::key))).await?;
+    tx.write_all(&GRAVES, keys(&GRAVES, buried.iter().map(NotificationRecord::key))).await
+}
+
+/// Removes all acts of an actor in these notifications, whose users are locked.
+pub(in super::super) async fn act_delete(
+    tx: &Tx,
+    actor: Uuid,
+    notifications: impl IntoIterator<Item = (i16, Uuid)>,
+) -> Result<u64> {
+    static DELETE: LazyLock<ByKeys> =
+        LazyLock::new(|| ByKeys::new("DELETE FROM notification_acts WHERE actor_id = {1} AND", "notification_id"));
+    let delete = DELETE.of(tx);
+    let statement = delete.bind(tx.backend(), keys(delete, notifications), [actor.into()]);
+    Ok(tx.execute(statement).await?.rows_affected())
+}
+
+/// Removes up to `size` acts of some removed notifications, and forgets those that have none left. Returns how many rows
+/// went; 0: nothing is left of any. One notification after the other: for a list of pairs SQLite walks whole lanes.
+pub(in super::super) async fn grave_clear(tx: &Tx, size: i64) -> Result<u64> {
+    let graves = "SELECT lane, notification_id FROM notification_graves ORDER BY lane, notification_id LIMIT 100";
+    let acts = "DELETE FROM notification_acts WHERE lane = $1 AND notification_id = $2 AND subject_id IN
+         (SELECT subject_id FROM notification_acts WHERE lane = $1 AND notification_id = $2 LIMIT $3)";
+    let grave = "DELETE FROM notification_graves WHERE lane = $1 AND notification_id = $2";
+    let (mut left, mut gone) = (size, 0);
+    for row in tx.connection().query_all_raw(Statement::from_string(tx.backend(), graves)).await? {
+        let (lane, id): (i16, Uuid) = (row.try_get("", "lane")?, row.try_get("", "notification_id")?);
+        let values: [Value; 3] = [lane.into(), id.into(), left.into()];
+        let cleared = tx.execute(Statement::from_sql_and_values(tx.backend(), acts, values)).await?.rows_affected();
+        gone += cleared;
+        left -= i64::try_from(cleared).unwrap_or(i64::MAX);
+        if left <= 0 {
+            break;
+        }
+        let values: [Value; 2] = [lane.into(), id.into()];
+        gone += tx.execute(Statement::from_sql_and_values(tx.backend(), grave, values)).await?.rows_affected();
+    }
+    Ok(gone)
+}

@@ -1,0 +1,168 @@
+//! Deletion beside other writers, and at size; tombstones whose time is over.
+
+use futures_util::future::join_all;
+use tally::kernel::clock::Millis;
+use tally::modules::engagement::content::{BehaviorKind, Kind};
+use tally::modules::engagement::{Act, EngagementFacade};
+use uuid::Uuid;
+
+use crate::deletion::{World, delete, query, traces, uuid};
+use crate::harness::{Backend, START, on_every_backend, rounds};
+
+on_every_backend!(
+    likes_that_arrive_meanwhile_are_refused_or_removed,
+    a_large_deletion_lets_others_in_between,
+    old_tombstones_are_pruned_and_older_acts_refused,
+);
+
+async fn likes_that_arrive_meanwhile_are_refused_or_removed(backend: Backend) {
+    let world = World::new(backend).await;
+    let app = &world.app;
+    let (engagement, leaver) = (app.facade::<EngagementFacade>(), app.user("leaver"));
+    let user = uuid(&leaver.id().await);
+    let contents = join_all((0..40).map(|n| {
+        let author = app.user("author");
+        async move { author.publish(&format!("{n}")).await }
+    }))
+    .await;
+    // Past the look-up of the user, as from a server that has not heard of the deletion.
+    let like = |content: &String| {
+        let (content, kind) = (uuid(content), BehaviorKind::Like);
+        engagement.act(Act { content, content_kind: Kind::Artwork, user, kind, on: true, at: None })
+    };
+    let acts = async {
+        let (mut held, mut refused) = (0, 0);
+        for _ in 0..3 {
+            for outcome in join_all(contents.iter().map(like)).await {
+                match outcome {
+                    Ok(_) => held += 1,
+                    Err(error) if error.code().0 == "NOT_FOUND" => refused += 1,
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        }
+        (held, refused)
+    };
+    let id = leaver.id().await;
+    let ((held, refused), deleted) = tokio::join!(acts, delete(&leaver, "deleteUser", &id));
+    assert!(deleted);
+    assert_eq!(held + refused, 120);
+    for outcome in join_all(contents.iter().map(like)).await {
+        assert_eq!(outcome.unwrap_err().code().0, "NOT_FOUND", "once it is answered, all of them");
+    }
+    app.settle().await;
+    assert_eq!(traces(app, user).await, Vec::<String>::new());
+    for content in &contents {
+        assert_eq!(world.figures(content).await["likeCount"], 0);
+    }
+    world.app.finish().await;
+}
+
+async fn a_large_deletion_lets_others_in_between(backend: Backend) {
+    let world = World::new(backend).await;
+    let app = &world.app;
+    let engagement = app.facade::<EngagementFacade>();
+    let (leaver, reader) = (app.user("leaver"), app.user("reader"));
+    let (user, reader_id) = (uuid(&leaver.id().await), uuid(&reader.id().await));
+    let author = uuid(&app.user("author").id().await);
+    let many = rounds(2_000) as usize;
+    let mut contents = Vec::new();
+    for _ in 0..many.div_ceil(500) {
+        contents.extend(join_all((0..500).map(|n| publish(&engagement, author, n))).await);
+    }
+    contents.truncate(many);
+    let act = |user, content, on| {
+        engagement.act(Act { content, content_kind: Kind::Artwork, user, kind: BehaviorKind::Like, on, at: None })
+    };
+    for chunk in contents.chunks(500) {
+        join_all(chunk.iter().map(|content| act(user, *content, true))).await;
+    }
+    assert!(delete(&leaver, "deleteUser", &leaver.id().await).await);
+    let left = || async {
+        let rows = query(app, "SELECT count(*) AS n FROM behaviors".to_owned()).await;
+        rows[0].try_get::<i64>("", "n").unwrap()
+    };
+    // While the job runs somebody else likes, one content after the other.
+    let done = tokio_util::sync::CancellationToken::new();
+    let others = async {
+        let mut between = 0;
+        for content in contents.iter().cycle() {
+            if done.is_cancelled() {
+                break;
+            }
+            act(reader_id, *content, true).await.unwrap();
+            act(reader_id, *content, false).await.unwrap();
+            between += 1;
+        }
+        between
+    };
+    let job = async {
+        app.settle().await;
+        done.cancel();
+    };
+    let (between, ()) = tokio::join!(others, job);
+    // Each waits for one batch of the job at most: twice as many batches as likes of others would be unfair.
+    let batches = many / 100;
+    assert!(between >= batches / 2, "{between} likes of others came in between {batches} chunks");
+    assert_eq!(traces(app, user).await, Vec::<String>::new());
+    assert!(left().await <= many as i64, "only the reader's tombstones");
+    world.app.finish().await;
+}
+
+async fn publish(engagement: &EngagementFacade, author_id: Uuid, n: usize) -> Uuid {
+    let detail = tally::modules::engagement::content::Detail::Artwork {
+        prompt: None,
+        model: None,
+        width: None,
+        height: None,
+        image_url: None,
+    };
+    let content = tally::modules::engagement::NewContent {
+        author_id,
+        title: format!("content {n}"),
+        cover_url: None,
+        external_id: None,
+        client_key: None,
+        source: None,
+        base_weight: None,
+        published_at: None,
+        detail,
+    };
+    engagement.publish(content).await.unwrap().content.info.id
+}
+
+async fn old_tombstones_are_pruned_and_older_acts_refused(backend: Backend) {
+    let world = World::new(backend).await;
+    let app = &world.app;
+    let engagement = app.facade::<EngagementFacade>();
+    let reader = app.user("reader");
+    let (content, user) = (uuid(&app.user("author").publish("one").await), uuid(&reader.id().await));
+    let act = |kind, on, at: Option<i64>| {
+        engagement.act(Act { content, content_kind: Kind::Artwork, user, kind, on, at: at.map(Millis) })
+    };
+    act(BehaviorKind::Like, true, None).await.unwrap();
+    act(BehaviorKind::Favorite, true, None).await.unwrap();
+    world.clock.set(Millis(START.0 + 1000));
+    act(BehaviorKind::Like, false, None).await.unwrap();
+    let rows = || async {
+        let found = query(app, "SELECT kind, removed_at FROM behaviors ORDER BY kind".to_owned()).await;
+        found.iter().map(|row| row.try_get::<Option<i64>>("", "removed_at").unwrap()).collect::<Vec<_>>()
+    };
+    let month = START.0 + 30 * Millis::DAY + 1000;
+    let prune = async |at| {
+        world.clock.set(Millis(at));
+        app.kernel.jobs.wake("engagement.retention").await.unwrap();
+        app.settle().await;
+    };
+    prune(month).await;
+    assert_eq!(rows().await, [Some(START.0 + 1000), None], "not a millisecond early");
+    assert!(!act(BehaviorKind::Like, true, Some(START.0 + 1000)).await.unwrap().changed, "it comes too late");
+    let error = act(BehaviorKind::Like, true, Some(START.0 + 999)).await.unwrap_err();
+    assert_eq!((error.code().0, error.client().contains("longer ago")), ("INVALID_INPUT", true));
+    prune(month + 1).await;
+    assert_eq!(rows().await, [None], "a favorite that holds stays, however old");
+    let error = act(BehaviorKind::Like, true, Some(START.0 + 1000)).await.unwrap_err();
+    assert_eq!(error.code().0, "INVALID_INPUT", "nobody knows any more whether it was taken back");
+    assert!(act(BehaviorKind::Like, true, None).await.unwrap().changed);
+    world.app.finish().await;
+}
