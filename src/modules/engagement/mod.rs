@@ -13,6 +13,7 @@ mod facade;
 pub mod graphql;
 pub mod hotness;
 pub mod interactions;
+mod item;
 mod jobs;
 pub mod limits;
 mod loaders;

@@ -301,9 +301,10 @@ mod postgres_only {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let child = begin(database, "0");
         let output = tokio::spawn(child.wait_with_output());
-        let mut slowest = Duration::ZERO;
+        let (mut slowest, first) = (Duration::ZERO, std::time::Instant::now());
         for round in 0.. {
-            if backup.is_finished() {
+            // Well before the backup lets go: the swap comes that very moment.
+            if first.elapsed() > Duration::from_secs(3) {
                 break;
             }
             let began = std::time::Instant::now();
@@ -312,7 +313,8 @@ mod postgres_only {
             assert_eq!(settings_of(&stage.app).await["version"], json!(1), "the old stays in force");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert!(slowest < Duration::from_secs(3), "an act waited for {slowest:?}");
+        assert!(slowest < Duration::from_secs(2), "an act waited for {slowest:?}");
+        backup.await.expect("the backup ends");
         assert!(output.await.expect("it ends").expect("its output").status.success());
         assert_eq!(settings_of(&stage.app).await["version"], json!(2));
         stage.app.finish().await;
@@ -363,7 +365,11 @@ mod postgres_only {
                 .collect();
             let list: Vec<_> =
                 answer.data()["artworks"]["nodes"].as_array().unwrap().iter().map(|node| node["id"].clone()).collect();
-            assert_eq!(ranking, list);
+            // What the other server published after the change is not in this one's ranking before its next start.
+            let of_both = |list: Vec<Value>| -> Vec<_> {
+                list.into_iter().filter(|id| ids.iter().any(|known| id == known)).collect()
+            };
+            assert_eq!(of_both(ranking), of_both(list));
             assert!(answer.data()["hotRanking"][0]["score"].as_f64().unwrap() > 55.0, "a like weighs 50");
         }
         let (status, output, errors) = stage::outcome(&database, &[], &["check"]).await;

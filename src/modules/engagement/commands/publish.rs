@@ -7,7 +7,8 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::text;
 use crate::modules::engagement::content::{ContentInfo, ContentRecord, Detail, Kind, Status};
 use crate::modules::engagement::hotness::{Fact, Weight, artwork_quality};
-use crate::modules::engagement::work::{Cause, Item, Work};
+use crate::modules::engagement::item::Item;
+use crate::modules::engagement::work::{Cause, Work};
 
 /// Largest weight by hand, in points.
 const BASE_WEIGHT_MOST: f64 = 1_000_000.0;

@@ -17,13 +17,13 @@ use crate::modules::engagement::commands::publish::publication;
 use crate::modules::engagement::content::{ContentInfo, Figures};
 use crate::modules::engagement::graphql::content_id_text;
 use crate::modules::engagement::hotness::{Hotness, Source};
+use crate::modules::engagement::item::made_with;
 use crate::modules::engagement::masses::{self, Sums};
 use crate::modules::engagement::settings::Versions;
 use crate::modules::engagement::store::batch::MassRow;
 use crate::modules::engagement::store::in_force::{self, InForce, Lock, Progress};
 use crate::modules::engagement::store::next::{self as store, Wanted};
 use crate::modules::engagement::store::{batch, facts, recount};
-use crate::modules::engagement::work::made_with;
 
 /// How often the swap is tried, while somebody (a backup) keeps the tables.
 const SWAP_TRIES: usize = 200;

@@ -13,11 +13,11 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::Ids;
 use crate::modules::engagement::content::{ContentInfo, Figures};
 use crate::modules::engagement::hotness::Hotness;
+use crate::modules::engagement::item::RECALCULATION;
 use crate::modules::engagement::settings::Versions;
 use crate::modules::engagement::store::batch::{self, HistoryRow};
 use crate::modules::engagement::store::in_force::{self, Lock};
 use crate::modules::engagement::store::next as store;
-use crate::modules::engagement::work::RECALCULATION;
 
 /// Empties the tables that are not in force, but for what a recalculation under way has made.
 pub(super) async fn run(run: &Run<'_>) -> Result<()> {

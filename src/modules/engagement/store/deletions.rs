@@ -249,7 +249,8 @@ pub(in super::super) async fn behavior_remove(tx: &Tx, behaviors: impl Iterator<
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new(
             "DELETE FROM behaviors WHERE (lane, content_id, user_id, kind) IN
-             (SELECT r.lane, r.content_id, r.user_id, r.kind FROM {rows})",
+             (SELECT o.lane, o.content_id, o.user_id, o.kind FROM {rows} {cross} behaviors o
+              ON o.lane = r.lane AND o.content_id = r.content_id AND o.user_id = r.user_id AND o.kind = r.kind)",
             &[("lane", Col::Small), ("content_id", Col::Id), ("user_id", Col::Id), ("kind", Col::Small)],
         )
     });
@@ -298,7 +299,9 @@ pub(in super::super) async fn share_remove(tx: &Tx, ids: &[(Uuid, Uuid)]) -> Res
 
 fn rows_remove(table: &str) -> Sql {
     let text = format!(
-        "DELETE FROM {table} WHERE (lane, content_id, id) IN (SELECT r.lane, r.content_id, r.id FROM {{rows}})"
+        "DELETE FROM {table} WHERE (lane, content_id, id) IN
+         (SELECT o.lane, o.content_id, o.id FROM {{rows}} {{cross}} {table} o
+          ON o.lane = r.lane AND o.content_id = r.content_id AND o.id = r.id)"
     );
     Sql::new(&text, IDS)
 }
