@@ -61,12 +61,12 @@ migration!(
         ) {clustered}",
         // Deleted contents and users, so that late events do not bring them back. Of a user something may be left.
         "CREATE TABLE notification_gone (
-            id {id} NOT NULL PRIMARY KEY,
+            id_hash {id} NOT NULL PRIMARY KEY,
             gone_at {int} NOT NULL,
-            pending {small} NOT NULL
+            pending_id {id}
         ) {clustered}",
-        "CREATE INDEX notification_gone_pending ON notification_gone (id) WHERE pending = 1",
-        "CREATE INDEX notification_gone_by_age ON notification_gone (gone_at) WHERE pending = 0",
+        "CREATE INDEX notification_gone_pending ON notification_gone (pending_id) WHERE pending_id IS NOT NULL",
+        "CREATE INDEX notification_gone_by_age ON notification_gone (gone_at) WHERE pending_id IS NULL",
     ]
 );
 

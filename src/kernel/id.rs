@@ -13,6 +13,7 @@ use async_graphql::{
 };
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use sha2::{Digest as _, Sha256};
 use type_safe_id::{DynamicType, TypeSafeId};
 use uuid::Uuid;
 
@@ -99,6 +100,15 @@ impl<K: IdKind> FromStr for Id<K> {
 pub fn parse_any(text: &str) -> Result<(String, Uuid), Error> {
     let id = TypeSafeId::<DynamicType>::from_str(text).map_err(|_| Error::invalid("expected an id"))?;
     Ok((id.type_prefix().to_owned(), id.uuid()))
+}
+
+/// What stands for a deleted thing: its id is in no table any more, and a late act on it is still known.
+#[must_use]
+pub fn hash_of(id: Uuid) -> Uuid {
+    let hash = Sha256::digest(id.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    Uuid::from_bytes(bytes)
 }
 
 /// «a user id», «an artwork id».

@@ -70,11 +70,20 @@ async fn a_clean_database_tallies(backend: Backend) {
     assert_eq!((status, &report["state"]), (0, &json!("OK")));
     let checks = report["checks"].as_array().unwrap();
     let names: Vec<_> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
-    assert_eq!(
-        names,
-        ["like-count", "favorite-count", "comment-count", "share-count", "view-count", "heat-mass", "heat"]
-    );
-    assert!(checks.iter().all(|check| check["checked"] == 1 && check["drifted"] == 0), "{report:#}");
+    let of_contents = [
+        "like-count",
+        "favorite-count",
+        "comment-count",
+        "share-count",
+        "view-count",
+        "heat-mass",
+        "heat",
+        "announced-level",
+    ];
+    assert_eq!(names, [&of_contents[..], &["unread-count", "notification-actors"]].concat());
+    // One content, and an author who was not told of anything.
+    let checked = |check: &Value| if check["module"] == "engagement" { 1 } else { 0 };
+    assert!(checks.iter().all(|check| check["checked"] == checked(check) && check["drifted"] == 0), "{report:#}");
 
     let (status, output, _) = on(&database, &["check", "--check", "heat", "--module", "engagement"]).await;
     assert_eq!((status, output.matches("engagement").count()), (0, 1), "one line: {output}");

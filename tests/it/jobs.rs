@@ -19,6 +19,11 @@ on_every_backend!(
 
 const MINUTE: i64 = 60_000;
 
+/// No jobs but the courier's and the kernel's.
+fn alone() -> Options {
+    Options::default().with("modules.off", "engagement")
+}
+
 struct World {
     app: TestApp,
     clock: Arc<ManualClock>,
@@ -48,7 +53,7 @@ impl World {
 }
 
 async fn each_tick_runs_once_and_missed_ones_once(backend: Backend) {
-    let options = || Options::default().with("courier.tick", "0 */5 * * * *").with("jobs.retention", "off");
+    let options = || alone().with("courier.tick", "0 */5 * * * *").with("jobs.retention", "off");
     let world = World::new(backend, options()).await;
     assert_eq!(world.run().await, 0, "nothing is due at the start");
     world.later(5 * MINUTE - 1);
@@ -76,7 +81,7 @@ async fn each_tick_runs_once_and_missed_ones_once(backend: Backend) {
 }
 
 async fn a_woken_job_runs_now_and_its_schedule_stays(backend: Backend) {
-    let world = World::new(backend, Options::default().with("courier.tick", "0 0 * * * *")).await;
+    let world = World::new(backend, alone().with("courier.tick", "0 0 * * * *")).await;
     world.later(10 * MINUTE);
     for _ in 0..2 {
         world.app.kernel.jobs.wake("courier.tick").await.expect("woken");
@@ -94,7 +99,7 @@ async fn a_woken_job_runs_now_and_its_schedule_stays(backend: Backend) {
 }
 
 async fn a_failed_run_is_recorded_and_tried_again(backend: Backend) {
-    let options = Options::default().with("courier.moody", "0 0 * * * *").with("jobs.retry_secs", 31);
+    let options = alone().with("courier.moody", "0 0 * * * *").with("jobs.retry_secs", 31);
     let world = World::new(backend, options.with("jobs.retention", "off")).await;
     // START is at a second that 3 divides, and so is every hour after it: not now, then in a bad mood, then fine.
     world.later(Millis::HOUR);
@@ -117,7 +122,7 @@ async fn a_failed_run_is_recorded_and_tried_again(backend: Backend) {
 }
 
 async fn old_records_are_removed_and_the_last_stays(backend: Backend) {
-    let options = Options::default().with("courier.tick", "0 0 * * * *").with("jobs.keep_days", 1);
+    let options = alone().with("courier.tick", "0 0 * * * *").with("jobs.keep_days", 1);
     let world = World::new(backend, options.with("jobs.retention", "off")).await;
     for _ in 0..5 {
         world.later(Millis::HOUR);
@@ -136,7 +141,7 @@ async fn old_records_are_removed_and_the_last_stays(backend: Backend) {
 }
 
 async fn a_run_whose_lease_is_over_is_taken_over_and_fenced_off(backend: Backend) {
-    let options = || Options::default().with("courier.gated", "0 0 * * * *").with("jobs.retention", "off");
+    let options = || alone().with("courier.gated", "0 0 * * * *").with("jobs.retention", "off");
     let world = World::new(backend, options()).await;
     let database = world.app.database.shared();
     let other = TestApp::start_on::<WithCourier>(database, options().at(&world.clock)).await;
@@ -161,7 +166,7 @@ async fn a_run_whose_lease_is_over_is_taken_over_and_fenced_off(backend: Backend
 }
 
 async fn a_run_that_always_ends_without_a_word_is_given_up(backend: Backend) {
-    let options = Options::default().with("courier.tick", "0 0 * * * *").with("jobs.retention", "off");
+    let options = alone().with("courier.tick", "0 0 * * * *").with("jobs.retention", "off");
     let world = World::new(backend, options).await;
     world.later(Millis::HOUR);
     // As five servers leave it that were killed by this very run.

@@ -246,7 +246,7 @@ async fn a_commit_wakes_the_relay(backend: Backend) {
 }
 
 async fn what_waits_and_fails_is_seen_in_the_metrics(backend: Backend) {
-    let world = World::new(backend, options().with("events.retries", 1)).await;
+    let world = World::new(backend, options().with("events.retries", 1).with("modules.off", "engagement")).await;
     let (bad, good) = (world.key(), world.key());
     world.courier.post(bad, OTHER_KIND, 3, json!({})).await;
     world.courier.post(good, KIND, 2, json!({})).await;

@@ -66,7 +66,7 @@ async fn thirty_days_end_as_the_model_says(backend: Backend) {
         let deeds = deeds(&mut seeded, &mut contents);
         let made = world.perform(&deeds, &contents).await;
         for (deed, made) in deeds.iter().zip(made) {
-            world.model(&mut contents, deed, made, now);
+            world.model(&mut contents, deed, &made, now);
         }
         if seeded.random.random_bool(0.5) {
             let viewer = seeded.random.random_range(0..USERS);

@@ -101,7 +101,7 @@ impl World {
     }
 
     /// Lets the model do what the server did.
-    pub(crate) fn model(&self, contents: &mut [Content], deed: &Deed, made: Value, now: i64) {
+    pub(crate) fn model(&self, contents: &mut [Content], deed: &Deed, made: &Value, now: i64) {
         let hotness = &self.hotness;
         match deed {
             Deed::Act { content, user, kind, on } => {
@@ -160,7 +160,7 @@ impl World {
             .filter(|c| c.listed)
             .map(|content| (content.heat(), content.uuid, content.id.clone()))
             .collect();
-        ranked.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
+        ranked.sort_by_key(|(heat, id, _)| std::cmp::Reverse((*heat, *id)));
         let answer = self.operator().query("{ hotRanking(first: 100) { rank content { id } } }").await;
         let ranking: Vec<_> =
             list(&answer.data()["hotRanking"]).iter().map(|entry| text(&entry["content"]["id"])).collect();

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
 
 use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, Statement, Value};
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Db, Sql, Tx};
 use crate::kernel::error::{Error, Result};
+use crate::kernel::id::hash_of;
 use crate::modules::engagement::content::{DELETED, key};
 use crate::modules::engagement::interactions::ShareRecord;
 use crate::modules::engagement::work::BehaviorKey;
@@ -27,14 +27,6 @@ impl Target {
     }
 }
 
-/// What stands for a deleted user for good: not the id itself, which no table has any more.
-fn id_hash(user: Uuid) -> Uuid {
-    let hash = Sha256::digest(user.as_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash[..16]);
-    Uuid::from_bytes(bytes)
-}
-
 /// Which of these users were deleted.
 pub(in super::super) async fn deleted_among(tx: &Tx, users: &BTreeSet<Uuid>) -> Result<HashSet<Uuid>> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
@@ -43,7 +35,7 @@ pub(in super::super) async fn deleted_among(tx: &Tx, users: &BTreeSet<Uuid>) -> 
     });
     let mut rows = SQL.rows();
     for user in users {
-        rows.push([(*user).into(), id_hash(*user).into()]);
+        rows.push([(*user).into(), hash_of(*user).into()]);
     }
     let found = tx.connection().query_all_raw(SQL.bind(tx.backend(), rows, [])).await?;
     // SQLite gives a blob that `unhex` made back as it took it.
@@ -78,7 +70,7 @@ pub(in super::super) async fn content_accept(tx: &Tx, contents: impl Iterator<It
 /// Notes that a user is deleted; whether that is new.
 pub(in super::super) async fn user_accept(tx: &Tx, user: Uuid, now: Millis) -> Result<bool> {
     let remember = "INSERT INTO deleted_users (id_hash, deleted_at) VALUES ($1, $2) ON CONFLICT (id_hash) DO NOTHING";
-    let values: [Value; 2] = [id_hash(user).into(), now.0.into()];
+    let values: [Value; 2] = [hash_of(user).into(), now.0.into()];
     let new = tx.execute(Statement::from_sql_and_values(tx.backend(), remember, values)).await?.rows_affected();
     if new == 0 {
         return Ok(false);

@@ -10,9 +10,10 @@ use super::{KEYS, NOTIFICATION, keys};
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Db, Sql, Tx};
 use crate::kernel::error::Result;
+use crate::kernel::id::hash_of;
 use crate::modules::notifications::notification::{NotificationRecord, lane};
 
-/// Remembers deleted contents and users; of `pending` ones something is left to be removed.
+/// Remembers deleted contents and users by hashes of their ids; of `pending` ones something is left to be removed.
 pub(in super::super) async fn gone_put(
     tx: &Tx,
     gone: impl IntoIterator<Item = (Uuid, bool)>,
@@ -20,14 +21,15 @@ pub(in super::super) async fn gone_put(
 ) -> Result<()> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new(
-            "INSERT INTO notification_gone (id, gone_at, pending) SELECT r.id, r.gone_at, r.pending FROM {rows}
-             WHERE true ON CONFLICT (id) DO NOTHING",
-            &[("id", Col::Id), ("gone_at", Col::Int), ("pending", Col::Small)],
+            "INSERT INTO notification_gone (id_hash, gone_at, pending_id)
+             SELECT r.id_hash, r.gone_at, CASE WHEN r.pending = 1 THEN r.id END FROM {rows}
+             WHERE true ON CONFLICT (id_hash) DO NOTHING",
+            &[("id_hash", Col::Id), ("id", Col::Id), ("gone_at", Col::Int), ("pending", Col::Small)],
         )
     });
     let mut rows = SQL.rows();
     for (id, pending) in gone {
-        rows.push([id.into(), now.0.into(), i16::from(pending).into()]);
+        rows.push([hash_of(id).into(), id.into(), now.0.into(), i16::from(pending).into()]);
     }
     if !rows.is_empty() {
         tx.execute(SQL.bind(tx.backend(), rows, [])).await?;
@@ -43,11 +45,12 @@ struct IdRow {
 /// Which of these contents and users are deleted.
 pub(in super::super) async fn gone_among(tx: &Tx, ids: impl IntoIterator<Item = Uuid>) -> Result<Vec<Uuid>> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
-        Sql::new("SELECT g.id FROM {rows} {cross} notification_gone g ON g.id = r.id", &[("id", Col::Id)])
+        let text = "SELECT r.id FROM {rows} {cross} notification_gone g ON g.id_hash = r.id_hash";
+        Sql::new(text, &[("id", Col::Id), ("id_hash", Col::Id)])
     });
     let mut rows = SQL.rows();
     for id in ids {
-        rows.push([id.into()]);
+        rows.push([id.into(), hash_of(id).into()]);
     }
     let found: Vec<IdRow> = tx.select(&SQL, rows).await?;
     Ok(found.into_iter().map(|row| row.id).collect())
@@ -55,9 +58,9 @@ pub(in super::super) async fn gone_among(tx: &Tx, ids: impl IntoIterator<Item = 
 
 /// A deleted user of whom something may be left.
 pub(in super::super) async fn gone_pending(db: &Db) -> Result<Option<Uuid>> {
-    let text = "SELECT id FROM notification_gone WHERE pending = 1 ORDER BY id LIMIT 1";
+    let text = "SELECT pending_id FROM notification_gone WHERE pending_id IS NOT NULL ORDER BY pending_id LIMIT 1";
     let found = db.query(Statement::from_string(db.backend(), text)).await?;
-    Ok(found.first().map(|row| row.try_get("", "id")).transpose()?)
+    Ok(found.first().map(|row| row.try_get("", "pending_id")).transpose()?)
 }
 
 /// Nothing is left of a deleted user; its totals go with it.
@@ -65,15 +68,15 @@ pub(in super::super) async fn gone_settled(tx: &Tx, user: Uuid) -> Result<()> {
     let totals = "DELETE FROM notification_totals WHERE lane = $1 AND user_id = $2";
     let values: [Value; 2] = [lane(user).into(), user.into()];
     tx.execute(Statement::from_sql_and_values(tx.backend(), totals, values)).await?;
-    let settled = "UPDATE notification_gone SET pending = 0 WHERE id = $1";
-    tx.execute(Statement::from_sql_and_values(tx.backend(), settled, [user.into()])).await?;
+    let settled = "UPDATE notification_gone SET pending_id = NULL WHERE id_hash = $1";
+    tx.execute(Statement::from_sql_and_values(tx.backend(), settled, [hash_of(user).into()])).await?;
     Ok(())
 }
 
 /// Forgets deletions that are older than `before`; returns how many.
 pub(in super::super) async fn gone_prune(tx: &Tx, before: Millis, size: i64) -> Result<u64> {
-    let text = "DELETE FROM notification_gone WHERE id IN
-         (SELECT id FROM notification_gone WHERE pending = 0 AND gone_at < $1 ORDER BY gone_at LIMIT $2)";
+    let text = "DELETE FROM notification_gone WHERE id_hash IN
+         (SELECT id_hash FROM notification_gone WHERE pending_id IS NULL AND gone_at < $1 ORDER BY gone_at LIMIT $2)";
     let delete = Statement::from_sql_and_values(tx.backend(), text, [before.0.into(), size.into()]);
     Ok(tx.execute(delete).await?.rows_affected())
 }
