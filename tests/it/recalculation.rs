@@ -7,9 +7,10 @@ mod while_others_write;
 
 use serde_json::{Value, json};
 use tally::app::Tally;
-use tally::kernel::clock::{Clock as _, Millis};
+use tally::kernel::clock::{Clock as _, Millis, SystemClock};
 use tally::modules::engagement::hotness::{Fact, HeatSettings, RolledUp, Source, Weight};
 
+use crate::deletion::{delete, traces, uuid};
 use crate::harness::{Backend, Options, TestApp, on_every_backend};
 use stage::{Stage, outcome, recalculate, recalculate_with, settings_of};
 
@@ -20,6 +21,7 @@ on_every_backend!(
     what_cannot_be_made_keeps_the_old_in_force,
     both_tables_of_figures_are_alike,
     rolled_up_views_count_under_other_settings,
+    what_is_deleted_is_passed_over_and_levels_end_afterwards,
 );
 
 /// Key, variable, another value, the field of `hotnessSettings` and what it is then.
@@ -209,5 +211,37 @@ async fn rolled_up_views_count_under_other_settings(backend: Backend) {
         stage.app.audit().await;
         assert_eq!(stage::count(&stage.app, "content_view_epochs").await, rolled);
     }
+    stage.app.finish().await;
+}
+
+async fn what_is_deleted_is_passed_over_and_levels_end_afterwards(backend: Backend) {
+    let mut stage = Stage::new(backend, Options::default()).await;
+    // The command works by the system's clock: a recalculation in the future would be after every end of a level.
+    stage.clock.set(SystemClock.now());
+    let author = stage.app.user("author");
+    let (gone, left) = (author.publish("gone").await, author.publish("left").await);
+    stage.act("like", &gone).await;
+    stage.busy(&left).await;
+    assert!(delete(&author, "deleteContent", &gone).await);
+    let (status, report, errors) =
+        recalculate(&stage.app.database, &[("TALLY_ENGAGEMENT_LIKE_WEIGHT", "20")], &[]).await;
+    assert_eq!((status, &report["total"], &report["succeeded"]), (0, &json!(1), &json!(1)), "{errors}");
+    // Its rows are there, its figures are not: whoever acts hears that it is gone, and the others of the batch do not mind.
+    assert!(!traces(&stage.app, uuid(&gone)).await.is_empty());
+    assert_eq!(stage.app.user("late").act("like", &gone).await.code(), "NOT_FOUND");
+    stage.act("like", &left).await;
+    stage.app.audit().await;
+
+    stage.clock.set(SystemClock.now().plus(60 * Millis::DAY));
+    stage.app.settle().await;
+    assert_eq!(traces(&stage.app, uuid(&gone)).await, Vec::<String>::new());
+    let hotness = stage.hotness(&left).await;
+    let history = hotness["history"].as_array().expect("rows");
+    assert_eq!(
+        (&hotness["level"], &history[history.len() - 1]["calculationMethod"]),
+        (&json!("COLD"), &json!("SCHEDULED"))
+    );
+    assert!(history.iter().any(|row| row["calculationMethod"] == "RECALCULATION"), "{history:?}");
+    stage.app.audit().await;
     stage.app.finish().await;
 }
