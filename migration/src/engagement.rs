@@ -158,8 +158,8 @@ migration!(
 );
 
 migration!(
-    /// Views: a row a viewer, content and hour at first; then a count an hour; then a count and a mass an epoch. Each
-    /// step is one transaction that writes the sum and removes what it sums up.
+    /// Views: a row a viewer, content and hour at first; then a count an hour; then a count and a mass an epoch, of a
+    /// version of the settings. Each step is one transaction that writes the sum and removes what it sums up.
     M0006Views,
     [
         "CREATE TABLE content_views (
@@ -179,10 +179,11 @@ migration!(
         "CREATE TABLE content_view_epochs (
             lane {small} NOT NULL,
             content_id {id} NOT NULL,
+            heat_version {int} NOT NULL,
             epoch {int} NOT NULL,
             count {int} NOT NULL,
             mass {int} NOT NULL,
-            PRIMARY KEY (lane, content_id, epoch)
+            PRIMARY KEY (lane, content_id, heat_version, epoch)
         ) {clustered}",
         // One row: what viewers' keys are made with, and the moment before which no view is recorded any more.
         "CREATE TABLE view_state (
@@ -226,6 +227,66 @@ migration!(
 );
 
 migration!(
+    /// Versions of settings: thresholds belong to one too (null: as configured when the server starts next), and every row
+    /// of figures says which version it was made with. The two `_next` tables hold what a recalculation makes, then swap
+    /// names with those in force: see `docs/adr/0012-recalculation.md`. They have the same columns and the same indexes.
+    M0020Recalculation,
+    [
+        "ALTER TABLE heat_settings ADD COLUMN warm_from {float}",
+        "ALTER TABLE heat_settings ADD COLUMN hot_from {float}",
+        "ALTER TABLE heat_settings ADD COLUMN blazing_from {float}",
+        "ALTER TABLE content_figures ADD COLUMN heat_version {int} NOT NULL DEFAULT 1",
+        "CREATE TABLE content_figures_next (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            version {int} NOT NULL,
+            like_count {int} NOT NULL,
+            favorite_count {int} NOT NULL,
+            comment_count {int} NOT NULL,
+            share_count {int} NOT NULL,
+            view_count {int} NOT NULL,
+            heat {int},
+            wake_at {int},
+            hot_level {small} NOT NULL,
+            hot_score {float} NOT NULL,
+            last_hot_update {int} NOT NULL,
+            last_history_at {int} NOT NULL,
+            heat_version {int} NOT NULL DEFAULT 1,
+            PRIMARY KEY (lane, content_id)
+        ) {hot}",
+        "CREATE INDEX content_figures_next_by_heat
+            ON content_figures_next (coalesce(heat, -4611686018427387904), content_id)",
+        "CREATE INDEX content_figures_next_due ON content_figures_next (wake_at, content_id) WHERE wake_at IS NOT NULL",
+        "CREATE TABLE content_heat_next (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            epoch {int} NOT NULL,
+            mass {int} NOT NULL,
+            PRIMARY KEY (lane, content_id, epoch)
+        ) {clustered}",
+        // One row: what is in force, what is being made, and how often the figures of all changed at once.
+        "CREATE TABLE heat_in_force (
+            one {small} NOT NULL PRIMARY KEY,
+            version {int} NOT NULL,
+            next_version {int},
+            generation {int} NOT NULL
+        )",
+        "INSERT INTO heat_in_force (one, version, generation) SELECT 1, version, 0 FROM heat_settings",
+        // One row: how far the recalculation is. Apart, so that its chunks do not meet those who publish.
+        "CREATE TABLE heat_recalculation (
+            one {small} NOT NULL PRIMARY KEY,
+            version {int} NOT NULL,
+            done_lane {small} NOT NULL,
+            done_id {id} NOT NULL,
+            succeeded {int} NOT NULL,
+            failed {int} NOT NULL,
+            started_at {int} NOT NULL,
+            switched_at {int}
+        )",
+    ]
+);
+
+migration!(
     /// Who did more in an hour than people do, for operators.
     M0030Suspicion,
     [
@@ -257,6 +318,7 @@ pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
         Box::new(M0006Views),
         Box::new(M0010Cooling),
         Box::new(M0011Deletions),
+        Box::new(M0020Recalculation),
         Box::new(M0030Suspicion),
     ]
 }

@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod events;
 mod jobs;
+mod recalculate;
 mod serve;
 
 use std::ffi::OsString;
@@ -63,6 +64,10 @@ enum Command {
     },
     /// Recompute every figure from its facts. Status 0: all tallies, 1: drift found, 2: could not be run.
     Check(check::Options),
+    /// Make heat and levels anew from their facts, while servers run. After a change of weights, half-life or thresholds:
+    /// for every content, and only then the new settings come into force. Status 0: all done, 1: some failed, 2: could not
+    /// be run. Killed, it goes on where it stopped when it is run again.
+    Recalculate(recalculate::Options),
     /// Print a token for development, alone: signed with `auth.secret`.
     Token {
         /// The token's subject: the user's external id.
@@ -118,6 +123,7 @@ async fn dispatch<A: App>(command: Command) -> Result<u8> {
         Command::Demo(options) => demo::run::<A>(options).await,
         Command::Migrate { status } => migrate::<A>(status).await,
         Command::Check(options) => check::run::<A>(&options).await,
+        Command::Recalculate(options) => recalculate::run::<A>(options).await,
         Command::Token { user, role, hours } => token::<A>(&user, &role, hours),
         Command::Schema => {
             Modules::new(A::modules())?;

@@ -73,6 +73,12 @@ impl<T: Conflate> Live<T> {
         self.wake.notify_one();
     }
 
+    /// Has listeners look again though no single thing changed: an empty tick.
+    pub fn nudge(&self) {
+        // An error here: nobody listens.
+        let _ = self.ticks.send(Arc::from([]));
+    }
+
     /// Listens from now on. A listener that falls [`BEHIND`] gets `Lagged`.
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<Tick<T>> {

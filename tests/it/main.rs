@@ -40,6 +40,7 @@ mod over_http;
 mod probe;
 mod publishing;
 mod rankings;
+mod recalculation;
 mod registry;
 mod shares;
 mod simulation;

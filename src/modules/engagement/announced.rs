@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::content::key;
 use super::hotness::{Hotness, Level};
-use super::settings;
+use super::settings::{self, Versions};
+use super::store::in_force::{self, Lock};
 use super::store::recount::{self, Stored};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
@@ -47,14 +48,24 @@ fn drifts(hotness: &Hotness, id: Uuid, stored: &Stored) -> Vec<Drift> {
         .collect()
 }
 
+/// Each content by the version of the settings that its row names.
 async fn examine(
-    hotness: &Hotness,
+    versions: &Versions,
     connection: &impl ConnectionTrait,
     backend: DbBackend,
     keys: &[Key],
 ) -> Result<Vec<(Key, Vec<Drift>)>> {
     let contents = recount::figures_recount(connection, backend, keys).await?;
-    Ok(contents.iter().map(|(id, stored)| (key(*id), drifts(hotness, *id, stored))).collect())
+    let state = in_force::in_force(connection, backend, Lock::None).await?;
+    let mut found = Vec::new();
+    for (id, stored) in &contents {
+        // Without figures: compared with what is in force.
+        let version = Some(stored.heat_version).filter(|version| *version > 0).or(state.map(|state| state.version));
+        let Some(version) = version else { continue };
+        let hotness = versions.of(connection, version).await?;
+        found.push((key(*id), drifts(&hotness, *id, stored)));
+    }
+    Ok(found)
 }
 
 #[async_trait]
@@ -69,22 +80,23 @@ impl Check for AnnouncedLevel {
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
         let (connection, backend) = (kernel.db.reader(), kernel.backend());
-        let hotness = settings::for_checks(kernel).await?;
+        let versions = settings::for_checks(kernel).await?;
         let keys = recount::content_keys(connection, backend, after.unwrap_or((i16::MIN, Uuid::nil())), size).await?;
-        let found = examine(&hotness, connection, backend, &keys).await?;
+        let found = examine(&versions, connection, backend, &keys).await?;
         let suspects = found.into_iter().filter(|(_, drifts)| !drifts.is_empty()).map(|(key, _)| key).collect();
         let next = keys.last().copied().filter(|_| keys.len() == size);
         Ok(Chunk { checked: keys.len() as u64, suspects, next })
     }
 
     async fn confirm(&self, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
-        let hotness = settings::for_checks(kernel).await?;
+        let versions = Arc::new(settings::for_checks(kernel).await?);
         kernel
             .db
             .write(move |tx| {
+                let versions = Arc::clone(&versions);
                 Box::pin(async move {
                     recount::content_lock(tx, content).await?;
-                    let found = examine(&hotness, tx.connection(), tx.backend(), &[content]).await?;
+                    let found = examine(&versions, tx.connection(), tx.backend(), &[content]).await?;
                     Ok(found.into_iter().flat_map(|(_, drifts)| drifts).collect())
                 })
             })

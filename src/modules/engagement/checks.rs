@@ -1,6 +1,6 @@
 //! Every figure of the module, recomputed from its facts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,16 @@ use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend};
 use uuid::Uuid;
 
-use super::content::{BehaviorKind, key};
-use super::hotness::HeatSettings;
-use super::rollup::view_mass;
-use super::settings;
-use super::store::read;
+use super::content::{BehaviorKind, Figures, key};
+use super::hotness::{Fact, HeatSettings, Hotness, Source, Weight};
+use super::masses::Sums;
+use super::ranks::Ranks;
+use super::settings::Versions;
+use super::store::batch::FiguresRow;
+use super::store::in_force::{self, Lock};
 use super::store::recount::{self, Stored};
+use super::store::{next, read};
+use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
 use crate::kernel::integrity::{Check, Chunk, Drift, Key};
@@ -55,8 +59,15 @@ enum Figure {
 }
 
 impl Figure {
-    /// The drifts of one content.
-    fn drifts(self, heat: &HeatSettings, id: Uuid, stored: &Stored) -> Vec<Drift> {
+    /// The drifts of one content; `next` is what a recalculation has already made of it.
+    fn drifts(
+        self,
+        versions: &Versions,
+        heat: &HeatSettings,
+        next: Option<&Next>,
+        id: Uuid,
+        stored: &Stored,
+    ) -> Vec<Drift> {
         let count = |kind: BehaviorKind| stored.behaviors.iter().filter(|(k, _)| *k == kind.number()).count();
         let mut drifts = Vec::new();
         let mut compare = |field: String, held: &dyn Display, actual: &dyn Display| {
@@ -75,62 +86,121 @@ impl Figure {
             Self::ShareCount => compare("shareCount".into(), &stored.share_count, &stored.shares.len()),
             Self::ViewCount => {
                 let hours: i64 = stored.hours.iter().map(|(_, count)| count).sum();
-                let epochs: i64 = stored.epochs.iter().map(|(_, count, _)| count).sum();
+                let epochs: i64 = stored.epochs.iter().map(|(_, rolled_up)| rolled_up.count).sum();
                 compare("viewCount".into(), &stored.view_count, &(hours + epochs));
             }
             Self::HeatMass => {
-                let actual = masses(heat, stored);
-                let epochs: std::collections::BTreeSet<_> = stored.masses.keys().chain(actual.keys()).collect();
-                for epoch in epochs {
-                    let held = stored.masses.get(epoch).copied().unwrap_or(0);
-                    compare(format!("mass of epoch {epoch}"), &held, &actual.get(epoch).copied().unwrap_or(0));
+                let next = next.map(|next| (&next.heat, &next.masses, "next mass"));
+                for (heat, held, name) in [Some((heat, &stored.masses, "mass")), next].into_iter().flatten() {
+                    let actual = masses(versions, heat, stored);
+                    let epochs: std::collections::BTreeSet<_> = held.keys().chain(actual.keys()).collect();
+                    for epoch in epochs {
+                        let mass = |sums: &Sums| sums.get(epoch).copied().unwrap_or(0);
+                        compare(format!("{name} of epoch {epoch}"), &mass(held), &mass(&actual));
+                    }
                 }
             }
             Self::Heat => {
                 let text = |heat: Option<i64>| heat.map_or("none".to_owned(), |heat| heat.to_string());
-                compare("heat".into(), &text(stored.heat), &text(heat.heat(stored.quality, &masses(heat, stored))));
+                let actual = |heat: &HeatSettings| text(heat.heat(stored.quality, &masses(versions, heat, stored)));
+                compare("heat".into(), &text(stored.heat), &actual(heat));
+                if let Some(next) = next {
+                    compare("next heat".into(), &text(next.figures.heat), &actual(&next.heat));
+                    compare("next version".into(), &next.figures.version, &stored.version);
+                }
             }
         }
         drifts
     }
 
+    /// Each content is compared by the version that its row names; a row of a version that is not in force is drift.
     async fn examine(
         self,
-        heat: &HeatSettings,
         connection: &impl ConnectionTrait,
         backend: DbBackend,
         keys: &[Key],
     ) -> Result<BTreeMap<Uuid, Vec<Drift>>> {
         let contents = recount::content_recount(connection, backend, keys).await?;
-        Ok(contents.iter().map(|(id, stored)| (*id, self.drifts(heat, *id, stored))).collect())
+        let versions = Versions::default();
+        let state = in_force::in_force(connection, backend, Lock::None).await?;
+        let next = match state.and_then(|state| state.next_version) {
+            Some(version) if matches!(self, Self::HeatMass | Self::Heat) => {
+                next_of(connection, backend, keys, versions.of(connection, version).await?).await?
+            }
+            _ => HashMap::new(),
+        };
+        let mut found = BTreeMap::new();
+        for (id, stored) in &contents {
+            // Without figures: compared with what is in force.
+            let version = Some(stored.heat_version).filter(|version| *version > 0).or(state.map(|state| state.version));
+            let Some(version) = version else { continue };
+            let hotness = versions.of(connection, version).await?;
+            for (version, _) in &stored.epochs {
+                versions.of(connection, *version).await?;
+            }
+            let mut drifts = self.drifts(&versions, &hotness.heat, next.get(id), *id, stored);
+            if let Some(state) = state.filter(|state| state.version != version && matches!(self, Self::Heat)) {
+                let id = super::graphql::content_id_text(stored.kind, *id);
+                let (stored, actual) = (version.to_string(), state.version.to_string());
+                drifts.push(Drift { id, field: "version of the settings".into(), stored, actual });
+            }
+            found.insert(*id, drifts);
+        }
+        Ok(found)
     }
 }
 
+/// What a recalculation has made of a content so far.
+struct Next {
+    heat: HeatSettings,
+    figures: Figures,
+    masses: Sums,
+}
+
+async fn next_of(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    keys: &[Key],
+    hotness: Arc<Hotness>,
+) -> Result<HashMap<Uuid, Next>> {
+    let ids: Vec<Uuid> = keys.iter().map(|(_, id)| *id).collect();
+    let figures = next::figures_by_ids(connection, backend, &ids).await?;
+    let own = figures.into_iter().filter(|row| row.figures.heat_version == hotness.heat.version);
+    let of = |row: FiguresRow| (row.content_id, Next { heat: hotness.heat, figures: row.figures, masses: Sums::new() });
+    let mut found: HashMap<_, _> = own.map(of).collect();
+    for row in next::mass_by_ids(connection, backend, &ids, hotness.heat.version).await? {
+        if let Some(next) = found.get_mut(&row.content_id) {
+            next.masses.insert(row.epoch, row.mass);
+        }
+    }
+    Ok(found)
+}
+
 /// The masses that the facts add up to.
-fn masses(heat: &HeatSettings, stored: &Stored) -> BTreeMap<i64, i64> {
-    let publication = (heat.publish_weight + stored.base_weight, stored.published_at);
+fn masses(versions: &Versions, heat: &HeatSettings, stored: &Stored) -> Sums {
+    let fact = |weight: Weight, at: Millis, count: i64| Source::Fact(Fact { weight, at, count });
+    let publication = fact(Weight::Publish { by_hand: stored.base_weight }, stored.published_at, 1);
     let behaviors = stored.behaviors.iter().map(|(kind, at)| {
         let like = *kind == BehaviorKind::Like.number();
-        (if like { heat.like_weight } else { heat.favorite_weight }, *at)
+        fact(if like { Weight::Like } else { Weight::Favorite }, *at, 1)
     });
-    let comments = stored.comments.iter().map(|at| (heat.comment_weight, *at));
-    let shares = stored.shares.iter().map(|at| (heat.share_weight, *at));
-    let mut masses: BTreeMap<i64, i64> = BTreeMap::new();
-    // A fact that does not fit was refused when it came; here it would show as a drift.
-    let mut add = |epoch: i64, mass: Option<i64>| {
-        let sum = masses.entry(epoch).or_default();
-        *sum = sum.saturating_add(mass.unwrap_or(0));
-    };
-    for (weight, at) in std::iter::once(publication).chain(behaviors).chain(comments).chain(shares) {
-        add(heat.epoch(at), heat.contribution(weight, at));
+    let comments = stored.comments.iter().map(|at| fact(Weight::Comment, *at, 1));
+    let shares = stored.shares.iter().map(|at| fact(Weight::Share, *at, 1));
+    let hours = stored.hours.iter().map(|(hour, count)| fact(Weight::View, *hour, *count));
+    let epochs = stored
+        .epochs
+        .iter()
+        .filter_map(|(version, rolled_up)| Some(Source::RolledUp(versions.known(*version)?.heat, *rolled_up)));
+    let facts = std::iter::once(publication).chain(behaviors).chain(comments).chain(shares).chain(hours).chain(epochs);
+    let mut sums = Sums::new();
+    for source in facts {
+        // A fact that does not fit was refused when it came; here it would show as a drift.
+        if let Some((epoch, mass)) = heat.adds(&source) {
+            let sum = sums.entry(epoch).or_default();
+            *sum = sum.saturating_add(mass);
+        }
     }
-    for (hour, count) in &stored.hours {
-        add(heat.epoch(*hour), view_mass(heat, *hour, *count));
-    }
-    for (epoch, _, mass) in &stored.epochs {
-        add(*epoch, Some(*mass));
-    }
-    masses
+    sums
 }
 
 #[async_trait]
@@ -153,10 +223,9 @@ impl Check for Figure {
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
         let (connection, backend) = (kernel.db.reader(), kernel.backend());
-        let heat = settings::heat(kernel).await?;
         let after = after.unwrap_or((i16::MIN, Uuid::nil()));
         let keys = recount::content_keys(connection, backend, after, size).await?;
-        let found = self.examine(&heat, connection, backend, &keys).await?;
+        let found = self.examine(connection, backend, &keys).await?;
         let suspects = found.iter().filter(|(_, drifts)| !drifts.is_empty()).map(|(id, _)| key(*id)).collect();
         let next = keys.last().copied().filter(|_| keys.len() == size);
         Ok(Chunk { checked: keys.len() as u64, suspects, next })
@@ -168,13 +237,12 @@ impl Check for Figure {
 }
 
 async fn confirm(figure: Figure, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
-    let heat = settings::heat(kernel).await?;
     kernel
         .db
         .write(move |tx| {
             Box::pin(async move {
                 recount::content_lock(tx, content).await?;
-                let found = figure.examine(&heat, tx.connection(), tx.backend(), &[content]).await?;
+                let found = figure.examine(tx.connection(), tx.backend(), &[content]).await?;
                 Ok(found.into_values().flatten().collect())
             })
         })
@@ -182,7 +250,7 @@ async fn confirm(figure: Figure, kernel: &Kernel, content: Key) -> Result<Vec<Dr
 }
 
 /// The rank index of this process against the database: what it holds, and where it ranks it in every window.
-pub(super) struct Ranking(pub(super) Arc<RankIndex>);
+pub(super) struct Ranking(pub(super) Arc<Ranks>);
 
 /// A write shows in the index after its commit: a difference counts once it has lasted.
 const LASTS: Duration = Duration::from_millis(200);
@@ -199,31 +267,35 @@ impl Check for Ranking {
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
         let chunk = read::standing_chunk(&kernel.db, after.unwrap_or((i16::MIN, Uuid::nil())), size).await?;
-        let now = kernel.clock.now();
-        let suspects = chunk.iter().filter(|standing| {
-            let due = self.0.due(now, **standing);
-            self.0.seen(now, standing.id) != Some(due)
+        let (ranking, now) = (self.0.now(), kernel.clock.now());
+        let suspects = chunk.iter().filter(|(standing, version)| {
+            let due = ranking.index.due(now, *standing);
+            *version != ranking.hotness.heat.version || ranking.index.seen(now, standing.id) != Some(due)
         });
-        let mut suspects: Vec<Key> = suspects.map(|standing| key(standing.id)).collect();
-        let next = chunk.last().map(|standing| key(standing.id)).filter(|_| chunk.len() == size);
+        let mut suspects: Vec<Key> = suspects.map(|(standing, _)| key(standing.id)).collect();
+        let next = chunk.last().map(|(standing, _)| key(standing.id)).filter(|_| chunk.len() == size);
         if next.is_none() {
-            suspects.extend(self.beyond(kernel, size).await?);
+            suspects.extend(beyond(&ranking.index, kernel, size).await?);
         }
         Ok(Chunk { checked: chunk.len() as u64, suspects, next })
     }
 
     async fn confirm(&self, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
         tokio::time::sleep(LASTS).await;
+        // Other settings may have come into force: a change that this process takes in by itself.
+        self.0.refresh().await?;
+        let ranking = self.0.now();
         let records = read::content_by_ids(&kernel.db, &[content.1]).await?;
         let now = kernel.clock.now();
-        let seen = self.0.seen(now, content.1);
-        let actual = records.first().map(|record| self.0.due(now, record.standing()));
+        let seen = ranking.index.seen(now, content.1);
+        let actual = records.first().map(|record| ranking.index.due(now, record.standing()));
         let version = |seen: &Option<Seen>| seen.as_ref().map(|seen| seen.standing.version);
         let listed = seen.as_ref().is_some_and(|seen| seen.standing.listed);
         let board = actual.as_ref().or(seen.as_ref()).map_or(0, |seen| seen.standing.board);
+        let same = records.first().is_none_or(|record| ranking.hotness.heat.version == record.figures.heat_version);
         // Newer than what was read: a write came in between, and the index has it. What is gone may be known, unlisted.
         let differs = match &actual {
-            Some(_) => seen != actual && version(&seen) <= version(&actual),
+            Some(_) => !same || seen != actual && version(&seen) <= version(&actual),
             None => listed,
         };
         let drift = differs.then(|| Drift {
@@ -236,18 +308,16 @@ impl Check for Ranking {
     }
 }
 
-impl Ranking {
-    /// What the index lists and the database does not have.
-    async fn beyond(&self, kernel: &Kernel, size: usize) -> Result<Vec<Key>> {
-        let mut beyond = Vec::new();
-        let mut from = 0;
-        while let Some(ids) = self.0.listed_chunk(from, size) {
-            from += size;
-            let mut found = read::content_present(&kernel.db, &ids).await?;
-            found.sort_unstable();
-            let gone = ids.into_iter().filter(|id| found.binary_search(id).is_err());
-            beyond.extend(gone.map(key));
-        }
-        Ok(beyond)
+/// What the index lists and the database does not have.
+async fn beyond(index: &RankIndex, kernel: &Kernel, size: usize) -> Result<Vec<Key>> {
+    let mut beyond = Vec::new();
+    let mut from = 0;
+    while let Some(ids) = index.listed_chunk(from, size) {
+        from += size;
+        let mut found = read::content_present(&kernel.db, &ids).await?;
+        found.sort_unstable();
+        let gone = ids.into_iter().filter(|id| found.binary_search(id).is_err());
+        beyond.extend(gone.map(key));
     }
+    Ok(beyond)
 }

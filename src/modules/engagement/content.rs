@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sea_orm::{DbErr, FromQueryResult, QueryResult};
 use uuid::Uuid;
 
-use super::hotness::HeatSettings;
+use super::hotness::Weight;
 use crate::kernel::clock::Millis;
 use crate::kernel::id::Lane;
 use crate::kernel::ranking::Standing;
@@ -74,12 +74,12 @@ impl BehaviorKind {
         self as i16
     }
 
-    /// What one weighs, in thousandths.
+    /// What one weighs by.
     #[must_use]
-    pub fn weight(self, heat: &HeatSettings) -> i64 {
+    pub fn weight(self) -> Weight {
         match self {
-            Self::Like => heat.like_weight,
-            Self::Favorite => heat.favorite_weight,
+            Self::Like => Weight::Like,
+            Self::Favorite => Weight::Favorite,
         }
     }
 }
@@ -169,6 +169,8 @@ pub struct Figures {
     pub last_hot_update: Millis,
     /// When a row of history was last written.
     pub last_history_at: Millis,
+    /// Which version of the settings heat and level were made with.
+    pub heat_version: i64,
 }
 
 impl Figures {

@@ -5,9 +5,9 @@ use sea_orm::entity::prelude::*;
 
 use crate::kernel::clock::Millis;
 
-/// What the stored masses were made with.
+/// A version of the settings that heat and levels are made with.
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "heat_settings")]
 pub struct Model {
     /// Raised by each change.
@@ -27,7 +27,13 @@ pub struct Model {
     pub view_weight: i64,
     /// Thousandths of a point.
     pub publish_weight: i64,
-    /// When they came into force.
+    /// Score from which a content is `WARM`; null in a database that kept no thresholds yet.
+    pub warm_from: Option<f64>,
+    /// Score from which a content is `HOT`; null likewise.
+    pub hot_from: Option<f64>,
+    /// Score from which a content is `BLAZING`; null likewise.
+    pub blazing_from: Option<f64>,
+    /// When they were first wanted.
     pub created_at: Millis,
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
@@ -11,6 +12,7 @@ use super::commands::comment::{CommentOutcome, DeleteComment, NewComment};
 use super::commands::delete_content::DeleteContent;
 use super::commands::forget::Forget;
 use super::commands::publish::{NewContent, PublishOutcome};
+use super::commands::recalculate::Recalculate;
 use super::commands::set_status::SetStatus;
 use super::commands::share::{NewShare, ShareOutcome};
 use super::commands::view;
@@ -22,20 +24,23 @@ use super::interactions::CommentRecord;
 use super::limits::Limits;
 use super::loaders::Loaders;
 use super::metrics::LimitMetrics;
+use super::ranks::Ranks;
+use super::settings::{self, Versions};
+use super::store::in_force::{self, InForce, Lock, Progress};
 use super::store::read;
 use super::viewers::{Viewer, Viewers};
-use super::window::{SPANS, TimeWindow};
+use super::window::TimeWindow;
 use super::writer::{Command, EngagementWriter, Outcome};
 use crate::kernel::batch::Batcher;
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::live::{Live, Tick};
-use crate::kernel::ranking::{RankIndex, Standing, View};
+use crate::kernel::ranking::{Standing, View};
 use crate::modules::users::UsersFacade;
 
-/// Rows read at once when the rank index is filled.
-const FILL: usize = 5_000;
+/// Contents that one call recalculates at the same time: each is read with all its facts.
+const RECALCULATED_AT_ONCE: usize = 20;
 
 /// Contents, interactions and hotness. Cheap to clone.
 #[derive(Clone)]
@@ -43,11 +48,11 @@ pub struct EngagementFacade(Arc<Inner>);
 
 struct Inner {
     kernel: Kernel,
-    hotness: Hotness,
+    versions: Arc<Versions>,
     tombstone_ms: i64,
     loaders: Loaders,
     batcher: Batcher<EngagementWriter>,
-    ranking: Arc<RankIndex>,
+    ranks: Arc<Ranks>,
     live: Arc<Live<HotnessEvent>>,
     live_interval: Duration,
     limits: Limits,
@@ -57,33 +62,37 @@ struct Inner {
 impl EngagementFacade {
     /// Fills the rank index, then starts the writers.
     pub(super) async fn start(kernel: &Kernel, metrics: LimitMetrics) -> Result<Self> {
-        let hotness = super::settings::in_force(kernel).await?;
-        let ranking = Arc::new(RankIndex::new(SPANS));
-        fill(kernel, &ranking).await?;
-        let interval_ms = super::settings::millis(&kernel.settings, "engagement.live_interval_ms", 1.0);
+        let standing = settings::register(kernel).await?;
+        if let Some(pending) = standing.pending {
+            tracing::warn!(
+                wanted = ?pending,
+                in_force = ?standing.in_force,
+                "weights, half-life or thresholds were changed: the old ones stay in force until `tally recalculate` has run"
+            );
+        }
+        let versions = Arc::new(Versions::default());
+        let ranks = Ranks::new(kernel, &versions, standing.in_force);
+        ranks.refresh().await?;
+        let interval_ms = settings::millis(&kernel.settings, "engagement.live_interval_ms", 1.0);
         let live_interval = Duration::from_millis(interval_ms.unsigned_abs());
         let live = Live::start(live_interval, &kernel.tasks, kernel.shutdown.clone());
-        let tombstone_ms = i64::from(kernel.settings.count("engagement.tombstone_days")) * Millis::DAY;
-        let batcher = kernel.batcher(Arc::new(EngagementWriter {
-            clock: Arc::clone(&kernel.clock),
-            ids: Arc::clone(&kernel.ids),
-            hotness,
-            tombstone_ms,
-            history_interval_ms: super::settings::millis(&kernel.settings, "engagement.history_interval_secs", 1000.0),
-            ranking: Arc::clone(&ranking),
-            live: Arc::clone(&live),
-            outbox: kernel.outbox.clone(),
-        }));
+        let writer = EngagementWriter::new(kernel, &versions, &ranks, &live);
+        let tombstone_ms = writer.tombstone_ms;
+        let batcher = kernel.batcher(Arc::new(writer));
+        let poll_ms = settings::millis(&kernel.settings, "engagement.settings_poll_ms", 1.0);
+        let (following, listeners) = (Arc::clone(&ranks), Arc::clone(&live));
+        // Other settings are another order: who listens to a ranking looks again.
+        kernel.tasks.spawn(following.follow(Duration::from_millis(poll_ms.unsigned_abs()), move || listeners.nudge()));
         let loaders = Loaders::new(kernel);
         let viewers = Viewers::open(kernel).await?;
         let limits = Limits::start(kernel, viewers.clone(), metrics);
         Ok(Self(Arc::new(Inner {
             kernel: kernel.clone(),
-            hotness,
+            versions,
             tombstone_ms,
             loaders,
             batcher,
-            ranking,
+            ranks,
             live,
             live_interval,
             limits,
@@ -254,9 +263,16 @@ impl EngagementFacade {
     /// # Errors
     /// The database's own.
     pub async fn ranking(&self, kind: Option<Kind>, window: TimeWindow, size: usize) -> Result<Vec<ContentRecord>> {
-        let top = self.standings_within(kind, window, size);
+        let (ranking, view) = (self.0.ranks.now(), self.view(kind, window));
+        let top = ranking.index.top(view, size);
         let found = futures_util::future::try_join_all(top.iter().map(|standing| self.content(standing.id))).await?;
         let mut listed: Vec<_> = found.into_iter().flatten().filter(|record| record.standing().listed).collect();
+        let version = ranking.hotness.heat.version;
+        if listed.iter().any(|record| record.figures.heat_version != version) {
+            // Other settings came into force, and the index is of the old ones.
+            self.0.ranks.wake();
+            return read::ranking(&self.0.kernel.db, view.board, window.since(view.now), size).await;
+        }
         // One statement read them all; what was committed since the look into the index may have changed their order.
         listed.sort_by_key(|record| std::cmp::Reverse((record.figures.heat, record.info.id)));
         Ok(listed)
@@ -265,28 +281,57 @@ impl EngagementFacade {
     /// The ids and versions of the best of a board (`None`: of all), whatever their age: cheap.
     #[must_use]
     pub fn standings(&self, board: Option<u8>, size: usize) -> Vec<Standing> {
-        self.0.ranking.top(View { board, window: None, now: self.now() }, size)
+        self.0.ranks.now().index.top(View { board, window: None, now: self.now() }, size)
     }
 
     /// The ids and versions of the best within a window: cheap, to see whether a ranking changed.
     #[must_use]
     pub fn standings_within(&self, kind: Option<Kind>, window: TimeWindow, size: usize) -> Vec<Standing> {
-        self.0.ranking.top(self.view(kind, window), size)
+        self.0.ranks.now().index.top(self.view(kind, window), size)
     }
 
     /// When the first of these leaves the window because time passes, in milliseconds from now; none if none ever does.
     #[must_use]
     pub fn leaves_in(&self, window: TimeWindow, standings: &[Standing]) -> Option<i64> {
-        let number = window.number()?;
-        let leaves = standings.iter().filter_map(|standing| self.0.ranking.leaves_at(number, standing.since));
+        let (number, ranking) = (window.number()?, self.0.ranks.now());
+        let leaves = standings.iter().filter_map(|standing| ranking.index.leaves_at(number, standing.since));
         leaves.min().map(|at| at.0.saturating_sub(self.now().0))
     }
 
-    /// A content's rank from 1, among the published ones of a kind (`None`: of all) within a window; none when it is not
-    /// among them.
+    /// A content's rank from 1, among the published ones of a kind (`None`: of all) within a window, in the ranking of the
+    /// settings in force; none when it is not among them.
     #[must_use]
     pub fn rank(&self, id: Uuid, kind: Option<Kind>, window: TimeWindow) -> Option<usize> {
-        self.0.ranking.rank(self.view(kind, window), id)
+        self.0.ranks.now().index.rank(self.view(kind, window), id)
+    }
+
+    /// The same, in a ranking that is no older than the content as it was read: waits for it where other settings have
+    /// just come into force.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn rank_of(
+        &self,
+        content: &ContentRecord,
+        kind: Option<Kind>,
+        window: TimeWindow,
+    ) -> Result<Option<usize>> {
+        if self.hotness().heat.version < content.figures.heat_version {
+            self.0.ranks.refresh().await?;
+        }
+        Ok(self.rank(content.info.id, kind, window))
+    }
+
+    /// Makes heat, level and next change of contents anew from their facts; an outcome each, in their order: whether
+    /// anything came out otherwise.
+    pub async fn recalculate(&self, contents: Vec<Recalculate>) -> Vec<Result<bool>> {
+        let outcomes = futures_util::stream::iter(contents).map(|recalculate| async move {
+            match self.0.batcher.submit(Command::Recalculate(recalculate)).await? {
+                Outcome::Recalculated(changed) => Ok(changed),
+                _ => Err(Error::internal("another outcome for a recalculation")),
+            }
+        });
+        outcomes.buffered(RECALCULATED_AT_ONCE).collect().await
     }
 
     fn view(&self, kind: Option<Kind>, window: TimeWindow) -> View {
@@ -311,10 +356,47 @@ impl EngagementFacade {
         self.0.live_interval
     }
 
-    /// Weights, half-life and thresholds that are in force.
+    /// Weights, half-life and thresholds that are in force, as far as this process knows.
     #[must_use]
-    pub fn hotness(&self) -> &Hotness {
-        &self.0.hotness
+    pub fn hotness(&self) -> Arc<Hotness> {
+        self.0.ranks.hotness()
+    }
+
+    /// Those that a content's figures were made with, as it was read.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn hotness_of(&self, content: &ContentRecord) -> Result<Arc<Hotness>> {
+        self.version(content.figures.heat_version).await
+    }
+
+    /// What is in force, what this server is configured with, and the recalculation that was last, under way or not.
+    pub(super) async fn settings(&self) -> Result<(settings::Standing, Option<(InForce, Progress)>)> {
+        let kernel = self.kernel();
+        let (reader, backend) = (kernel.db.reader(), kernel.backend());
+        let standing = settings::standing(kernel).await?;
+        let state = in_force::in_force(reader, backend, Lock::None).await?;
+        let progress = in_force::progress(reader, backend, Lock::None).await?;
+        Ok((standing, state.zip(progress)))
+    }
+
+    /// Those that lists by heat are made with now: read, not remembered.
+    pub(super) async fn in_force(&self) -> Result<Arc<Hotness>> {
+        let kernel = self.kernel();
+        let state = in_force::in_force(kernel.db.reader(), kernel.backend(), Lock::None).await?;
+        self.version(state.ok_or_else(|| Error::internal("no settings are in force"))?.version).await
+    }
+
+    pub(super) async fn version(&self, version: i64) -> Result<Arc<Hotness>> {
+        if version > self.hotness().heat.version {
+            self.0.ranks.wake();
+        }
+        self.0.versions.of(self.kernel().db.reader(), version).await
+    }
+
+    /// The same, if this process has met it.
+    pub(super) fn known(&self, version: i64) -> Arc<Hotness> {
+        self.0.versions.known(version).unwrap_or_else(|| self.hotness())
     }
 
     /// The present moment.
@@ -337,8 +419,8 @@ impl EngagementFacade {
         &self.0.loaders
     }
 
-    pub(super) fn rank_index(&self) -> &Arc<RankIndex> {
-        &self.0.ranking
+    pub(super) fn ranks(&self) -> &Arc<Ranks> {
+        &self.0.ranks
     }
 }
 
@@ -360,17 +442,5 @@ fn commented(outcome: Outcome) -> Result<CommentOutcome> {
     match outcome {
         Outcome::Commented(outcome) => Ok(outcome),
         _ => Err(Error::internal("another command's outcome for a comment")),
-    }
-}
-
-async fn fill(kernel: &Kernel, ranking: &RankIndex) -> Result<()> {
-    let mut after = (i16::MIN, Uuid::nil());
-    loop {
-        let chunk = read::standing_chunk(&kernel.db, after, FILL).await?;
-        let Some(last) = chunk.last() else {
-            return Ok(());
-        };
-        after = super::content::key(last.id);
-        ranking.apply(kernel.clock.now(), chunk);
     }
 }

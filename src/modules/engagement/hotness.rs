@@ -41,7 +41,58 @@ pub struct HeatSettings {
     pub publish_weight: i64,
 }
 
-/// From which scores the levels begin; they may change at any time, for they are applied on reading.
+/// What a fact weighs by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// Of a like.
+    Like,
+    /// Of a favorite.
+    Favorite,
+    /// Of a comment.
+    Comment,
+    /// Of a share.
+    Share,
+    /// Of a view.
+    View,
+    /// Of being published, and what was given by hand, in thousandths.
+    Publish {
+        /// In thousandths.
+        by_hand: i64,
+    },
+}
+
+/// Facts of one kind and one moment, as heat sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// What each weighs by.
+    pub weight: Weight,
+    /// When they happened.
+    pub at: Millis,
+    /// How many; negative: so many are taken back.
+    pub count: i64,
+}
+
+/// Views that were summed up by the epoch, as one version of the settings counts epochs and masses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RolledUp {
+    /// Of that version.
+    pub epoch: i64,
+    /// How many.
+    pub count: i64,
+    /// What they added to the mass of that epoch, as that version weighs them.
+    pub mass: i64,
+}
+
+/// Whatever adds to masses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Facts of a known moment.
+    Fact(Fact),
+    /// Views of which only the epoch's sum is left, and the settings that it was made with.
+    RolledUp(HeatSettings, RolledUp),
+}
+
+/// From which scores the levels begin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     /// From here `WARM`.
@@ -86,7 +137,7 @@ impl Level {
 }
 
 /// Settings and thresholds: all that turns facts into hotness.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hotness {
     /// What masses are made with.
     pub heat: HeatSettings,
@@ -117,6 +168,51 @@ impl HeatSettings {
         // 2^62: far from where a double stops being a whole number of i64's.
         #[expect(clippy::cast_possible_truncation, reason = "bounded on the line itself")]
         (mass.abs() < 4.6e18).then_some(mass as i64)
+    }
+
+    /// A weight, in thousandths.
+    #[must_use]
+    pub fn weight(&self, weight: Weight) -> i64 {
+        match weight {
+            Weight::Like => self.like_weight,
+            Weight::Favorite => self.favorite_weight,
+            Weight::Comment => self.comment_weight,
+            Weight::Share => self.share_weight,
+            Weight::View => self.view_weight,
+            Weight::Publish { by_hand } => self.publish_weight + by_hand,
+        }
+    }
+
+    /// What facts add to the mass of the epoch of their moment; what is taken back is the same integer. `None` when it
+    /// does not fit.
+    #[must_use]
+    pub fn mass(&self, fact: &Fact) -> Option<i64> {
+        self.contribution(self.weight(fact.weight), fact.at)?.checked_mul(fact.count)
+    }
+
+    /// The epoch that a source belongs to, and what it adds to the mass of that. `None` when it does not fit.
+    #[must_use]
+    pub fn adds(&self, source: &Source) -> Option<(i64, i64)> {
+        match source {
+            Source::Fact(fact) => Some((self.epoch(fact.at), self.mass(fact)?)),
+            Source::RolledUp(made_with, views) if made_with.version == self.version => Some((views.epoch, views.mass)),
+            Source::RolledUp(made_with, views) => {
+                let at = made_with.mean_moment(views);
+                Some((self.epoch(at), self.mass(&Fact { weight: Weight::View, at, count: views.count })?))
+            }
+        }
+    }
+
+    /// The moment at which as many views, all at once, would have added the same mass: that is when they count for other
+    /// settings, which need the moments that the sum does not have. The middle of the epoch where views weighed nothing.
+    fn mean_moment(&self, views: &RolledUp) -> Millis {
+        let one = self.view_weight as f64 / 1000.0 * libm::exp2(MASS_BITS) * views.count as f64;
+        let span = EPOCH_HALF_LIVES as f64;
+        let share = views.mass as f64 / one;
+        let half_lives = if share >= 1.0 { libm::log2(share).min(span) } else { span / 2.0 };
+        #[expect(clippy::cast_possible_truncation, reason = "within an epoch")]
+        let into_epoch = libm::floor(half_lives * self.half_life_ms as f64) as i64;
+        self.epoch_start(views.epoch).plus(into_epoch.min(EPOCH_HALF_LIVES * self.half_life_ms - 1))
     }
 
     /// The heat of masses by epoch, with a quality in thousandths; `None` when there is no mass.

@@ -12,11 +12,12 @@ use prometheus_client::registry::Registry;
 
 use super::content::Kind;
 use super::limits::Action;
+use super::ranks::Ranks;
 use crate::kernel::clock::Millis;
-use crate::kernel::ranking::{RankIndex, View};
+use crate::kernel::ranking::View;
 
 /// Contents in the rank index, counted when metrics are read.
-pub(super) struct RankSizes(pub(super) Arc<RankIndex>);
+pub(super) struct RankSizes(pub(super) Arc<Ranks>);
 
 impl std::fmt::Debug for RankSizes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -36,7 +37,7 @@ impl Collector for RankSizes {
         for (board, kind) in [(Kind::Artwork, "artwork"), (Kind::Video, "video")] {
             // Of all ages: the moment does not matter.
             let view = View { board: Some(board.number()), window: None, now: Millis(0) };
-            let size = self.0.size(view) as u64;
+            let size = self.0.now().index.size(view) as u64;
             ConstGauge::new(size).encode(metric.encode_family(&KindLabel { kind })?)?;
         }
         Ok(())

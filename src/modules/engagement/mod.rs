@@ -13,11 +13,15 @@ mod facade;
 pub mod graphql;
 pub mod hotness;
 pub mod interactions;
+mod item;
 mod jobs;
 pub mod limits;
 mod loaders;
+mod masses;
 mod metrics;
 mod outbox;
+mod ranks;
+pub mod recalculation;
 mod rollup;
 mod settings;
 mod store;
@@ -34,6 +38,7 @@ pub use commands::act::{Act, ActOutcome};
 pub use commands::comment::{CommentOutcome, DeleteComment, NewComment};
 pub use commands::delete_content::DeleteContent;
 pub use commands::publish::{NewContent, PublishOutcome};
+pub use commands::recalculate::Recalculate;
 pub use commands::set_status::SetStatus;
 pub use commands::share::{NewShare, ShareOutcome};
 pub use facade::EngagementFacade;
@@ -77,6 +82,7 @@ impl Module for Engagement {
         (Root::Mutation, "unlike", Access::SignedIn),
         (Root::Mutation, "favorite", Access::SignedIn),
         (Root::Mutation, "unfavorite", Access::SignedIn),
+        (Root::Mutation, "recalculateHotness", Access::Roles(&[Role::Operator])),
         (Root::Mutation, "comment", Access::SignedIn),
         (Root::Mutation, "deleteComment", Access::SignedIn),
         (Root::Mutation, "share", Access::SignedIn),
@@ -100,10 +106,10 @@ impl Module for Engagement {
     async fn start(start: &mut Start<'_>) -> Result<()> {
         let counted = metrics::LimitMetrics::default();
         let facade = EngagementFacade::start(start.kernel, counted.clone()).await?;
-        start.check(Arc::new(checks::Ranking(Arc::clone(facade.rank_index()))));
-        let ranking = Arc::clone(facade.rank_index());
+        start.check(Arc::new(checks::Ranking(Arc::clone(facade.ranks()))));
+        let ranks = Arc::clone(facade.ranks());
         start.metrics(|registry| {
-            registry.register_collector(Box::new(metrics::RankSizes(ranking)));
+            registry.register_collector(Box::new(metrics::RankSizes(ranks)));
             counted.register(registry);
         });
         let users = start.facade::<UsersFacade>()?.clone();

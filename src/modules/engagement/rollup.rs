@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::content::key;
 use super::hotness::HeatSettings;
-use super::settings;
+use super::settings::{self, Versions};
 use super::store::batch;
+use super::store::in_force::{self, Lock};
 use super::store::views::{self, HourRow, Level};
 use super::viewers::hour_of;
 use crate::kernel::clock::Millis;
@@ -36,18 +37,18 @@ async fn run(run: JobRun) -> Result<String> {
     let (now, settings) = (kernel.clock.now(), &kernel.settings);
     let open_ms = settings::millis(settings, "engagement.view_open_hours", Millis::HOUR as f64);
     let kept_ms = settings::millis(settings, "engagement.view_hours_days", Millis::DAY as f64);
-    let heat = settings::heat(kernel).await?;
+    let (heat, versions) = (settings::standing(kernel).await?.in_force.heat, Arc::new(Versions::default()));
     let before = hour_of(now.plus(-open_ms));
     let closed = run.write(move |tx| Box::pin(views::close_before(tx, before))).await?;
-    let viewed = sweep(&run, Level::Views, closed, heat).await?;
+    let viewed = sweep(&run, Level::Views, closed, &versions).await?;
     // Whole epochs only: a content's views of an epoch become one row.
     let whole = heat.epoch_start(heat.epoch(now.plus(-kept_ms))).min(closed);
-    let hours = sweep(&run, Level::Hours, whole, heat).await?;
+    let hours = sweep(&run, Level::Hours, whole, &versions).await?;
     Ok(format!("{viewed} views summed up by the hour, {hours} hours by the epoch"))
 }
 
 /// Sums up all that is older than `before`; returns how many rows that were.
-async fn sweep(run: &JobRun, level: Level, before: Millis, heat: HeatSettings) -> Result<u64> {
+async fn sweep(run: &JobRun, level: Level, before: Millis, versions: &Arc<Versions>) -> Result<u64> {
     let mut after = Some((i16::MIN, Uuid::nil()));
     let mut done = 0;
     while let Some(from) = after {
@@ -55,11 +56,11 @@ async fn sweep(run: &JobRun, level: Level, before: Millis, heat: HeatSettings) -
         let contents: Arc<[Uuid]> = contents.into();
         // A content can have more old rows than a transaction takes.
         while !contents.is_empty() {
-            let chunk = Arc::clone(&contents);
+            let (chunk, versions) = (Arc::clone(&contents), Arc::clone(versions));
             let moved = run
                 .write(move |tx| {
-                    let chunk = Arc::clone(&chunk);
-                    Box::pin(async move { sum_up(tx, level, &chunk, before, &heat).await })
+                    let (chunk, versions) = (Arc::clone(&chunk), Arc::clone(&versions));
+                    Box::pin(async move { sum_up(tx, level, &chunk, before, &versions).await })
                 })
                 .await?;
             done += moved as u64;
@@ -74,11 +75,11 @@ async fn sweep(run: &JobRun, level: Level, before: Millis, heat: HeatSettings) -
     Ok(done)
 }
 
-async fn sum_up(tx: &Tx, level: Level, contents: &[Uuid], before: Millis, heat: &HeatSettings) -> Result<usize> {
+async fn sum_up(tx: &Tx, level: Level, contents: &[Uuid], before: Millis, versions: &Versions) -> Result<usize> {
     // As every writer of them: in key order, before anything else. The store's answer is in that order.
     let mut contents = contents.to_vec();
     contents.sort_by_key(|id| key(*id));
-    batch::figures_lock(tx, &contents).await?;
+    let locked = batch::figures_lock(tx, &contents).await?;
     match level {
         Level::Views => {
             let rows = views::view_before(tx, &contents, before, ROWS).await?;
@@ -93,6 +94,14 @@ async fn sum_up(tx: &Tx, level: Level, contents: &[Uuid], before: Millis, heat: 
             Ok(rows.len())
         }
         Level::Hours => {
+            let state = in_force::in_force(tx.connection(), tx.backend(), Lock::None).await?;
+            let version = locked.first().map(|row| row.figures.heat_version);
+            let (Some(version), None) = (version, state.and_then(|state| state.next_version)) else {
+                // A recalculation is under way: it has counted hours where it is done, and is to find them so. They are
+                // summed up once its version is in force.
+                return Ok(0);
+            };
+            let heat = &versions.of(tx.connection(), version).await?.heat;
             let rows = views::hour_before(tx, &contents, before, ROWS).await?;
             let mut sums: BTreeMap<(Uuid, i64), (i64, i64)> = BTreeMap::new();
             for row in &rows {
@@ -103,7 +112,7 @@ async fn sum_up(tx: &Tx, level: Level, contents: &[Uuid], before: Millis, heat: 
             }
             let sums: Vec<_> =
                 sums.into_iter().map(|((content, epoch), (count, mass))| (content, epoch, count, mass)).collect();
-            views::epoch_add(tx, &sums).await?;
+            views::epoch_add(tx, version, &sums).await?;
             views::hour_delete(tx, &rows).await?;
             Ok(rows.len())
         }
@@ -111,6 +120,6 @@ async fn sum_up(tx: &Tx, level: Level, contents: &[Uuid], before: Millis, heat: 
 }
 
 /// What `count` views of an hour add to the mass of its epoch: each the same integer.
-pub(super) fn view_mass(heat: &HeatSettings, hour: Millis, count: i64) -> Option<i64> {
+fn view_mass(heat: &HeatSettings, hour: Millis, count: i64) -> Option<i64> {
     heat.contribution(heat.view_weight, hour)?.checked_mul(count)
 }

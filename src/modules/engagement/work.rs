@@ -1,23 +1,21 @@
 //! The working set of one batch: what the locked rows hold, folded command by command, then written as net results.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::content::{BehaviorKind, ContentInfo, ContentRecord, Figures, Status};
+use super::content::{BehaviorKind, ContentRecord, Figures};
 use super::hotness::{Hotness, Level};
 use super::interactions::Interactions;
+use super::item::{Item, Moment, Next, REALTIME, RECALCULATION, history_id, made_with};
+use super::masses::Masses;
 use super::outbox::{Happened, Pending};
-use super::store::batch::{BehaviorRow, HistoryRow, MassRow};
+use super::store::batch::{BehaviorRow, HeldMassRow, HistoryRow, MassRow};
+use super::store::next::NextMassRow;
 use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::Ids;
-
-/// `calculation_method` of a row that a command wrote.
-pub(super) const REALTIME: i16 = 0;
-/// `calculation_method` of a row of a moment at which time alone changed the level.
-pub(super) const SCHEDULED: i16 = 1;
 
 /// Which like or favorite.
 pub(super) type BehaviorKey = (Uuid, Uuid, BehaviorKind);
@@ -59,191 +57,15 @@ pub enum Cause {
     Viewed,
     /// Nobody did anything: it faded below a level, or is no longer new.
     Cooled,
-}
-
-/// A content in work.
-pub(super) struct Item {
-    pub(super) info: Arc<ContentInfo>,
-    pub(super) figures: Figures,
-    /// The figures before the batch; `None` for a new content.
-    pub(super) before: Option<Figures>,
-    masses: BTreeMap<i64, i64>,
-    dirty_epochs: HashSet<i64>,
-    /// An author's key of a new content.
-    pub(super) client_key: Option<String>,
-    pub(super) status_changed: bool,
-    /// Whether this batch accepts its deletion.
-    pub(super) deleted_now: bool,
-    /// The last cause, once something changed.
-    pub(super) cause: Option<Cause>,
-    /// Whether the heat changed since the level was announced.
-    unsettled: bool,
-    /// The level of the newest row of history; a new content has none yet.
-    recorded: Option<i16>,
-    /// Rows of history to be, one a moment, in their order.
-    history: Vec<Moment>,
-}
-
-/// A row of history to be, before it has an id.
-struct Moment {
-    at: Millis,
-    level: i16,
-    score: f64,
-    method: i16,
-}
-
-impl Item {
-    /// A content that is there.
-    pub(super) fn stored(info: ContentInfo, figures: Figures) -> Self {
-        Self {
-            info: Arc::new(info),
-            figures,
-            before: Some(figures),
-            masses: BTreeMap::new(),
-            dirty_epochs: HashSet::new(),
-            client_key: None,
-            status_changed: false,
-            deleted_now: false,
-            cause: None,
-            unsettled: false,
-            recorded: Some(figures.hot_level),
-            history: Vec::new(),
-        }
-    }
-
-    /// A content to be, without a mass yet.
-    pub(super) fn new(info: ContentInfo, client_key: Option<String>) -> Self {
-        let at = info.published_at;
-        let figures = Figures {
-            version: 0,
-            like_count: 0,
-            favorite_count: 0,
-            comment_count: 0,
-            share_count: 0,
-            view_count: 0,
-            heat: None,
-            wake_at: None,
-            hot_level: Level::New.number(),
-            hot_score: 0.0,
-            last_hot_update: at,
-            last_history_at: at,
-        };
-        Self { before: None, client_key, recorded: None, ..Self::stored(info, figures) }
-    }
-
-    /// What the one who asked gets.
-    pub(super) fn record(&self) -> ContentRecord {
-        ContentRecord { info: Arc::clone(&self.info), figures: self.figures }
-    }
-
-    /// Adds to the mass of an epoch; all or nothing.
-    ///
-    /// # Errors
-    /// When the sum does not fit: the fact is then refused.
-    pub(super) fn add_mass(&mut self, epoch: i64, mass: Option<i64>) -> Result<()> {
-        let held = self.masses.entry(epoch).or_insert(0);
-        let sum = mass.and_then(|mass| held.checked_add(mass));
-        *held = sum.ok_or_else(|| Error::internal(format!("the mass of content {} overflows", self.info.id)))?;
-        self.dirty_epochs.insert(epoch);
-        Ok(())
-    }
-
-    /// Notes a change: a new version, the heat of the masses, and the time. What faded before that moment unobserved
-    /// goes into history first, as the timer would have written it.
-    pub(super) fn touch(&mut self, hotness: &Hotness, cause: Cause, at: Millis) {
-        if self.figures.wake_at.is_some_and(|wake_at| wake_at < at) || self.unsettled && self.settled_at() < at {
-            self.announce(hotness);
-            self.fade(hotness, at.plus(-1));
-        }
-        self.note(cause);
-        self.unsettled = true;
-        self.figures.heat = hotness.heat.heat(self.info.quality, &self.masses);
-        self.figures.last_hot_update = self.figures.last_hot_update.max(at);
-    }
-
-    /// From now on there is no such content; its rows go later. Its keys are free, and no level of it ends.
-    pub(super) fn delete(&mut self) {
-        let info = Arc::make_mut(&mut self.info);
-        (info.deleted, info.status, info.external_id) = (true, Status::Unpublished, None);
-        (self.deleted_now, self.unsettled, self.figures.wake_at) = (true, false, None);
-        self.note(Cause::Unpublished);
-    }
-
-    /// Fades until a moment, that one included; whether any level ended by then.
-    pub(super) fn cool(&mut self, hotness: &Hotness, until: Millis) -> bool {
-        self.announce(hotness);
-        let cooled = self.fade(hotness, until);
-        if cooled {
-            self.note(Cause::Cooled);
-        }
-        cooled
-    }
-
-    fn note(&mut self, cause: Cause) {
-        self.cause = Some(cause);
-        self.figures.version = self.before.map_or(0, |before| before.version) + 1;
-    }
-
-    /// The moment that the announced level is of: the last interaction's, or a later one at which a level ended.
-    pub(super) fn settled_at(&self) -> Millis {
-        self.figures.settled_at()
-    }
-
-    /// Announces the level that the last interaction left, and when it ends.
-    fn announce(&mut self, hotness: &Hotness) {
-        if std::mem::take(&mut self.unsettled) {
-            let at = self.settled_at();
-            self.set_level(hotness, at);
-        }
-    }
-
-    fn set_level(&mut self, hotness: &Hotness, at: Millis) {
-        let (heat, published_at) = (self.figures.heat, self.info.published_at);
-        self.figures.hot_level = hotness.level(heat, published_at, at).number();
-        self.figures.hot_score = hotness.heat.score(heat, at);
-        self.figures.wake_at = hotness.next_change(heat, published_at, at);
-    }
-
-    /// Ends every level that ends by `until`: a row of history each, at its computed moment. Moments are compared, never
-    /// scores, and each next one is later: it cannot spin.
-    fn fade(&mut self, hotness: &Hotness, until: Millis) -> bool {
-        let mut faded = false;
-        while let Some(at) = self.figures.wake_at.filter(|at| *at <= until) {
-            // What acts of this batch announced before, and nobody has recorded yet.
-            let settled_at = self.settled_at();
-            self.write_down(settled_at, REALTIME, i64::MAX);
-            self.set_level(hotness, at);
-            self.write_down(at, SCHEDULED, i64::MAX);
-            // Also where thresholds were set anew meanwhile and no level ended: the moment counts as looked at.
-            self.figures.last_history_at = at;
-            faded = true;
-        }
-        faded
-    }
-
-    /// A row of history, if the level is another than that of the newest row, or that one is older than the interval.
-    fn write_down(&mut self, at: Millis, method: i16, interval_ms: i64) {
-        let level = self.figures.hot_level;
-        if self.recorded != Some(level) || at.0.saturating_sub(self.figures.last_history_at.0) >= interval_ms {
-            self.recorded = Some(level);
-            self.figures.last_history_at = at;
-            self.history.push(Moment { at, level, score: self.figures.hot_score, method });
-        }
-    }
-}
-
-/// The id of a row of history: ordered by its moment, and within one millisecond by the version that wrote it.
-fn history_id(ids: &Ids, at: Millis, version: i64) -> Uuid {
-    let mut bytes = *ids.at(at).as_bytes();
-    let [.., high, low] = version.to_be_bytes();
-    // The 12 bits of a UUIDv7 after its version, which RFC 9562 gives to a counter.
-    (bytes[6], bytes[7]) = (0x70 | high & 0x0F, low);
-    Uuid::from_bytes(bytes)
+    /// It was recalculated from its facts, and something else came out.
+    Recalculated,
 }
 
 /// What one batch works on.
 pub(super) struct Work<'a> {
     pub(super) hotness: &'a Hotness,
+    /// The version that a recalculation under way makes.
+    pub(super) next: Option<Arc<Hotness>>,
     /// The clock's time at the beginning of the batch.
     pub(super) now: Millis,
     /// Acts that are told with an earlier moment are refused: tombstones that would tell whether they come late are gone.
@@ -262,9 +84,10 @@ pub(super) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(hotness: &'a Hotness, now: Millis, oldest_told: Millis) -> Self {
+    pub(super) fn new(hotness: &'a Hotness, next: Option<Arc<Hotness>>, now: Millis, oldest_told: Millis) -> Self {
         Self {
             hotness,
+            next,
             now,
             oldest_told,
             items: HashMap::new(),
@@ -279,10 +102,20 @@ impl<'a> Work<'a> {
         }
     }
 
-    pub(super) fn take_masses(&mut self, rows: Vec<MassRow>) {
+    pub(super) fn take_masses(&mut self, rows: Vec<HeldMassRow>) {
         for row in rows {
             if let Some(item) = self.items.get_mut(&row.content_id) {
-                item.masses.insert(row.epoch, row.mass);
+                item.masses.take(row.epoch, row.mass);
+            }
+        }
+    }
+
+    /// Takes the masses of contents that are done for the version to come.
+    pub(super) fn take_next_masses(&mut self, rows: Vec<NextMassRow>, hotness: &Arc<Hotness>) {
+        for row in rows {
+            if let Some(item) = self.items.get_mut(&row.content_id) {
+                let none = || Next { hotness: Arc::clone(hotness), masses: Masses::default() };
+                item.next.get_or_insert_with(none).masses.take(row.epoch, row.mass);
             }
         }
     }
@@ -340,9 +173,14 @@ impl<'a> Work<'a> {
             if item.unsettled {
                 item.announce(self.hotness);
                 let at = item.settled_at();
-                item.write_down(at, REALTIME, interval_ms);
+                match item.cause {
+                    // Always a row: it says that the earlier ones were wrong.
+                    Some(Cause::Recalculated) => item.write_down(at, RECALCULATION, 0),
+                    _ => item.write_down(at, REALTIME, interval_ms),
+                }
             }
-            if !item.info.deleted {
+            // What a recalculation puts right nobody did: there is nobody to tell.
+            if item.somebody && !item.info.deleted {
                 let changes = level_changes(self.hotness, item);
                 self.events.extend(changes.map(|changed| Pending::new(&item.record(), item.settled_at(), changed)));
             }
@@ -359,13 +197,22 @@ impl<'a> Work<'a> {
     }
 
     pub(super) fn dirty_masses(&self) -> impl Iterator<Item = MassRow> + '_ {
-        self.touched().flat_map(|item| {
-            item.dirty_epochs.iter().map(|epoch| MassRow {
-                content_id: item.info.id,
-                epoch: *epoch,
-                mass: item.masses.get(epoch).copied().unwrap_or(0),
-            })
+        self.touched().flat_map(|item| item.masses.dirty(item.info.id))
+    }
+
+    /// The settled figures of those that are done for the version to come, as that version makes them.
+    pub(super) fn next_figures(&self) -> impl Iterator<Item = (Uuid, Figures)> + '_ {
+        self.touched().filter_map(|item| {
+            let (next, at) = (item.next.as_ref()?, item.settled_at());
+            let made = made_with(item.figures, &item.info, &next.hotness, next.masses.sums(), at);
+            // No level of what is deleted ends.
+            let wake_at = made.wake_at.filter(|_| !item.info.deleted);
+            Some((item.info.id, Figures { wake_at, ..made }))
         })
+    }
+
+    pub(super) fn next_dirty_masses(&self) -> impl Iterator<Item = MassRow> + '_ {
+        self.touched().flat_map(|item| item.next.iter().flat_map(|next| next.masses.dirty(item.info.id)))
     }
 
     pub(super) fn dirty_behaviors(&self) -> impl Iterator<Item = BehaviorRow> + '_ {

@@ -12,24 +12,30 @@ use super::commands::cool;
 use super::commands::delete_content::{self, DeleteContent};
 use super::commands::forget::{self, Forget};
 use super::commands::publish::{self, Publish, PublishOutcome};
+use super::commands::recalculate::{self, Recalculate};
 use super::commands::set_status::{self, SetStatus};
 use super::commands::share::{self, Share, ShareOutcome};
 use super::commands::view::{self, View};
-use super::content::{BehaviorKind, ContentRecord, key};
+use super::content::{BehaviorKind, ContentRecord, Figures, key};
 use super::events::HotnessEvent;
-use super::hotness::{Hotness, Level};
-use super::interactions::Wanted;
+use super::hotness::{Hotness, Level, Source};
+use super::interactions;
+use super::item::Item;
+use super::masses::{self, Sums};
 use super::outbox::sequences;
+use super::ranks::Ranks;
+use super::settings::{self, Versions};
 use super::store;
-use super::work::{Cause, Item, Work};
+use super::store::in_force::{self, InForce, Lock};
+use super::work::{Cause, Work};
 use crate::kernel::batch::{Applied, BatchWriter};
 use crate::kernel::clock::Clock;
+use crate::kernel::context::Kernel;
 use crate::kernel::db::Tx;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::events::{Event, Outbox};
 use crate::kernel::id::{Ids, Lane};
 use crate::kernel::live::Live;
-use crate::kernel::ranking::RankIndex;
 
 /// What moves a content's figures.
 pub(super) enum Command {
@@ -47,6 +53,8 @@ pub(super) enum Command {
     Share(Box<Share>),
     /// See [`view`].
     View(View),
+    /// See [`recalculate`].
+    Recalculate(Recalculate),
     /// See [`cool`].
     Cool(Uuid),
     /// See [`delete_content`].
@@ -66,6 +74,7 @@ impl Command {
             Self::Share(share) => share.content,
             // All of one lane.
             Self::View(view) => view.contents.first().map_or(Uuid::nil(), |(content, _)| *content),
+            Self::Recalculate(recalculate) => recalculate.content,
             Self::Cool(content) => *content,
             Self::DeleteContent(delete) => delete.content,
             Self::Forget(forget) => forget.content,
@@ -81,7 +90,7 @@ impl Command {
             Self::Share(share) => Some(share.user),
             Self::DeleteComment(delete) => Some(delete.actor),
             // Views know no user, and the others write down none.
-            Self::View(_) | Self::SetStatus(_) => None,
+            Self::View(_) | Self::SetStatus(_) | Self::Recalculate(_) => None,
             Self::Cool(_) | Self::DeleteContent(_) | Self::Forget(_) => None,
         }
     }
@@ -99,6 +108,8 @@ pub(super) enum Outcome {
     Shared(ShareOutcome),
     /// Of views: how many count.
     Viewed(u32),
+    /// Of a recalculation: whether anything came out otherwise.
+    Recalculated(bool),
     /// Of cooling, and of a deletion: whether it changed anything.
     Changed(bool),
     /// Of forgetting: how many rows go.
@@ -109,11 +120,11 @@ pub(super) enum Outcome {
 pub(super) struct EngagementWriter {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<Ids>,
-    pub(super) hotness: Hotness,
+    pub(super) versions: Arc<Versions>,
     pub(super) history_interval_ms: i64,
     /// How long it is remembered that a like or favorite was taken back.
     pub(super) tombstone_ms: i64,
-    pub(super) ranking: Arc<RankIndex>,
+    pub(super) ranks: Arc<Ranks>,
     pub(super) live: Arc<Live<HotnessEvent>>,
     pub(super) outbox: Outbox,
 }
@@ -124,6 +135,13 @@ pub(super) struct Effects {
     hotness: Vec<HotnessEvent>,
     /// Whether there is something to deliver.
     outbox: bool,
+}
+
+impl Effects {
+    /// Whether any content changed.
+    pub(super) fn any(&self) -> bool {
+        !self.hotness.is_empty()
+    }
 }
 
 impl BatchWriter for EngagementWriter {
@@ -139,7 +157,11 @@ impl BatchWriter for EngagementWriter {
 
     fn apply<'a>(&'a self, tx: &'a Tx, commands: &'a [Command]) -> BoxFuture<'a, Result<Applied<Self>>> {
         Box::pin(async move {
-            let mut work = self.read(tx, commands).await?;
+            let mut wanted = Wanted::of(commands);
+            let ground = self.lock(tx, &mut wanted).await?;
+            let now = self.clock.now();
+            let mut work = Work::new(&ground.hotness, ground.next.clone(), now, now.plus(-self.tombstone_ms));
+            self.read(tx, &mut work, wanted, ground.figures).await?;
             let outcomes = commands.iter().map(|command| fold(&mut work, command)).collect();
             self.write(tx, &mut work).await?;
             let effects = Effects { hotness: self.events(&work), outbox: !work.events.is_empty() };
@@ -148,7 +170,7 @@ impl BatchWriter for EngagementWriter {
     }
 
     fn committed(&self, effects: Effects) {
-        self.ranking.apply(self.clock.now(), effects.hotness.iter().map(|event| event.content.standing()));
+        self.ranks.take(effects.hotness.iter().map(|event| &event.content));
         self.live.publish(effects.hotness);
         if effects.outbox {
             self.outbox.wake();
@@ -168,80 +190,200 @@ fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
         Command::DeleteComment(delete) => comment::fold_delete(work, delete).map(Outcome::Commented),
         Command::Share(share) => share::fold(work, share).map(Outcome::Shared),
         Command::View(view) => view::fold(work, view).map(Outcome::Viewed),
+        Command::Recalculate(recalculate) => recalculate::fold(work, recalculate).map(Outcome::Recalculated),
         Command::Cool(content) => Ok(Outcome::Changed(cool::fold(work, *content))),
         Command::DeleteContent(delete) => delete_content::fold(work, delete).map(Outcome::Changed),
         Command::Forget(forget) => forget::fold(work, forget).map(Outcome::Forgotten),
     }
 }
 
-impl EngagementWriter {
-    /// Locks the figures in key order, then reads the facts in later statements.
-    async fn read(&self, tx: &Tx, commands: &[Command]) -> Result<Work<'_>> {
-        let now = self.clock.now();
-        let mut work = Work::new(&self.hotness, now, now.plus(-self.tombstone_ms));
-        // By (lane, id): the one order in which every writer locks.
-        let mut wanted: BTreeSet<(i16, Uuid)> = BTreeSet::new();
-        let mut behaviors = HashSet::new();
-        let mut publications = Vec::new();
-        let mut interactions = Wanted::default();
+/// What a batch needs to read.
+#[derive(Default)]
+struct Wanted<'a> {
+    /// By (lane, id): the one order in which every writer locks.
+    contents: BTreeSet<(i16, Uuid)>,
+    behaviors: HashSet<(Uuid, Uuid, i16)>,
+    publishes: bool,
+    /// External ids and client keys of those to be published.
+    publications: Vec<(Option<&'a str>, Uuid, Option<&'a str>)>,
+    taken: Vec<store::batch::TakenRow>,
+    recalculations: BTreeSet<Uuid>,
+    interactions: interactions::Wanted<'a>,
+    /// Whose acts these are.
+    users: BTreeSet<Uuid>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(commands: &'a [Command]) -> Self {
+        let mut wanted = Self { users: commands.iter().filter_map(Command::user).collect(), ..Self::default() };
         for command in commands {
-            interactions.by(command);
+            wanted.interactions.by(command);
             match command {
                 Command::Act(act) => {
-                    wanted.insert(key(act.content));
-                    behaviors.insert((act.content, act.user, act.kind.number()));
+                    wanted.contents.insert(key(act.content));
+                    wanted.behaviors.insert((act.content, act.user, act.kind.number()));
                 }
                 Command::Publish(publish) => {
-                    let client_key = publish.client_key.as_deref();
-                    if publish.info.external_id.is_some() || client_key.is_some() {
-                        publications.push((publish.info.external_id.as_deref(), publish.info.author_id, client_key));
+                    wanted.publishes = true;
+                    let (info, client_key) = (&publish.info, publish.client_key.as_deref());
+                    if info.external_id.is_some() || client_key.is_some() {
+                        wanted.publications.push((info.external_id.as_deref(), info.author_id, client_key));
                     }
                 }
-                Command::View(view) => wanted.extend(view.contents.iter().map(|(content, _)| key(*content))),
+                Command::Recalculate(recalculate) => {
+                    wanted.contents.insert(key(recalculate.content));
+                    wanted.recalculations.insert(recalculate.content);
+                }
+                Command::View(view) => wanted.contents.extend(view.contents.iter().map(|(content, _)| key(*content))),
                 Command::Forget(forget) => {
-                    wanted.insert(key(forget.content));
+                    wanted.contents.insert(key(forget.content));
                     for kind in [BehaviorKind::Like, BehaviorKind::Favorite] {
-                        behaviors.insert((forget.content, forget.user, kind.number()));
+                        wanted.behaviors.insert((forget.content, forget.user, kind.number()));
                     }
                 }
                 other => {
-                    wanted.insert(key(other.content()));
+                    wanted.contents.insert(key(other.content()));
                 }
             }
         }
-        if !publications.is_empty() {
-            for taken in store::batch::content_taken(tx, &publications).await? {
-                wanted.insert(key(taken.id));
-                if let Some(external_id) = taken.external_id {
-                    work.external_ids.insert(external_id, taken.id);
-                }
-                if let Some(client_key) = taken.client_key {
-                    work.client_keys.insert((taken.author_id, client_key), taken.id);
-                }
+        wanted
+    }
+
+    fn ids(&self) -> Vec<Uuid> {
+        self.contents.iter().map(|(_, id)| *id).collect()
+    }
+}
+
+/// What a batch stands on: the version of the settings that cannot change before it ends, and the locked figures.
+struct Ground {
+    hotness: Arc<Hotness>,
+    next: Option<Arc<Hotness>>,
+    figures: HashMap<Uuid, Figures>,
+}
+
+impl EngagementWriter {
+    pub(super) fn new(
+        kernel: &Kernel,
+        versions: &Arc<Versions>,
+        ranks: &Arc<Ranks>,
+        live: &Arc<Live<HotnessEvent>>,
+    ) -> Self {
+        Self {
+            clock: Arc::clone(&kernel.clock),
+            ids: Arc::clone(&kernel.ids),
+            versions: Arc::clone(versions),
+            history_interval_ms: settings::millis(&kernel.settings, "engagement.history_interval_secs", 1000.0),
+            tombstone_ms: settings::tombstone_ms(&kernel.settings),
+            ranks: Arc::clone(ranks),
+            live: Arc::clone(live),
+            outbox: kernel.outbox.clone(),
+        }
+    }
+
+    /// Locks the figures in key order. Every row says which version it was made with, and the lock keeps its table where
+    /// it is. Those who publish lock no row: they hold on to the state itself, so that a recalculation begins before them,
+    /// and they write for it too, or after them, and it finds what they published.
+    async fn lock(&self, tx: &Tx, wanted: &mut Wanted<'_>) -> Result<Ground> {
+        let connection = tx.connection();
+        let state = match wanted.publishes {
+            true => in_force::in_force(connection, tx.backend(), Lock::Share).await?,
+            false => None,
+        };
+        if !wanted.publications.is_empty() {
+            wanted.taken = store::batch::content_taken(tx, &wanted.publications).await?;
+            wanted.contents.extend(wanted.taken.iter().map(|taken| key(taken.id)));
+        }
+        let locked = match wanted.contents.is_empty() {
+            true => Vec::new(),
+            false => store::batch::figures_lock(tx, &wanted.ids()).await?,
+        };
+        let version = state.map(|state| state.version).or(locked.first().map(|row| row.figures.heat_version));
+        let hotness = match version {
+            Some(version) => self.versions.of(connection, version).await?,
+            // Nothing there to work on: any version refuses it alike.
+            None => self.ranks.hotness(),
+        };
+        let next = match state {
+            Some(InForce { next_version: Some(version), .. }) => Some(self.versions.of(connection, version).await?),
+            _ => None,
+        };
+        let figures = locked.into_iter().map(|row| (row.content_id, row.figures)).collect();
+        Ok(Ground { hotness, next, figures })
+    }
+
+    /// Reads the facts, in later statements than the locks.
+    async fn read(
+        &self,
+        tx: &Tx,
+        work: &mut Work<'_>,
+        wanted: Wanted<'_>,
+        mut figures: HashMap<Uuid, Figures>,
+    ) -> Result<()> {
+        let ids = wanted.ids();
+        for taken in wanted.taken {
+            if let Some(external_id) = taken.external_id {
+                work.external_ids.insert(external_id, taken.id);
+            }
+            if let Some(client_key) = taken.client_key {
+                work.client_keys.insert((taken.author_id, client_key), taken.id);
             }
         }
-        let wanted: Vec<Uuid> = wanted.into_iter().map(|(_, id)| id).collect();
-        if !wanted.is_empty() {
-            let locked = store::batch::figures_lock(tx, &wanted).await?;
-            let mut figures: HashMap<_, _> = locked.into_iter().map(|row| (row.content_id, row.figures)).collect();
-            for info in store::batch::info_by_ids(tx, &wanted).await? {
-                let figures = figures
-                    .remove(&info.id)
-                    .ok_or_else(|| Error::internal(format!("content {} has no figures", info.id)))?;
-                work.items.insert(info.id, Item::stored(info, figures));
+        if !ids.is_empty() {
+            for info in store::batch::info_by_ids(tx, &ids).await? {
+                match figures.remove(&info.id) {
+                    Some(figures) => {
+                        work.items.insert(info.id, Item::stored(info, figures));
+                    }
+                    // A recalculation has made none for it: there is no such content.
+                    None if info.deleted => {}
+                    None => return Err(Error::internal(format!("content {} has no figures", info.id))),
+                }
             }
-            work.take_masses(store::batch::mass_by_ids(tx, &wanted).await?);
+            let masses = store::batch::mass_by_ids(tx, &ids).await?;
+            let next_version = masses.first().and_then(|row| row.next_version);
+            work.take_masses(masses);
+            if let Some(version) = next_version {
+                let hotness = self.versions.of(tx.connection(), version).await?;
+                let rows = store::next::mass_by_ids(tx.connection(), tx.backend(), &ids, version).await?;
+                work.take_next_masses(rows, &hotness);
+            }
         }
-        if !behaviors.is_empty() {
-            let behaviors: Vec<_> = behaviors.into_iter().collect();
+        if !wanted.behaviors.is_empty() {
+            let behaviors: Vec<_> = wanted.behaviors.into_iter().collect();
             work.take_behaviors(store::batch::behavior_by_keys(tx, &behaviors).await?);
         }
-        work.interactions = interactions.read(tx, work.now).await?;
-        let users: BTreeSet<Uuid> = commands.iter().filter_map(Command::user).collect();
-        if !users.is_empty() {
-            work.deleted_users = store::deletions::deleted_among(tx, &users).await?;
+        work.interactions = wanted.interactions.read(tx, work.now).await?;
+        if !wanted.users.is_empty() {
+            work.deleted_users = store::deletions::deleted_among(tx, &wanted.users).await?;
         }
-        Ok(work)
+        if !wanted.recalculations.is_empty() {
+            self.recount(tx, work, wanted.recalculations).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds up the facts of contents that are to be recalculated.
+    async fn recount(&self, tx: &Tx, work: &mut Work<'_>, ids: BTreeSet<Uuid>) -> Result<()> {
+        let ids: Vec<Uuid> = ids.into_iter().filter(|id| work.items.contains_key(id)).collect();
+        let next = ids.iter().find_map(|id| work.items.get(id)?.next_hotness());
+        let hotness = [Some(&work.hotness.heat), next.as_ref().map(|next| &next.heat)];
+        let mut sums: HashMap<Uuid, [Option<Sums>; 2]> = HashMap::new();
+        let mut take = |id: Uuid, source| {
+            let sums = sums.entry(id).or_insert_with(|| [Some(Sums::new()), Some(Sums::new())]);
+            for (sums, heat) in sums.iter_mut().zip(hotness) {
+                heat.into_iter().for_each(|heat| masses::add(sums, heat, &source));
+            }
+        };
+        for item in ids.iter().filter_map(|id| work.items.get(id)) {
+            take(item.info.id, Source::Fact(publish::publication(&item.info)));
+        }
+        store::facts::each(tx, &self.versions, &ids, &mut take).await?;
+        for (id, [in_force, next]) in sums {
+            if let Some(item) = work.items.get_mut(&id) {
+                item.compare(in_force, next);
+            }
+        }
+        Ok(())
     }
 
     /// Writes the net results, tables in one order everywhere.
@@ -261,9 +403,12 @@ impl EngagementWriter {
         store::batch::figures_insert(tx, new.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::figures_update(tx, old.iter().map(|item| (item.info.id, item.figures))).await?;
         store::batch::mass_put(tx, work.dirty_masses()).await?;
+        store::next::figures_put(tx, work.next_figures()).await?;
+        store::next::mass_put(tx, work.next_dirty_masses()).await?;
         store::batch::history_insert(tx, &history).await?;
         let events = self.happened(work);
-        self.outbox.put(tx, &events).await
+        // A command beside the servers (`tally recalculate`) has no consumers, and nothing to tell them.
+        if events.is_empty() { Ok(()) } else { self.outbox.put(tx, &events).await }
     }
 
     /// What durable consumers are told: of each content in the order of its sequence.
@@ -287,11 +432,11 @@ impl EngagementWriter {
             let announced = item.before.and_then(|before| Level::from_number(before.hot_level));
             let previous_level = match announced.filter(|_| cause == Cause::Cooled) {
                 Some(announced) => announced,
-                None => self.hotness.level(heat, published_at, at),
+                None => work.hotness.level(heat, published_at, at),
             };
             Some(HotnessEvent {
                 content: ContentRecord { info: Arc::clone(&item.info), figures: item.figures },
-                previous_score: self.hotness.heat.score(heat, at),
+                previous_score: work.hotness.heat.score(heat, at),
                 previous_level,
                 cause,
             })

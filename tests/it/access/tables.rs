@@ -54,6 +54,7 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("mutation", "deleteComment", "mutation { deleteComment(id: \"C\") { changed } }", OPERATORS),
     ("mutation", "unpublishContent", "mutation { unpublishContent(id: \"A\") { changed } }", STAFF),
     ("mutation", "republishContent", "mutation { republishContent(id: \"A\") { changed } }", STAFF),
+    ("mutation", "recalculateHotness", "mutation { recalculateHotness(ids: [\"A\", \"V\"]) { total } }", OPERATORS),
     // Of another author, and another user; one's own is in OWN.
     ("mutation", "deleteContent", "mutation { deleteContent(id: \"D\") { changed } }", OPERATORS),
     ("mutation", "deleteUser", "mutation { deleteUser(id: \"W\") { changed } }", STAFF),

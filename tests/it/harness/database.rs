@@ -54,6 +54,11 @@ impl TestDatabase {
         execute(&self.url, sql).await;
     }
 
+    /// The same, on any database.
+    pub(crate) async fn sql_on(url: &str, sql: &str) {
+        execute(url, sql).await;
+    }
+
     pub(crate) async fn remove(self) {
         if self.folder.is_none() {
             execute(&postgres(), &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;

@@ -25,7 +25,7 @@ use tally::server::{Auditor, Server};
 pub(crate) use client::{Answer, Client, Listener, http, unnamed};
 pub(crate) use database::{Backend, TestDatabase};
 pub(crate) use issuer::{Issuer, Key, Says};
-pub(crate) use process::{Process, run};
+pub(crate) use process::{Process, command, run};
 pub(crate) use proxy::LossyProxy;
 pub(crate) use wire::Wire;
 
@@ -224,6 +224,8 @@ fn settings<A: App>(database: &TestDatabase, given: Vec<(&'static str, String)>,
         ("server.listen", "127.0.0.1:0".to_owned()),
         ("server.shutdown_secs", "10".to_owned()),
         ("engagement.live_interval_ms", "20".to_owned()),
+        // Tests count statements; those of recalculations set theirs.
+        ("engagement.settings_poll_ms", "3600000".to_owned()),
         // Nothing in the background: clocks are moved and statements counted. `TestApp::settle` does what is due.
         ("worker.enabled", "false".to_owned()),
         // Tests hammer, all from one address; those of the limits set theirs.

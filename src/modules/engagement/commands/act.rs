@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
 use crate::modules::engagement::content::{BehaviorKind, ContentRecord, Kind, Status};
+use crate::modules::engagement::hotness::Fact;
 use crate::modules::engagement::outbox::Happened;
 use crate::modules::engagement::work::{Behavior, Cause, Work};
 
@@ -74,8 +75,7 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, act: &Act) -> Re
     // The same integer that was added: the row holds its moment.
     let (sign, moment) =
         if holds_now { (1, next.acted_at) } else { (-1, held_before.map_or(at, |held| held.acted_at)) };
-    let mass = hotness.heat.contribution(act.kind.weight(&hotness.heat), moment).map(|mass| sign * mass);
-    item.add_mass(hotness.heat.epoch(moment), mass)?;
+    item.add(&hotness, &Fact { weight: act.kind.weight(), at: moment, count: sign })?;
     *item.figures.count_of(act.kind) += sign;
     item.touch(&hotness, cause(act), at);
     let content = item.record();

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::text;
 use crate::modules::engagement::content::{ContentRecord, Kind, Status};
+use crate::modules::engagement::hotness::{Fact, Weight};
 use crate::modules::engagement::interactions::{CommentRecord, in_lane_of};
 use crate::modules::engagement::outbox::{Happened, beginning};
 use crate::modules::engagement::work::{Cause, Work};
@@ -102,8 +103,7 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, comment: &Commen
         return Err(Error::conflict("the content is not published"));
     }
     let at = now.max(item.figures.last_hot_update);
-    let mass = hotness.heat.contribution(hotness.heat.comment_weight, at);
-    item.add_mass(hotness.heat.epoch(at), mass)?;
+    item.add(&hotness, &Fact { weight: Weight::Comment, at, count: 1 })?;
     item.figures.comment_count += 1;
     item.touch(&hotness, Cause::Commented, at);
     let record = CommentRecord {
@@ -146,9 +146,7 @@ pub(in crate::modules::engagement) fn fold_delete(
     }
     let at = now.max(item.figures.last_hot_update);
     // The same integer that was added: the row holds its moment.
-    let moment = comment.commented_at;
-    let mass = hotness.heat.contribution(hotness.heat.comment_weight, moment).map(|mass| -mass);
-    item.add_mass(hotness.heat.epoch(moment), mass)?;
+    item.add(&hotness, &Fact { weight: Weight::Comment, at: comment.commented_at, count: -1 })?;
     item.figures.comment_count -= 1;
     item.touch(&hotness, Cause::CommentDeleted, at);
     let content = item.record();

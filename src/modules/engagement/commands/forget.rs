@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::kernel::clock::Millis;
 use crate::kernel::error::Result;
 use crate::modules::engagement::content::{BehaviorKind, Figures};
+use crate::modules::engagement::hotness::{Fact, Weight};
 use crate::modules::engagement::work::{Cause, Work};
 
 /// Which user's acts on which content.
@@ -24,13 +25,12 @@ pub(in crate::modules::engagement) struct Forget {
 /// # Errors
 /// A mass that overflows.
 pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, forget: &Forget) -> Result<u64> {
-    let heat = work.hotness.heat;
     let mut gone = 0;
     for (kind, cause) in [(BehaviorKind::Like, Cause::Unliked), (BehaviorKind::Favorite, Cause::Unfavorited)] {
         if let Some(held) = work.take_behavior((forget.content, forget.user, kind)) {
             gone += 1;
             if held.removed_at.is_none() {
-                let (weight, at) = (kind.weight(&heat), held.acted_at);
+                let (weight, at) = (kind.weight(), held.acted_at);
                 take_back(work, forget.content, weight, at, cause, |figures| *figures.count_of(kind) -= 1)?;
             }
         }
@@ -39,7 +39,7 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, forget: &Forget)
         if let Some(comment) = work.interactions.take_comment(*id) {
             gone += 1;
             if comment.deleted_at.is_none() {
-                let (weight, at) = (heat.comment_weight, comment.commented_at);
+                let (weight, at) = (Weight::Comment, comment.commented_at);
                 let cause = Cause::CommentDeleted;
                 take_back(work, forget.content, weight, at, cause, |figures| figures.comment_count -= 1)?;
             }
@@ -48,7 +48,7 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, forget: &Forget)
     for id in &forget.shares {
         if let Some(share) = work.interactions.forget_share(*id) {
             gone += 1;
-            let (weight, at) = (heat.share_weight, share.shared_at);
+            let (weight, at) = (Weight::Share, share.shared_at);
             take_back(work, forget.content, weight, at, Cause::Unshared, |figures| figures.share_count -= 1)?;
         }
     }
@@ -59,7 +59,7 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, forget: &Forget)
 fn take_back(
     work: &mut Work<'_>,
     content: Uuid,
-    weight: i64,
+    weight: Weight,
     moment: Millis,
     cause: Cause,
     count: impl FnOnce(&mut Figures),
@@ -69,8 +69,7 @@ fn take_back(
         return Ok(());
     };
     // The same integer that was added: the row held its moment.
-    let mass = hotness.heat.contribution(weight, moment).map(|mass| -mass);
-    item.add_mass(hotness.heat.epoch(moment), mass)?;
+    item.add(&hotness, &Fact { weight, at: moment, count: -1 })?;
     count(&mut item.figures);
     let at = now.max(item.figures.last_hot_update);
     item.touch(&hotness, cause, at);

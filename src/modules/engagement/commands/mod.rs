@@ -6,6 +6,7 @@ pub(super) mod cool;
 pub(super) mod delete_content;
 pub(super) mod forget;
 pub(super) mod publish;
+pub(super) mod recalculate;
 pub(super) mod set_status;
 pub(super) mod share;
 pub(super) mod view;

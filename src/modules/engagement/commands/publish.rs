@@ -6,8 +6,9 @@ use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::text;
 use crate::modules::engagement::content::{ContentInfo, ContentRecord, Detail, Kind, Status};
-use crate::modules::engagement::hotness::artwork_quality;
-use crate::modules::engagement::work::{Cause, Item, Work};
+use crate::modules::engagement::hotness::{Fact, Weight, artwork_quality};
+use crate::modules::engagement::item::Item;
+use crate::modules::engagement::work::{Cause, Work};
 
 /// Largest weight by hand, in points.
 const BASE_WEIGHT_MOST: f64 = 1_000_000.0;
@@ -117,6 +118,11 @@ fn check_detail(detail: Detail) -> Result<(Kind, i64, Detail)> {
     }
 }
 
+/// The fact that a content was published.
+pub(in crate::modules::engagement) fn publication(info: &ContentInfo) -> Fact {
+    Fact { weight: Weight::Publish { by_hand: info.base_weight }, at: info.published_at, count: 1 }
+}
+
 /// Folds a publication into a batch.
 ///
 /// # Errors
@@ -142,9 +148,8 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, publish: &Publis
 
     let (hotness, at) = (*work.hotness, publish.published_at.unwrap_or(work.now));
     let info = ContentInfo { published_at: at, ..publish.info.clone() };
-    let mut item = Item::new(info, publish.client_key.clone());
-    let weight = hotness.heat.publish_weight + item.info.base_weight;
-    item.add_mass(hotness.heat.epoch(at), hotness.heat.contribution(weight, at))?;
+    let mut item = Item::new(work, info, publish.client_key.clone());
+    item.add(&hotness, &publication(&item.info))?;
     item.touch(&hotness, Cause::Published, at);
 
     let (id, content) = (item.info.id, item.record());

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::text;
 use crate::modules::engagement::content::{ContentRecord, Kind, Status};
+use crate::modules::engagement::hotness::{Fact, Weight};
 use crate::modules::engagement::interactions::{Channel, ShareRecord, in_lane_of};
 use crate::modules::engagement::outbox::Happened;
 use crate::modules::engagement::work::{Cause, Work};
@@ -86,8 +87,7 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, share: &Share) -
         return Err(Error::conflict("the content is not published"));
     }
     let at = now.max(item.figures.last_hot_update);
-    let mass = hotness.heat.contribution(hotness.heat.share_weight, at);
-    item.add_mass(hotness.heat.epoch(at), mass)?;
+    item.add(&hotness, &Fact { weight: Weight::Share, at, count: 1 })?;
     item.figures.share_count += 1;
     item.touch(&hotness, Cause::Shared, at);
     let record = ShareRecord {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::Lane;
 use crate::modules::engagement::content::{Kind, Status};
+use crate::modules::engagement::hotness::{Fact, Weight};
 use crate::modules::engagement::viewers::Viewer;
 use crate::modules::engagement::work::{Cause, Work};
 
@@ -57,7 +58,7 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, view: &View) -> 
             continue;
         }
         // At the start of the hour, so that a count an hour is all that has to be kept.
-        item.add_mass(hotness.heat.epoch(hour), hotness.heat.contribution(hotness.heat.view_weight, hour))?;
+        item.add(&hotness, &Fact { weight: Weight::View, at: hour, count: 1 })?;
         item.figures.view_count += 1;
         item.touch(&hotness, Cause::Viewed, now.max(item.figures.last_hot_update));
         work.interactions.add_view(*content, viewer);

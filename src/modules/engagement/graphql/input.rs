@@ -96,6 +96,28 @@ pub struct BehaviorPayload {
     pub(super) changed: bool,
 }
 
+/// What came of a batch.
+#[derive(SimpleObject)]
+pub struct BatchResult {
+    /// How many were asked for.
+    pub(super) total: i64,
+    /// How many were done.
+    pub(super) succeeded: i64,
+    /// How many were not.
+    pub(super) failed: i64,
+    /// Why, one for each that was not.
+    pub(super) errors: Vec<BatchError>,
+}
+
+/// Why one of a batch was not done.
+#[derive(SimpleObject)]
+pub struct BatchError {
+    /// Which one.
+    pub(super) id: async_graphql::ID,
+    /// What was wrong with it.
+    pub(super) message: String,
+}
+
 /// What came of a deletion.
 #[derive(SimpleObject)]
 pub struct DeletePayload {

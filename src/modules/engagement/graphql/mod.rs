@@ -3,8 +3,10 @@
 mod ids;
 mod input;
 mod interactions;
+mod list;
 mod mutation;
 mod query;
+mod settings;
 mod subscription;
 mod suspicion;
 mod types;

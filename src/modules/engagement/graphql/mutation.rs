@@ -5,10 +5,11 @@ use uuid::Uuid;
 
 use super::ids::{CommentKind, ContentId};
 use super::input::{
-    BehaviorPayload, ContentPayload, DeletePayload, PublishArtworkInput, PublishArtworkPayload, PublishVideoInput,
-    PublishVideoPayload,
+    BatchError, BatchResult, BehaviorPayload, ContentPayload, DeletePayload, PublishArtworkInput,
+    PublishArtworkPayload, PublishVideoInput, PublishVideoPayload,
 };
 use super::interactions::{Comment, CommentPayload, RecordViewsPayload, Share, SharePayload};
+use super::query::IDS_MOST;
 use super::types::{Artwork, Video};
 use crate::kernel::auth::{Role, Session};
 use crate::kernel::context::FacadeExt as _;
@@ -19,7 +20,7 @@ use crate::modules::engagement::content::{BehaviorKind, Detail, Status};
 use crate::modules::engagement::interactions::Channel;
 use crate::modules::engagement::limits::{Action, Actor};
 use crate::modules::engagement::{
-    Act, CommentOutcome, DeleteContent, EngagementFacade, NewComment, NewContent, NewShare, SetStatus,
+    Act, CommentOutcome, DeleteContent, EngagementFacade, NewComment, NewContent, NewShare, Recalculate, SetStatus,
 };
 use crate::modules::users::{UserKind, UsersFacade};
 
@@ -332,5 +333,27 @@ impl EngagementMutation {
         let contents: Vec<_> = content_ids.iter().map(|id| (id.uuid, id.kind)).collect();
         let counted = engagement.record_views(&contents, viewer).await?;
         Ok(RecordViewsPayload { counted: i64::try_from(counted).map_err(Error::internal)? })
+    }
+
+    /// Makes score, level and next change of contents anew from their facts, with the settings in force; an entry
+    /// `RECALCULATION` in the history of each for which something else came out. For operators. `INVALID_INPUT` unless 1 to
+    /// 1,000 ids are given; an id that is nothing's, or of the other kind, is among the errors.
+    async fn recalculate_hotness(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "1 to 1,000 ids of artworks and videos.")] ids: Vec<ContentId>,
+    ) -> Result<BatchResult> {
+        if ids.is_empty() || ids.len() > IDS_MOST {
+            return Err(Error::invalid(format!("give 1 to {IDS_MOST} ids, got {}", ids.len())));
+        }
+        let contents = ids.iter().map(|id| Recalculate { content: id.uuid, content_kind: id.kind }).collect();
+        let outcomes = ctx.facade::<EngagementFacade>()?.recalculate(contents).await;
+        let refused = ids.iter().zip(outcomes).filter_map(|(id, outcome)| Some((id, outcome.err()?)));
+        let errors: Vec<_> = refused
+            .map(|(id, error)| BatchError { id: id.to_string().into(), message: error.client().to_owned() })
+            .collect();
+        let count = |n: usize| i64::try_from(n).map_err(Error::internal);
+        let (total, failed) = (count(ids.len())?, count(errors.len())?);
+        Ok(BatchResult { total, succeeded: total - failed, failed, errors })
     }
 }

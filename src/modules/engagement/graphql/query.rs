@@ -5,96 +5,38 @@ use uuid::Uuid;
 
 use super::find;
 use super::ids::{ArtworkKind, ContentId, VideoKind};
+use super::list::{ContentTotal, List, Shown};
+use super::settings::HotnessSettings;
 use super::suspicion::{self, SuspicionTotal, SuspiciousActivity};
-use super::types::{Artwork, Content, HotnessSettings, RankingEntry, Video};
-use crate::kernel::clock::Millis;
+use super::types::{Artwork, Content, RankingEntry, Video};
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::Id;
-use crate::kernel::page::{Connection, Cursor, Page, checked_size};
+use crate::kernel::page::{Connection, checked_size};
 use crate::modules::engagement::EngagementFacade;
 use crate::modules::engagement::content::{ContentRecord, Kind};
-use crate::modules::engagement::hotness::{Level, NEW_FOR};
-use crate::modules::engagement::store::read::{self, Filter, Order};
+use crate::modules::engagement::hotness::Level;
+use crate::modules::engagement::store::read::{self, Order};
 use crate::modules::engagement::window::TimeWindow;
 use crate::modules::users::UserKind;
 
-/// Most ids of one `contents`.
-const IDS_MOST: usize = 1_000;
-
-/// A page of contents of one kind, and how many there are in all.
-pub struct ContentTotal(Filter);
-
-/// What a connection has besides its page.
-#[Object]
-impl ContentTotal {
-    /// How many contents the whole list has; counted only when asked for.
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<i64> {
-        read::content_count(&ctx.facade::<EngagementFacade>()?.kernel().db, &self.0).await
-    }
-}
-
-/// The arguments of a list of contents.
-struct List {
-    kind: Kind,
-    first: Option<i32>,
-    after: Option<String>,
-    last: Option<i32>,
-    before: Option<String>,
-    author: Option<Id<UserKind>>,
-    level: Option<Level>,
-    window: TimeWindow,
-    order: Order,
-}
-
-impl List {
-    fn filter(&self, engagement: &EngagementFacade) -> Filter {
-        let now = engagement.now();
-        let heat = self.level.map(|level| engagement.hotness().heat_range(level, now));
-        let (heat_from, heat_below) = heat.unwrap_or((None, None));
-        let new_since = now.plus(1 - NEW_FOR);
-        let window = self.window.since(now);
-        Filter {
-            kind: self.kind,
-            author_id: self.author.map(Id::uuid),
-            published_since: if self.level == Some(Level::New) { window.max(Some(new_since)) } else { window },
-            published_before: (self.level == Some(Level::Cold)).then_some(new_since),
-            heat_from,
-            heat_below,
-        }
-    }
-
-    async fn connection<Node: async_graphql::OutputType>(
-        self,
-        ctx: &Context<'_>,
-        node: fn(ContentRecord) -> Node,
-    ) -> Result<Connection<Node, ContentTotal>> {
-        let engagement = ctx.facade::<EngagementFacade>()?;
-        let order = self.order as u8;
-        let page = Page::new(order, self.first, self.after.as_deref(), self.last, self.before.as_deref())?;
-        let filter = self.filter(engagement);
-        let found = match page.size {
-            0 => Vec::new(),
-            _ => read::content_page(&engagement.kernel().db, &filter, self.order, &page).await?,
-        };
-        let by_heat = self.order == Order::Hottest;
-        Ok(page.connection(found, ContentTotal(filter), |record| {
-            let value = if by_heat { record.figures.heat } else { Some(record.info.published_at.0) };
-            (Cursor { order, value, id: record.info.id }, node(record))
-        }))
-    }
-}
+/// Most ids of one `contents`, and of one recalculation.
+pub(super) const IDS_MOST: usize = 1_000;
 
 /// The entries of a ranking at this moment.
-pub(super) fn entries(engagement: &EngagementFacade, ranking: Vec<ContentRecord>) -> Vec<RankingEntry> {
-    let now = engagement.now();
+pub(super) async fn entries(engagement: &EngagementFacade, ranking: Vec<ContentRecord>) -> Result<Vec<RankingEntry>> {
+    let Some(first) = ranking.first() else {
+        return Ok(Vec::new());
+    };
+    // One statement read them all: they are of one version.
+    let (hotness, now) = (engagement.hotness_of(first).await?, engagement.now());
     let entry = |(rank, content): (i32, ContentRecord)| RankingEntry {
         rank,
-        score: engagement.hotness().heat.score(content.figures.heat, now),
-        level: engagement.hotness().level(content.figures.heat, content.info.published_at, now),
+        score: hotness.heat.score(content.figures.heat, now),
+        level: hotness.level(content.figures.heat, content.info.published_at, now),
         content: content.into(),
     };
-    (1..).zip(ranking).map(entry).collect()
+    Ok((1..).zip(ranking).map(entry).collect())
 }
 
 /// Root queries.
@@ -176,8 +118,8 @@ impl EngagementQuery {
         #[graphql(desc = "The order; cursors of one are refused by the others.", default_with = "Order::Newest")]
         order_by: Order,
     ) -> Result<Connection<Artwork, ContentTotal>> {
-        let (kind, author, window, order) = (Kind::Artwork, author_id, published_within, order_by);
-        List { kind, first, after, last, before, author, level, window, order }.connection(ctx, Artwork).await
+        let shown = Shown { kind: Kind::Artwork, author: author_id, level, window: published_within };
+        List { shown, first, after, last, before, order: order_by }.connection(ctx, Artwork).await
     }
 
     /// Published videos, a page at a time; 20 unless `first` or `last` says otherwise, never both.
@@ -196,8 +138,8 @@ impl EngagementQuery {
         #[graphql(desc = "The order; cursors of one are refused by the others.", default_with = "Order::Newest")]
         order_by: Order,
     ) -> Result<Connection<Video, ContentTotal>> {
-        let (kind, author, window, order) = (Kind::Video, author_id, published_within, order_by);
-        List { kind, first, after, last, before, author, level, window, order }.connection(ctx, Video).await
+        let shown = Shown { kind: Kind::Video, author: author_id, level, window: published_within };
+        List { shown, first, after, last, before, order: order_by }.connection(ctx, Video).await
     }
 
     /// The hottest published contents, best first: one consistent list.
@@ -212,26 +154,13 @@ impl EngagementQuery {
         let engagement = ctx.facade::<EngagementFacade>()?;
         let size = checked_size("first", first)?;
         let ranking = engagement.ranking(kind, published_within, size).await?;
-        Ok(entries(engagement, ranking))
+        entries(engagement, ranking).await
     }
 
-    /// What makes contents hot: weights, half-life and thresholds in force.
+    /// What makes contents hot: weights, half-life and thresholds in force, and those that are wanted instead.
     async fn hotness_settings(&self, ctx: &Context<'_>) -> Result<HotnessSettings> {
-        let hotness = ctx.facade::<EngagementFacade>()?.hotness();
-        let points = |thousandths: i64| thousandths as f64 / 1000.0;
-        Ok(HotnessSettings {
-            version: hotness.heat.version,
-            half_life_hours: hotness.heat.half_life_ms as f64 / Millis::HOUR as f64,
-            like_weight: points(hotness.heat.like_weight),
-            favorite_weight: points(hotness.heat.favorite_weight),
-            comment_weight: points(hotness.heat.comment_weight),
-            share_weight: points(hotness.heat.share_weight),
-            view_weight: points(hotness.heat.view_weight),
-            publish_weight: points(hotness.heat.publish_weight),
-            warm_from: hotness.thresholds.warm,
-            hot_from: hotness.thresholds.hot,
-            blazing_from: hotness.thresholds.blazing,
-        })
+        let (standing, under_way) = ctx.facade::<EngagementFacade>()?.settings().await?;
+        Ok(HotnessSettings::new(&standing, under_way))
     }
 
     /// Who did more within an hour than people do: users by their likes, favorites, comments and shares, addresses without

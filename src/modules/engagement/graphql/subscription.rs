@@ -193,7 +193,7 @@ impl Ranked {
         Ok(RankingUpdate {
             kind: self.kind,
             published_within: self.window,
-            entries: entries(&self.engagement, ranking),
+            entries: entries(&self.engagement, ranking).await?,
             changed_at: self.engagement.now(),
         })
     }
@@ -209,10 +209,12 @@ async fn passed(pause: Option<Duration>) {
 fn change(engagement: &EngagementFacade, watch: &Watch, event: &HotnessEvent) -> Option<HotnessChange> {
     let (figures, published_at) = (event.content.figures, event.content.info.published_at);
     let at = figures.settled_at();
-    let level = engagement.hotness().level(figures.heat, published_at, at);
+    // The writer of this process made them: it knows the version.
+    let hotness = engagement.known(figures.heat_version);
+    let level = hotness.level(figures.heat, published_at, at);
     watch.hears(event, level).then(|| HotnessChange {
         content: event.content.clone().into(),
-        score: engagement.hotness().heat.score(figures.heat, at),
+        score: hotness.heat.score(figures.heat, at),
         level,
         previous_score: event.previous_score,
         previous_level: event.previous_level,

@@ -286,14 +286,15 @@ impl Hotness {
     /// `hotnessSettings` has points and half-life.
     async fn score(&self, ctx: &Context<'_>) -> Result<f64> {
         let engagement = ctx.facade::<EngagementFacade>()?;
-        Ok(engagement.hotness().heat.score(self.0.figures.heat, engagement.now()))
+        let hotness = engagement.hotness_of(&self.0).await?;
+        Ok(hotness.heat.score(self.0.figures.heat, engagement.now()))
     }
 
     /// The level of the score; see `hotnessSettings`.
     async fn level(&self, ctx: &Context<'_>) -> Result<Level> {
         let engagement = ctx.facade::<EngagementFacade>()?;
         let (heat, published_at) = (self.0.figures.heat, self.0.info.published_at);
-        Ok(engagement.hotness().level(heat, published_at, engagement.now()))
+        Ok(engagement.hotness_of(&self.0).await?.level(heat, published_at, engagement.now()))
     }
 
     /// The rank among the published contents of a kind and of a window, from 1, as in `hotRanking` with the same arguments;
@@ -305,8 +306,11 @@ impl Hotness {
         #[graphql(desc = "Among those published so recently.", default_with = "TimeWindow::All")]
         published_within: TimeWindow,
     ) -> Option<Result<i64>> {
-        let engagement = ctx.facade::<EngagementFacade>();
-        let rank = engagement.map(|engagement| engagement.rank(self.0.info.id, kind, published_within));
+        let engagement = match ctx.facade::<EngagementFacade>() {
+            Ok(engagement) => engagement,
+            Err(error) => return Some(Err(error)),
+        };
+        let rank = engagement.rank_of(&self.0, kind, published_within).await;
         rank.transpose().map(|rank| i64::try_from(rank?).map_err(Error::internal))
     }
 
@@ -318,10 +322,11 @@ impl Hotness {
     /// When the level changes next if nobody interacts; null when it does not.
     async fn level_changes_at(&self, ctx: &Context<'_>) -> Option<Result<Millis>> {
         let (heat, published_at) = (self.0.figures.heat, self.0.info.published_at);
-        let next = ctx
-            .facade::<EngagementFacade>()
-            .map(|engagement| engagement.hotness().next_change(heat, published_at, engagement.now()));
-        next.transpose()
+        let next = async {
+            let engagement = ctx.facade::<EngagementFacade>()?;
+            Ok(engagement.hotness_of(&self.0).await?.next_change(heat, published_at, engagement.now()))
+        };
+        next.await.transpose()
     }
 
     /// The newest recorded scores, oldest first: one a change of level, and one an interval of
@@ -398,31 +403,4 @@ pub struct RankingEntry {
     pub(super) score: f64,
     /// Its level now.
     pub(super) level: Level,
-}
-
-/// What makes contents hot.
-#[derive(SimpleObject)]
-pub struct HotnessSettings {
-    /// Raised by each change of weights or half-life.
-    pub(super) version: i64,
-    /// Hours in which a score halves.
-    pub(super) half_life_hours: f64,
-    /// Points of a like.
-    pub(super) like_weight: f64,
-    /// Points of a favorite.
-    pub(super) favorite_weight: f64,
-    /// Points of a comment.
-    pub(super) comment_weight: f64,
-    /// Points of a share.
-    pub(super) share_weight: f64,
-    /// Points of a view.
-    pub(super) view_weight: f64,
-    /// Points of being published.
-    pub(super) publish_weight: f64,
-    /// Score from which a content is `WARM`.
-    pub(super) warm_from: f64,
-    /// Score from which a content is `HOT`.
-    pub(super) hot_from: f64,
-    /// Score from which a content is `BLAZING`.
-    pub(super) blazing_from: f64,
 }

@@ -11,7 +11,8 @@ use crate::kernel::db::{Col, Rows, Sql, Tx};
 use crate::kernel::error::Result;
 use crate::modules::engagement::content::{ContentInfo, Figures, key};
 
-const KEYS: &[(&str, Col)] = &[("lane", Col::Small), ("id", Col::Id)];
+/// The key of a content.
+pub(super) const KEYS: &[(&str, Col)] = &[("lane", Col::Small), ("id", Col::Id)];
 
 /// Figures with the content that they belong to.
 #[derive(FromQueryResult)]
@@ -24,11 +25,20 @@ pub(in super::super) struct FiguresRow {
 }
 
 /// A mass of a content.
-#[derive(FromQueryResult)]
 pub(in super::super) struct MassRow {
     pub(in super::super) content_id: Uuid,
     pub(in super::super) epoch: i64,
     pub(in super::super) mass: i64,
+}
+
+/// A stored mass of a content.
+#[derive(FromQueryResult)]
+pub(in super::super) struct HeldMassRow {
+    pub(in super::super) content_id: Uuid,
+    pub(in super::super) epoch: i64,
+    pub(in super::super) mass: i64,
+    /// The version that a recalculation is making. Read after the locks: what is done by then cannot change any more.
+    pub(in super::super) next_version: Option<i64>,
 }
 
 /// A like or favorite, held or removed.
@@ -50,7 +60,8 @@ pub(in super::super) struct TakenRow {
     pub(in super::super) client_key: Option<String>,
 }
 
-fn keys(sql: &Sql, ids: &[Uuid]) -> Rows {
+/// Keys of contents for a statement whose columns are [`KEYS`].
+pub(super) fn keys(sql: &Sql, ids: &[Uuid]) -> Rows {
     let mut rows = sql.rows();
     for id in ids {
         let (lane, id) = key(*id);
@@ -108,11 +119,11 @@ pub(in super::super) async fn info_by_ids(tx: &Tx, ids: &[Uuid]) -> Result<Vec<C
     tx.select(&SQL, keys(&SQL, ids)).await
 }
 
-/// All masses of the locked contents.
-pub(in super::super) async fn mass_by_ids(tx: &Tx, ids: &[Uuid]) -> Result<Vec<MassRow>> {
+/// All masses of the locked contents: each has one of its publication, if only of 0.
+pub(in super::super) async fn mass_by_ids(tx: &Tx, ids: &[Uuid]) -> Result<Vec<HeldMassRow>> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new(
-            "SELECT h.content_id, h.epoch, h.mass
+            "SELECT h.content_id, h.epoch, h.mass, (SELECT next_version FROM heat_in_force) AS next_version
              FROM {rows} {cross} content_heat h ON h.lane = r.lane AND h.content_id = r.id",
             KEYS,
         )
@@ -170,7 +181,8 @@ pub(in super::super) async fn behavior_put(tx: &Tx, behaviors: impl Iterator<Ite
     tx.write_all(&SQL, rows).await
 }
 
-const FIGURE_COLUMNS: &[(&str, Col)] = &[
+/// The columns of both tables of figures.
+pub(super) const FIGURE_COLUMNS: &[(&str, Col)] = &[
     ("lane", Col::Small),
     ("content_id", Col::Id),
     ("version", Col::Int),
@@ -185,9 +197,11 @@ const FIGURE_COLUMNS: &[(&str, Col)] = &[
     ("hot_score", Col::Float),
     ("last_hot_update", Col::Int),
     ("last_history_at", Col::Int),
+    ("heat_version", Col::Int),
 ];
 
-fn figure_rows(sql: &Sql, figures: impl Iterator<Item = (Uuid, Figures)>) -> Rows {
+/// Rows of figures for a statement whose columns are [`FIGURE_COLUMNS`].
+pub(super) fn figure_rows(sql: &Sql, figures: impl Iterator<Item = (Uuid, Figures)>) -> Rows {
     let mut rows = sql.rows();
     for (id, f) in figures {
         let (lane, id) = key(id);
@@ -206,6 +220,7 @@ fn figure_rows(sql: &Sql, figures: impl Iterator<Item = (Uuid, Figures)>) -> Row
             f.hot_score.into(),
             f.last_hot_update.0.into(),
             f.last_history_at.0.into(),
+            f.heat_version.into(),
         ]);
     }
     rows

@@ -116,12 +116,13 @@ pub(in super::super) async fn content_by_author(db: &Db, author: Uuid, size: usi
 const OF_CONTENT: &[(&str, &str)] = &[
     ("content_views", "hour, viewer_key"),
     ("content_view_hours", "hour"),
-    ("content_view_epochs", "epoch"),
+    ("content_view_epochs", "heat_version, epoch"),
     ("comments", "id"),
     ("shares", "id"),
     ("behaviors", "user_id, kind"),
     ("hot_history", "id"),
     ("content_heat", "epoch"),
+    ("content_heat_next", "epoch"),
 ];
 
 /// Removes at most `size` rows of a content whose figures are locked, of the first tables that have any; how many.
@@ -155,9 +156,13 @@ pub(in super::super) async fn content_rows_remove(tx: &Tx, content: Uuid, size: 
 /// Removes a content whose rows in all other tables are gone, and with it its deletion.
 pub(in super::super) async fn content_remove(tx: &Tx, content: Uuid) -> Result<()> {
     let (lane, id) = key(content);
-    for (table, column) in
-        [("artworks", "content_id"), ("videos", "content_id"), ("content_figures", "content_id"), ("contents", "id")]
-    {
+    for (table, column) in [
+        ("artworks", "content_id"),
+        ("videos", "content_id"),
+        ("content_figures", "content_id"),
+        ("content_figures_next", "content_id"),
+        ("contents", "id"),
+    ] {
         let text = format!("DELETE FROM {table} WHERE lane = $1 AND {column} = $2");
         tx.execute(Statement::from_sql_and_values(tx.backend(), text, [lane.into(), id.into()])).await?;
     }
@@ -236,7 +241,8 @@ pub(in super::super) async fn behavior_remove(tx: &Tx, behaviors: impl Iterator<
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new(
             "DELETE FROM behaviors WHERE (lane, content_id, user_id, kind) IN
-             (SELECT r.lane, r.content_id, r.user_id, r.kind FROM {rows})",
+             (SELECT o.lane, o.content_id, o.user_id, o.kind FROM {rows} {cross} behaviors o
+              ON o.lane = r.lane AND o.content_id = r.content_id AND o.user_id = r.user_id AND o.kind = r.kind)",
             &[("lane", Col::Small), ("content_id", Col::Id), ("user_id", Col::Id), ("kind", Col::Small)],
         )
     });
@@ -285,7 +291,9 @@ pub(in super::super) async fn share_remove(tx: &Tx, ids: &[(Uuid, Uuid)]) -> Res
 
 fn rows_remove(table: &str) -> Sql {
     let text = format!(
-        "DELETE FROM {table} WHERE (lane, content_id, id) IN (SELECT r.lane, r.content_id, r.id FROM {{rows}})"
+        "DELETE FROM {table} WHERE (lane, content_id, id) IN
+         (SELECT o.lane, o.content_id, o.id FROM {{rows}} {{cross}} {table} o
+          ON o.lane = r.lane AND o.content_id = r.content_id AND o.id = r.id)"
     );
     Sql::new(&text, IDS)
 }

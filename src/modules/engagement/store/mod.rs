@@ -1,10 +1,13 @@
-//! All SQL of the module: `read` for resolvers, `batch` for the writer, `recount` for checks, and what concerns one table
-//! alone.
+//! All SQL of the module: `read` for resolvers, `batch` for the writer, `recount` for checks, `facts`, `in_force` and
+//! `next` for recalculations, and what concerns one table alone.
 
 pub(super) mod batch;
 pub(super) mod comments;
 pub(super) mod deletions;
 pub(super) mod due;
+pub(super) mod facts;
+pub(super) mod in_force;
+pub(super) mod next;
 pub(super) mod publish;
 pub(super) mod read;
 pub(super) mod recount;
@@ -22,7 +25,7 @@ const DETAILS: &str = "LEFT JOIN artworks a ON a.lane = c.lane AND a.content_id 
 
 /// What [`super::content::Figures`] is read from.
 const FIGURES: &str = "f.version, f.like_count, f.favorite_count, f.comment_count, f.share_count, f.view_count, f.heat, \
-     f.wake_at, f.hot_level, f.hot_score, f.last_hot_update, f.last_history_at";
+     f.wake_at, f.hot_level, f.hot_score, f.last_hot_update, f.last_history_at, f.heat_version";
 
 /// The heat that lists are ordered by: one without heat is below all others, on both databases. The text is that of
 /// the index.

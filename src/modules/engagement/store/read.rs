@@ -161,15 +161,38 @@ pub(in super::super) async fn content_page(
     records(&db.query(Statement::from_sql_and_values(db.backend(), text, values)).await?)
 }
 
-/// How many contents a list has.
-pub(in super::super) async fn content_count(db: &Db, filter: &Filter) -> Result<i64> {
+/// How many contents a list has, and which version of the settings is in force at that moment.
+pub(in super::super) async fn content_count(db: &Db, filter: &Filter) -> Result<(i64, i64)> {
     let (text, values) = filter.conditions();
     let by_heat = filter.heat_from.is_some() || filter.heat_below.is_some();
     let figures = if by_heat { "JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id" } else { "" };
-    let text = format!("SELECT count(*) AS n FROM contents c {figures} WHERE {text}");
+    let text = format!(
+        "SELECT count(*) AS n, (SELECT version FROM heat_in_force) AS version FROM contents c {figures} WHERE {text}"
+    );
     let statement = Statement::from_sql_and_values(db.backend(), text, values);
     let rows = db.query(statement).await?;
-    Ok(rows.first().map(|row| row.try_get("", "n")).transpose()?.unwrap_or(0))
+    let counted = rows.first().map(|row| Ok((row.try_get("", "n")?, row.try_get("", "version")?)));
+    Ok(counted.transpose().map_err(|error: sea_orm::DbErr| error)?.unwrap_or((0, 0)))
+}
+
+/// The best `size` of a kind (`None`: of all), of those published since `since`: for the moments in which the rank index
+/// has not caught up with the settings in force. It walks down the index of heat until it has enough.
+pub(in super::super) async fn ranking(
+    db: &Db,
+    kind: Option<u8>,
+    since: Option<Millis>,
+    size: usize,
+) -> Result<Vec<ContentRecord>> {
+    let text = format!(
+        "SELECT {INFO}, {FIGURES} FROM content_figures f JOIN contents c ON c.lane = f.lane AND c.id = f.content_id {DETAILS}
+         WHERE c.status = {} AND c.kind >= $1 AND c.kind <= $2 AND c.published_at >= $3
+         ORDER BY {ORDER_HEAT} DESC, f.content_id DESC LIMIT $4",
+        Status::Published.number()
+    );
+    let (least, most) = kind.map_or((i16::MIN, i16::MAX), |kind| (i16::from(kind), i16::from(kind)));
+    let since = since.map_or(i64::MIN, |since| since.0);
+    let values: [Value; 4] = [least.into(), most.into(), since.into(), i64::try_from(size).unwrap_or(i64::MAX).into()];
+    records(&db.query(Statement::from_sql_and_values(db.backend(), text, values)).await?)
 }
 
 /// A user's standing towards a content.
@@ -232,23 +255,24 @@ pub(in super::super) async fn history_by_ids(db: &Db, ids: &[Uuid], size: usize)
     Ok(found.iter().map(|row| HistoryRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
-/// A chunk of what the rank index holds, in key order after `after`.
-pub(in super::super) async fn standing_chunk(db: &Db, after: (i16, Uuid), size: usize) -> Result<Vec<Standing>> {
-    let text = "SELECT f.content_id, f.version, f.heat, c.kind, c.status, c.published_at
+/// A chunk of what the rank index holds, in key order after `after`, each with its version of the settings.
+pub(in super::super) async fn standing_chunk(db: &Db, after: (i16, Uuid), size: usize) -> Result<Vec<(Standing, i64)>> {
+    let text = "SELECT f.content_id, f.version, f.heat, f.heat_version, c.kind, c.status, c.published_at
          FROM content_figures f JOIN contents c ON c.lane = f.lane AND c.id = f.content_id
          WHERE (f.lane, f.content_id) > ($1, $2) ORDER BY f.lane, f.content_id LIMIT $3";
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     let values: [Value; 3] = [after.0.into(), after.1.into(), size.into()];
     let found = db.query(Statement::from_sql_and_values(db.backend(), text, values)).await?;
     let standing = |row: &sea_orm::QueryResult| {
-        Ok(Standing {
+        let standing = Standing {
             id: row.try_get("", "content_id")?,
             version: row.try_get("", "version")?,
             board: u8::try_from(row.try_get::<i16>("", "kind")?).unwrap_or(u8::MAX),
             heat: row.try_get("", "heat")?,
             since: row.try_get("", "published_at")?,
             listed: row.try_get::<i16>("", "status")? == Status::Published.number(),
-        })
+        };
+        Ok((standing, row.try_get("", "heat_version")?))
     };
     Ok(found.iter().map(standing).collect::<Result<_, sea_orm::DbErr>>()?)
 }

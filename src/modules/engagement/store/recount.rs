@@ -10,6 +10,7 @@ use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Sql, Tx};
 use crate::kernel::error::Result;
 use crate::modules::engagement::content::{DELETED, key};
+use crate::modules::engagement::hotness::RolledUp;
 
 /// One content: what is stored, and what it must be made of.
 #[derive(Default)]
@@ -25,6 +26,10 @@ pub(in super::super) struct Stored {
     pub(in super::super) share_count: i64,
     pub(in super::super) view_count: i64,
     pub(in super::super) heat: Option<i64>,
+    /// Raised by each batch.
+    pub(in super::super) version: i64,
+    /// Which version of the settings made the heat.
+    pub(in super::super) heat_version: i64,
     pub(in super::super) hot_level: i16,
     pub(in super::super) wake_at: Option<Millis>,
     /// The moment that level and wake-up are of; see `Figures::settled_at`.
@@ -39,8 +44,8 @@ pub(in super::super) struct Stored {
     pub(in super::super) shares: Vec<Millis>,
     /// Hours and how many views each has, from rows of viewers and from counts: an hour may have both.
     pub(in super::super) hours: Vec<(Millis, i64)>,
-    /// Epochs that views were rolled up into: epoch, count, mass.
-    pub(in super::super) epochs: Vec<(i64, i64, i64)>,
+    /// Epochs that views were rolled up into, each with the version of the settings that it is of.
+    pub(in super::super) epochs: Vec<(i64, RolledUp)>,
 }
 
 /// The keys that follow `after`. What is being deleted is left out: its facts go in chunks, and nobody sees its figures.
@@ -77,7 +82,8 @@ static FIGURES: LazyLock<Sql> = LazyLock::new(|| {
         "SELECT c.id, c.kind, c.published_at, c.quality, c.base_weight, f.heat,
          coalesce(f.like_count, 0) AS like_count, coalesce(f.favorite_count, 0) AS favorite_count,
          coalesce(f.comment_count, 0) AS comment_count, coalesce(f.share_count, 0) AS share_count,
-         coalesce(f.view_count, 0) AS view_count,
+         coalesce(f.view_count, 0) AS view_count, coalesce(f.version, 0) AS version,
+         coalesce(f.heat_version, 0) AS heat_version,
          coalesce(f.hot_level, CAST(-1 AS smallint)) AS hot_level, f.wake_at,
          coalesce(f.last_hot_update, 0) AS last_hot_update, coalesce(f.last_history_at, 0) AS last_history_at
          FROM {rows} {cross} contents c ON c.lane = r.lane AND c.id = r.id
@@ -119,7 +125,7 @@ static HOURS: LazyLock<Sql> = LazyLock::new(|| {
 });
 static EPOCHS: LazyLock<Sql> = LazyLock::new(|| {
     of_contents(
-        "SELECT e.content_id, e.epoch, e.count, e.mass FROM {rows} {cross} content_view_epochs e
+        "SELECT e.content_id, e.heat_version, e.epoch, e.count, e.mass FROM {rows} {cross} content_view_epochs e
          ON e.lane = r.lane AND e.content_id = r.id",
     )
 });
@@ -152,6 +158,8 @@ pub(in super::super) async fn figures_recount(
             share_count: row.try_get("", "share_count")?,
             view_count: row.try_get("", "view_count")?,
             heat: row.try_get("", "heat")?,
+            version: row.try_get("", "version")?,
+            heat_version: row.try_get("", "heat_version")?,
             hot_level: row.try_get("", "hot_level")?,
             wake_at: row.try_get("", "wake_at")?,
             settled_at: row.try_get::<Millis>("", "last_hot_update")?.max(row.try_get("", "last_history_at")?),
@@ -191,7 +199,9 @@ pub(in super::super) async fn content_recount(
             Ok(())
         }),
         (&EPOCHS, |to, row| {
-            to.epochs.push((row.try_get("", "epoch")?, row.try_get("", "count")?, row.try_get("", "mass")?));
+            let (count, mass) = (row.try_get("", "count")?, row.try_get("", "mass")?);
+            let rolled_up = RolledUp { epoch: row.try_get("", "epoch")?, count, mass };
+            to.epochs.push((row.try_get("", "heat_version")?, rolled_up));
             Ok(())
         }),
     ];

@@ -280,21 +280,28 @@ pub(in super::super) async fn hour_add(tx: &Tx, counts: &[HourRow]) -> Result<()
     tx.write_all(&SQL, rows).await
 }
 
-/// Adds to the counts and masses of (content, epoch): `(content, epoch, count, mass)`.
-pub(in super::super) async fn epoch_add(tx: &Tx, sums: &[(Uuid, i64, i64, i64)]) -> Result<()> {
+/// Adds to the counts and masses of (content, epoch), as a version of the settings makes them: `(content, epoch, count, mass)`.
+pub(in super::super) async fn epoch_add(tx: &Tx, version: i64, sums: &[(Uuid, i64, i64, i64)]) -> Result<()> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new(
-            "INSERT INTO content_view_epochs AS e (lane, content_id, epoch, count, mass)
-             SELECT r.lane, r.id, r.epoch, r.count, r.mass FROM {rows} WHERE true
-             ON CONFLICT (lane, content_id, epoch)
+            "INSERT INTO content_view_epochs AS e (lane, content_id, heat_version, epoch, count, mass)
+             SELECT r.lane, r.id, r.heat_version, r.epoch, r.count, r.mass FROM {rows} WHERE true
+             ON CONFLICT (lane, content_id, heat_version, epoch)
              DO UPDATE SET count = e.count + excluded.count, mass = e.mass + excluded.mass",
-            &[("lane", Col::Small), ("id", Col::Id), ("epoch", Col::Int), ("count", Col::Int), ("mass", Col::Int)],
+            &[
+                ("lane", Col::Small),
+                ("id", Col::Id),
+                ("heat_version", Col::Int),
+                ("epoch", Col::Int),
+                ("count", Col::Int),
+                ("mass", Col::Int),
+            ],
         )
     });
     let mut rows = SQL.rows();
     for (content, epoch, count, mass) in sums {
         let (lane, content) = key(*content);
-        rows.push([lane.into(), content.into(), (*epoch).into(), (*count).into(), (*mass).into()]);
+        rows.push([lane.into(), content.into(), version.into(), (*epoch).into(), (*count).into(), (*mass).into()]);
     }
     tx.write_all(&SQL, rows).await
 }
