@@ -88,13 +88,12 @@ async fn collect(mut body: Incoming, most: usize, by: Instant, budget: &Budget) 
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Refused::Broken)?.into_data() else { continue };
         total += data.len();
-        if length.max(total) > most {
+        let too_large = length.max(total) > most;
+        if too_large || !budget.grow(&mut share, total) {
+            drop(share);
             let until = by.min(Instant::now() + DRAINED_FOR);
             let _ = tokio::time::timeout_at(until, drain(body)).await;
-            return Err(Refused::TooLarge);
-        }
-        if !budget.grow(&mut share, total) {
-            return Err(Refused::Crowded);
+            return Err(if too_large { Refused::TooLarge } else { Refused::Crowded });
         }
         // Nearly all bodies arrive in one piece, which needs no copy.
         if first.is_empty() {
