@@ -17,9 +17,11 @@ use crate::kernel::telemetry::DbMetrics;
 
 /// How PostgreSQL is to plan for the writer, whose statements have constant text, take their rows as arrays, and find
 /// them by key. Planned for the arrays at hand, each batch is planned anew; planned once while a table was small, a
-/// statement reads the whole of it until the table is analyzed. So: one plan, and it walks the keys. Readers plan as
-/// usual: they also join whole ranges.
-const WRITER_PLANS: [(&str, &str); 4] = [
+/// statement reads the whole of it until the table is analyzed. So: one plan, and it walks the keys. A plan that cannot
+/// but scan counts as very dear then, and PostgreSQL would compile it to machine code at each execution, for a tenth of
+/// a second: nothing of the writer's is worth that. Readers plan as usual: they also join whole ranges.
+const WRITER_PLANS: [(&str, &str); 5] = [
+    ("jit", "off"),
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),

@@ -123,7 +123,7 @@ pub(in super::super) async fn info_by_ids(tx: &Tx, ids: &[Uuid]) -> Result<Vec<C
 pub(in super::super) async fn mass_by_ids(tx: &Tx, ids: &[Uuid]) -> Result<Vec<HeldMassRow>> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new(
-            "SELECT h.content_id, h.epoch, h.mass, (SELECT next_version FROM heat_in_force) AS next_version
+            "SELECT h.content_id, h.epoch, h.mass, (SELECT next_version FROM heat_in_force WHERE one = 1) AS next_version
              FROM {rows} {cross} content_heat h ON h.lane = r.lane AND h.content_id = r.id",
             KEYS,
         )

@@ -167,7 +167,7 @@ pub(in super::super) async fn content_count(db: &Db, filter: &Filter) -> Result<
     let by_heat = filter.heat_from.is_some() || filter.heat_below.is_some();
     let figures = if by_heat { "JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id" } else { "" };
     let text = format!(
-        "SELECT count(*) AS n, (SELECT version FROM heat_in_force) AS version FROM contents c {figures} WHERE {text}"
+        "SELECT count(*) AS n, (SELECT version FROM heat_in_force WHERE one = 1) AS version FROM contents c {figures} WHERE {text}"
     );
     let statement = Statement::from_sql_and_values(db.backend(), text, values);
     let rows = db.query(statement).await?;
