@@ -15,6 +15,8 @@ use crate::kernel::error::{Code, Error, Result};
 
 /// A tick whose runs ended so often without a word is given up: it may be what ends them.
 const ATTEMPTS_MOST: i64 = 5;
+/// For how long a job whose probe finds nothing stays due without a run.
+const REST_MOST: i64 = 60_000;
 /// The longest line on a run that is kept, in characters.
 const DETAIL_MOST: usize = 1000;
 
@@ -42,6 +44,9 @@ pub(super) async fn claim_due(kernel: &Kernel, jobs: &BTreeMap<&'static str, Arc
         let Some(registered) = jobs.get(&*due.name) else {
             continue;
         };
+        if registered.rests(kernel, &due, now).await {
+            continue;
+        }
         let claim = registered.claim(&due, now);
         let (tick, fence) = (claim.tick, claim.fence + 1);
         let attempts = kernel.db.write(move |tx| {
@@ -65,6 +70,26 @@ pub(super) async fn claim_due(kernel: &Kernel, jobs: &BTreeMap<&'static str, Arc
 }
 
 impl Registered {
+    /// Whether it is due and has nothing to do.
+    async fn rests(&self, kernel: &Kernel, due: &Claimable, now: Millis) -> bool {
+        let Some(probe) = &self.job.probe else {
+            return false;
+        };
+        // A run that was begun is ended, and now and then one tells that the job is alive.
+        let lately = due.next_run_at.is_some_and(|next| now.0 - next.0 < REST_MOST);
+        if due.tick.is_some() || !lately {
+            return false;
+        }
+        match probe(kernel.clone()).await {
+            Ok(anything) => !anything,
+            // Its run will say so, too.
+            Err(error) => {
+                tracing::debug!(job = self.job.name, error = error.for_operator(), "a probe failed");
+                false
+            }
+        }
+    }
+
     fn claim(&self, due: &Claimable, now: Millis) -> Claim {
         // A tick that was begun is ended before the next; of several that were missed, the last one runs.
         let tick = due.tick.unwrap_or_else(|| {

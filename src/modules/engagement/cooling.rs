@@ -5,17 +5,26 @@ use uuid::Uuid;
 use super::facade::EngagementFacade;
 use super::store::due;
 use crate::kernel::clock::Millis;
+use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::jobs::JobRun;
 
 /// Contents cooled at once: one batch, between two of which other writers come in.
 const CHUNK: usize = 250;
+/// Before all that can be due.
+const START: due::Due = (Millis(i64::MIN), Uuid::nil());
+
+/// Whether any level's time has come.
+pub(super) async fn is_due(kernel: &Kernel) -> Result<bool> {
+    let first = due::content_due(&kernel.db, kernel.clock.now(), START, 1).await?;
+    Ok(!first.is_empty())
+}
 
 /// Cools whatever is due, once each: a content that has been cooled is due later or never. Safe on several servers at
 /// once, because each looks again under the lock.
 pub(super) async fn run(engagement: &EngagementFacade, run: &JobRun) -> Result<String> {
     let (now, db) = (engagement.now(), &engagement.kernel().db);
-    let (mut after, mut cooled) = ((Millis(i64::MIN), Uuid::nil()), 0_usize);
+    let (mut after, mut cooled) = (START, 0_usize);
     let mut failed: Option<Error> = None;
     loop {
         let due = due::content_due(db, now, after, CHUNK).await?;

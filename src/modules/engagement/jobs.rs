@@ -13,7 +13,8 @@ pub(super) fn all(engagement: &EngagementFacade, users: &UsersFacade) -> Vec<Job
         Job::new("engagement.cooling", "engagement.cooling", move |run: JobRun| {
             let engagement = cooled.clone();
             async move { cooling::run(&engagement, &run).await }
-        }),
+        })
+        .when(|kernel| async move { cooling::is_due(&kernel).await }),
         Job::new(deleting::JOB, "engagement.deletions", move |run: JobRun| {
             let (engagement, users) = (deleted.clone(), users.clone());
             async move { deleting::run(&engagement, &users, &run).await }

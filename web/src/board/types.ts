@@ -14,7 +14,8 @@ export type HotnessCause =
   | 'SHARED'
   | 'UNSHARED'
   | 'VIEWED'
-  | 'COOLED';
+  | 'COOLED'
+  | 'RECALCULATED';
 
 /** What a like or a favourite changes about a work. */
 export interface Reactions {

@@ -14,29 +14,30 @@ use crate::modules::engagement::content::BehaviorKind;
 use crate::modules::engagement::hotness::{Fact, RolledUp, Source, Weight};
 use crate::modules::engagement::settings::Versions;
 
-fn of_contents(text: &str) -> Sql {
+/// A statement on the rows of the wanted contents.
+pub(super) fn of_contents(text: &str) -> Sql {
     Sql::new(text, KEYS)
 }
 
-static BEHAVIORS: LazyLock<Sql> = LazyLock::new(|| {
+pub(super) static BEHAVIORS: LazyLock<Sql> = LazyLock::new(|| {
     of_contents(
         "SELECT b.content_id, b.kind, b.acted_at FROM {rows} {cross} behaviors b
          ON b.lane = r.lane AND b.content_id = r.id WHERE b.removed_at IS NULL",
     )
 });
-static COMMENTS: LazyLock<Sql> = LazyLock::new(|| {
+pub(super) static COMMENTS: LazyLock<Sql> = LazyLock::new(|| {
     of_contents(
         "SELECT m.content_id, m.commented_at FROM {rows} {cross} comments m
          ON m.lane = r.lane AND m.content_id = r.id WHERE m.deleted_at IS NULL",
     )
 });
-static SHARES: LazyLock<Sql> = LazyLock::new(|| {
+pub(super) static SHARES: LazyLock<Sql> = LazyLock::new(|| {
     of_contents(
         "SELECT s.content_id, s.shared_at FROM {rows} {cross} shares s
          ON s.lane = r.lane AND s.content_id = r.id",
     )
 });
-static VIEWS: LazyLock<Sql> = LazyLock::new(|| {
+pub(super) static VIEWS: LazyLock<Sql> = LazyLock::new(|| {
     of_contents(
         "SELECT v.content_id, v.hour, count(*) AS count FROM {rows} {cross} content_views v
          ON v.lane = r.lane AND v.content_id = r.id GROUP BY v.content_id, v.hour
@@ -45,7 +46,7 @@ static VIEWS: LazyLock<Sql> = LazyLock::new(|| {
          ON h.lane = r.lane AND h.content_id = r.id",
     )
 });
-static EPOCHS: LazyLock<Sql> = LazyLock::new(|| {
+pub(super) static EPOCHS: LazyLock<Sql> = LazyLock::new(|| {
     of_contents(
         "SELECT e.content_id, e.heat_version, e.epoch, e.count, e.mass FROM {rows} {cross} content_view_epochs e
          ON e.lane = r.lane AND e.content_id = r.id",

@@ -6,10 +6,12 @@ use std::sync::LazyLock;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 use uuid::Uuid;
 
+use super::batch::keys;
+use super::facts::{BEHAVIORS, COMMENTS, EPOCHS, SHARES, VIEWS, of_contents};
 use crate::kernel::clock::Millis;
-use crate::kernel::db::{Col, Sql, Tx};
+use crate::kernel::db::{Sql, Tx};
 use crate::kernel::error::Result;
-use crate::modules::engagement::content::{DELETED, key};
+use crate::modules::engagement::content::DELETED;
 use crate::modules::engagement::hotness::RolledUp;
 
 /// One content: what is stored, and what it must be made of.
@@ -72,11 +74,6 @@ pub(in super::super) async fn content_lock(tx: &Tx, content: (i16, Uuid)) -> Res
     Ok(())
 }
 
-/// A statement on the rows of the wanted contents.
-fn of_contents(text: &str) -> Sql {
-    Sql::new(text, &[("lane", Col::Small), ("id", Col::Id)])
-}
-
 static FIGURES: LazyLock<Sql> = LazyLock::new(|| {
     of_contents(
         "SELECT c.id, c.kind, c.published_at, c.quality, c.base_weight, f.heat,
@@ -96,47 +93,9 @@ static MASSES: LazyLock<Sql> = LazyLock::new(|| {
          ON h.lane = r.lane AND h.content_id = r.id",
     )
 });
-static BEHAVIORS: LazyLock<Sql> = LazyLock::new(|| {
-    of_contents(
-        "SELECT b.content_id, b.kind, b.acted_at FROM {rows} {cross} behaviors b
-         ON b.lane = r.lane AND b.content_id = r.id WHERE b.removed_at IS NULL",
-    )
-});
-static COMMENTS: LazyLock<Sql> = LazyLock::new(|| {
-    of_contents(
-        "SELECT m.content_id, m.commented_at FROM {rows} {cross} comments m
-         ON m.lane = r.lane AND m.content_id = r.id WHERE m.deleted_at IS NULL",
-    )
-});
-static SHARES: LazyLock<Sql> = LazyLock::new(|| {
-    of_contents(
-        "SELECT s.content_id, s.shared_at FROM {rows} {cross} shares s
-         ON s.lane = r.lane AND s.content_id = r.id",
-    )
-});
-static HOURS: LazyLock<Sql> = LazyLock::new(|| {
-    of_contents(
-        "SELECT v.content_id, v.hour, count(*) AS count FROM {rows} {cross} content_views v
-         ON v.lane = r.lane AND v.content_id = r.id GROUP BY v.content_id, v.hour
-         UNION ALL
-         SELECT h.content_id, h.hour, h.count FROM {rows} {cross} content_view_hours h
-         ON h.lane = r.lane AND h.content_id = r.id",
-    )
-});
-static EPOCHS: LazyLock<Sql> = LazyLock::new(|| {
-    of_contents(
-        "SELECT e.content_id, e.heat_version, e.epoch, e.count, e.mass FROM {rows} {cross} content_view_epochs e
-         ON e.lane = r.lane AND e.content_id = r.id",
-    )
-});
-
-fn bind(sql: &Sql, backend: DbBackend, keys: &[(i16, Uuid)]) -> Statement {
-    let mut rows = sql.rows();
-    for (_, id) in keys {
-        let (lane, id) = key(*id);
-        rows.push([lane.into(), id.into()]);
-    }
-    sql.bind(backend, rows, [])
+fn bind(sql: &Sql, backend: DbBackend, contents: &[(i16, Uuid)]) -> Statement {
+    let ids: Vec<_> = contents.iter().map(|(_, id)| *id).collect();
+    sql.bind(backend, keys(sql, &ids), [])
 }
 
 /// What is stored of these contents, without their facts and masses.
@@ -194,7 +153,7 @@ pub(in super::super) async fn content_recount(
             to.shares.push(row.try_get("", "shared_at")?);
             Ok(())
         }),
-        (&HOURS, |to, row| {
+        (&VIEWS, |to, row| {
             to.hours.push((row.try_get("", "hour")?, row.try_get("", "count")?));
             Ok(())
         }),
