@@ -17,7 +17,7 @@ use super::db::Migrations;
 use super::error::{Error, Result};
 use super::events::{Consumer, Consumes};
 use super::graphql::{Absent, NodeKind};
-use super::integrity::Check;
+use super::integrity::{Check, Explain};
 use super::jobs::Job;
 
 /// A module: its part of the schema, its tables, its settings, its checks, and how it starts.
@@ -54,6 +54,11 @@ pub trait Module: Send + Sync + 'static {
 
     /// Its checks.
     fn checks() -> Vec<Arc<dyn Check>> {
+        Vec::new()
+    }
+
+    /// Its figures that can be explained.
+    fn explanations() -> Vec<Arc<dyn Explain>> {
         Vec::new()
     }
 
@@ -151,6 +156,8 @@ pub struct ModuleDecl {
     pub nodes: fn() -> Vec<NodeKind>,
     /// [`Module::checks`]
     pub checks: fn() -> Vec<Arc<dyn Check>>,
+    /// [`Module::explanations`]
+    pub explanations: fn() -> Vec<Arc<dyn Explain>>,
     /// [`Module::consumers`]
     pub consumers: fn() -> Vec<Consumes>,
     roots: fn() -> Vec<(Root, String)>,
@@ -171,6 +178,7 @@ impl ModuleDecl {
             migrations: M::migrations,
             nodes: M::nodes,
             checks: M::checks,
+            explanations: M::explanations,
             consumers: M::consumers,
             roots: root_fields::<M>,
             viewer_fields: viewer_fields::<M>,
@@ -319,6 +327,12 @@ impl Modules {
         self.list.iter().flat_map(|module| (module.checks)()).collect()
     }
 
+    /// All figures that can be explained.
+    #[must_use]
+    pub fn explanations(&self) -> Vec<Arc<dyn Explain>> {
+        self.list.iter().flat_map(|module| (module.explanations)()).collect()
+    }
+
     /// All durable consumers.
     #[must_use]
     pub fn consumers(&self) -> Vec<Consumes> {
@@ -368,6 +382,7 @@ fn check_names(list: &[ModuleDecl], problems: &mut Vec<String>) {
         names.extend((module.viewer_fields)().into_iter().map(|field| format!("Viewer.{field}")));
         names.extend((module.nodes)().iter().map(|node| format!("id prefix {}", node.prefix)));
         names.extend((module.checks)().iter().map(|check| format!("check {}", check.name())));
+        names.extend((module.explanations)().iter().map(|explained| format!("explanation {}", explained.figure())));
         names.extend((module.consumers)().iter().map(|declared| format!("consumer {}", declared.consumer)));
         for name in names {
             if let Some(owner) = owners.insert(name.clone(), module.name) {

@@ -10,7 +10,7 @@ use tally::kernel::config::{Form, Setting};
 use tally::kernel::context::Kernel;
 use tally::kernel::error::{Code, Result};
 use tally::kernel::graphql::{NoFields, NodeKind};
-use tally::kernel::integrity::{Check, Chunk, Drift, Key};
+use tally::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
 use tally::kernel::module::{Module, ModuleDecl, Modules, Start};
 use tally::modules::engagement::{Engagement, EngagementFacade};
 use tally::modules::users::{Users, UsersFacade};
@@ -60,6 +60,10 @@ impl Check for NothingToCheck {
     fn name(&self) -> &'static str {
         "nothing"
     }
+    fn remedy(&self) -> Remedy {
+        Remedy::Advice("repairs come next")
+    }
+
     async fn scan(&self, _: &Kernel, _: Option<Key>, _: usize) -> Result<Chunk> {
         Ok(Chunk { checked: 0, suspects: Vec::new(), next: None })
     }

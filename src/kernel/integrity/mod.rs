@@ -1,10 +1,15 @@
-//! Checks: every figure is recomputed from its facts, while the server runs.
+//! Checks: every figure is recomputed from its facts, put right, and explained, while the server runs.
+
+mod explain;
 
 use async_trait::async_trait;
 use serde::Serialize;
 
 use super::context::Kernel;
-use super::error::Result;
+use super::db::Tx;
+use super::error::{Error, Result};
+
+pub use explain::{Explain, Explained, Fact};
 
 /// Items read at once.
 const CHUNK: usize = 500;
@@ -22,6 +27,38 @@ pub trait Check: Send + Sync {
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk>;
     /// Compares one item again, under the lock that every write of it takes.
     async fn confirm(&self, kernel: &Kernel, key: Key) -> Result<Vec<Drift>>;
+
+    /// How what it finds is put right.
+    fn remedy(&self) -> Remedy;
+
+    /// Puts an item right in a transaction: takes the lock of [`Check::confirm`], compares again, writes what the facts
+    /// say and raises the version of what it writes. What was wrong, as it was: this is kept, and undone by
+    /// [`Check::restore`]. Nothing when all tallies by now. Called where [`Check::remedy`] is [`Remedy::Repair`].
+    async fn repair(&self, _kernel: &Kernel, _tx: &Tx, _key: Key) -> Result<Vec<Drift>> {
+        Err(Error::internal(format!("{} repairs nothing", self.name())))
+    }
+
+    /// Puts back, under the same lock, what a repair of the item replaced: the drift as it was, beside all that has
+    /// happened since (a sum gets its difference back, so that acts in between stay counted; anything else is put back
+    /// only while it is what the repair made of it). Whether each drift was put back, in their order.
+    async fn restore(&self, _kernel: &Kernel, _tx: &Tx, _key: Key, drifts: &[Drift]) -> Result<Vec<bool>> {
+        Ok(vec![false; drifts.len()])
+    }
+
+    /// Called after the commits of repairs or of what undoes them, so that indexes, other processes and listeners learn
+    /// of them.
+    async fn changed(&self, _kernel: &Kernel, _keys: &[Key]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// How a drift is put right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// `tally repair` writes what the facts say.
+    Repair,
+    /// A person decides, or something that is no repair: what to do, in a sentence.
+    Advice(&'static str),
 }
 
 /// Where an item stands in key order.
@@ -38,7 +75,7 @@ pub struct Chunk {
 }
 
 /// A figure that is not what its facts add up to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Drift {
     /// The item, as a TypeID.
     pub id: String,

@@ -14,7 +14,7 @@ use super::store::recount::{self, Stored};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
-use crate::kernel::integrity::{Check, Chunk, Drift, Key};
+use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
 
 /// The stored level, and the moment at which it ends, against what the stored heat says of the moment that they were
 /// made for: the later one of the last interaction and the last row of history. That the heat itself is right is the
@@ -76,6 +76,10 @@ impl Check for AnnouncedLevel {
 
     fn name(&self) -> &'static str {
         "announced-level"
+    }
+
+    fn remedy(&self) -> Remedy {
+        Remedy::Advice("repairs come next")
     }
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {

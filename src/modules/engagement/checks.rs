@@ -21,7 +21,7 @@ use super::store::{next, read};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
-use crate::kernel::integrity::{Check, Chunk, Drift, Key};
+use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
 use crate::kernel::ranking::{RankIndex, Seen};
 
 /// The checks that need no running server.
@@ -221,6 +221,10 @@ impl Check for Figure {
         }
     }
 
+    fn remedy(&self) -> Remedy {
+        Remedy::Advice("repairs come next")
+    }
+
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
         let (connection, backend) = (kernel.db.reader(), kernel.backend());
         let after = after.unwrap_or((i16::MIN, Uuid::nil()));
@@ -263,6 +267,10 @@ impl Check for Ranking {
 
     fn name(&self) -> &'static str {
         "ranking"
+    }
+
+    fn remedy(&self) -> Remedy {
+        Remedy::Advice("repairs come next")
     }
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {

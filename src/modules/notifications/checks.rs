@@ -14,7 +14,7 @@ use super::store::recount::{self, Recounted};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
 use crate::kernel::id::Id;
-use crate::kernel::integrity::{Check, Chunk, Drift, Key};
+use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
 use crate::modules::users::UserKind;
 
 /// All of them.
@@ -51,6 +51,10 @@ impl Check for UnreadCount {
 
     fn name(&self) -> &'static str {
         "unread-count"
+    }
+
+    fn remedy(&self) -> Remedy {
+        Remedy::Advice("repairs come next")
     }
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
@@ -106,6 +110,10 @@ impl Check for Actors {
 
     fn name(&self) -> &'static str {
         "notification-actors"
+    }
+
+    fn remedy(&self) -> Remedy {
+        Remedy::Advice("repairs come next")
     }
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {

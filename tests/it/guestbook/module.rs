@@ -17,7 +17,7 @@ use tally::kernel::db::Tx;
 use tally::kernel::error::{Error, Result};
 use tally::kernel::graphql::{BoxNode, NodeKind};
 use tally::kernel::id::Id;
-use tally::kernel::integrity::{Check, Chunk, Drift, Key};
+use tally::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
 use tally::kernel::live::{Conflate, Live};
 use tally::kernel::module::{Module, Start};
 use tally::kernel::page::checked_size;
@@ -295,6 +295,10 @@ impl Check for NoteCount {
 
     fn name(&self) -> &'static str {
         "note-count"
+    }
+
+    fn remedy(&self) -> Remedy {
+        Remedy::Advice("repairs come next")
     }
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
