@@ -20,6 +20,7 @@ mod consumers;
 mod cooling;
 mod courier;
 mod deletion;
+mod equals;
 mod event_stream;
 mod forgetting;
 mod gate;
