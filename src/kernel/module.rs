@@ -17,7 +17,7 @@ use super::db::Migrations;
 use super::error::{Error, Result};
 use super::events::{Consumer, Consumes};
 use super::graphql::{Absent, NodeKind};
-use super::integrity::{Check, Explain};
+use super::integrity::{self, Check, Explain, Integrity, Overview};
 use super::jobs::Job;
 
 /// A module: its part of the schema, its tables, its settings, its checks, and how it starts.
@@ -60,6 +60,11 @@ pub trait Module: Send + Sync + 'static {
     /// Its figures that can be explained.
     fn explanations() -> Vec<Arc<dyn Explain>> {
         Vec::new()
+    }
+
+    /// What operators like to see beside its checks: titled tables of names and values, in a few reads.
+    fn overview(_kernel: &Kernel) -> impl Future<Output = Result<Overview>> + Send {
+        async { Ok(Overview::new()) }
     }
 
     /// Its durable consumers of events, and the kinds that each takes. Each is started with [`Start::consumer`].
@@ -138,6 +143,7 @@ impl Start<'_> {
     }
 }
 
+type OverviewFn = for<'a> fn(&'a Kernel) -> BoxFuture<'a, Result<Overview>>;
 type StartFn = for<'a, 'b> fn(&'a mut Start<'b>) -> BoxFuture<'a, Result<()>>;
 
 /// A module without its types: one line of the list.
@@ -158,6 +164,8 @@ pub struct ModuleDecl {
     pub checks: fn() -> Vec<Arc<dyn Check>>,
     /// [`Module::explanations`]
     pub explanations: fn() -> Vec<Arc<dyn Explain>>,
+    /// [`Module::overview`]
+    pub overview: OverviewFn,
     /// [`Module::consumers`]
     pub consumers: fn() -> Vec<Consumes>,
     roots: fn() -> Vec<(Root, String)>,
@@ -179,6 +187,7 @@ impl ModuleDecl {
             nodes: M::nodes,
             checks: M::checks,
             explanations: M::explanations,
+            overview: |kernel| Box::pin(M::overview(kernel)),
             consumers: M::consumers,
             roots: root_fields::<M>,
             viewer_fields: viewer_fields::<M>,
@@ -251,8 +260,8 @@ impl Modules {
     pub fn new(list: Vec<ModuleDecl>) -> Result<Self> {
         let mut problems = Vec::new();
         let mut access = AccessTable::default();
-        for (field, rule) in super::graphql::CORE_ACCESS {
-            access.0.insert((Root::Query, (*field).to_owned()), *rule);
+        for (root, field, rule) in super::graphql::CORE_ACCESS {
+            access.0.insert((*root, (*field).to_owned()), *rule);
         }
         check_names(&list, &mut problems);
         for module in &list {
@@ -333,21 +342,40 @@ impl Modules {
         self.list.iter().flat_map(|module| (module.explanations)()).collect()
     }
 
+    /// What works on both, for a process that has started no modules.
+    #[must_use]
+    pub fn integrity(&self) -> Integrity {
+        Integrity::new(self.checks(), Vec::new(), self.explanations())
+    }
+
+    /// What the modules show beside their checks.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn overview(&self, kernel: &Kernel) -> Result<Overview> {
+        let mut tables = Overview::new();
+        for module in &self.list {
+            tables.extend((module.overview)(kernel).await?);
+        }
+        Ok(tables)
+    }
+
     /// All durable consumers.
     #[must_use]
     pub fn consumers(&self) -> Vec<Consumes> {
         self.list.iter().flat_map(|module| (module.consumers)()).collect()
     }
 
-    /// Starts all modules. Returns their facades, and the checks that need them.
+    /// Starts all modules. Returns their facades, and all checks, those too that need them.
     ///
     /// # Errors
     /// The first module's that cannot start.
-    pub async fn start(&self, kernel: &Kernel) -> Result<(Facades, Vec<Arc<dyn Check>>)> {
+    pub async fn start(&self, kernel: &Kernel) -> Result<(Facades, Integrity)> {
         let mut facades = Facades::default();
         let mut checks = Vec::new();
         kernel.outbox.declare(&self.consumers());
-        if kernel.jobs.open(kernel) {
+        let first = kernel.jobs.open(kernel);
+        if first {
             kernel.jobs.add(kernel, super::jobs::retention()).await?;
         }
         for module in &self.list {
@@ -366,7 +394,12 @@ impl Modules {
                 return Err(Error::internal(format!("{module} declares consumer {name} and does not start it")));
             }
         }
-        Ok((facades, checks))
+        let integrity = Integrity::new(self.checks(), checks, self.explanations());
+        kernel.metrics.integrity().begin(integrity.checks());
+        for job in integrity::jobs(&integrity, &kernel.settings)?.into_iter().filter(|_| first) {
+            kernel.jobs.add(kernel, job).await?;
+        }
+        Ok((facades, integrity))
     }
 }
 
@@ -374,8 +407,7 @@ fn check_names(list: &[ModuleDecl], problems: &mut Vec<String>) {
     let mut owners: HashMap<String, &str> = HashMap::new();
     let mut types: HashMap<String, (&str, &str)> = HashMap::new();
     // A merged root takes a field's first owner and says nothing of the second: the kernel's own count too.
-    owners
-        .extend(super::graphql::CORE_ACCESS.iter().map(|(field, _)| (format!("{:?}.{field}", Root::Query), "kernel")));
+    owners.extend(super::graphql::CORE_ACCESS.iter().map(|(root, field, _)| (format!("{root:?}.{field}"), "kernel")));
     for module in list {
         let mut names = vec![format!("module {}", module.name)];
         names.extend((module.roots)().into_iter().map(|(root, field)| format!("{root:?}.{field}")));

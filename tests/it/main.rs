@@ -27,6 +27,7 @@ mod guestbook;
 mod happenings;
 mod harness;
 mod hotness;
+mod integrity;
 mod jobs;
 mod jwks;
 mod likes;

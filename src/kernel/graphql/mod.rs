@@ -5,6 +5,8 @@ mod core;
 mod empty;
 mod errors;
 mod guard;
+mod health;
+mod integrity;
 mod node;
 
 pub use self::absent::Absent;
@@ -12,4 +14,5 @@ pub use self::core::{CORE_ACCESS, CoreQuery};
 pub use empty::NoFields;
 pub use errors::with_codes;
 pub use guard::{GuardedMutation, GuardedQuery, GuardedSubscription};
+pub use integrity::{IntegrityDesk, IntegrityMutation, IntegrityQuery};
 pub use node::{BoxNode, Node, NodeKind, NodeKinds, NodeLoad};
