@@ -3,6 +3,7 @@
 
 mod jobs;
 mod online;
+mod remedies;
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -10,6 +10,9 @@ use crate::kernel::error::{Error, Result};
 use crate::kernel::id::Id;
 use crate::kernel::page::Page;
 
+/// A check, and the item that it is limited to.
+pub(super) type Chosen = (Arc<dyn Check>, Option<Key>);
+
 /// What a run is limited to; by default to nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
@@ -64,7 +67,7 @@ impl Integrity {
     }
 
     /// The checks of a scope, and the key of its item.
-    pub(super) fn choose(&self, scope: &Scope) -> Result<Vec<(Arc<dyn Check>, Option<Key>)>> {
+    pub(super) fn choose(&self, scope: &Scope) -> Result<Vec<Chosen>> {
         let of_names = self.of(scope.module.as_deref(), scope.check.as_deref());
         if of_names.is_empty() {
             let all: Vec<_> = self.checks.iter().map(|check| format!("{}/{}", check.module(), check.name())).collect();
@@ -114,7 +117,7 @@ impl Integrity {
         Ok(Latest { report, ran_at })
     }
 
-    /// The newest runs, newest first, as pairs of names and values are not enough for.
+    /// The last runs, newest first.
     pub(crate) async fn runs(&self, kernel: &Kernel, most: i64) -> Result<Vec<store::RunRow>> {
         store::runs_page(&kernel.db, most).await
     }

@@ -3,7 +3,7 @@
 mod changes;
 mod runs;
 
-use sea_orm::{DbErr, FromQueryResult, QueryResult, Statement, Value};
+use sea_orm::{DbErr, FromQueryResult, Statement, Value};
 
 pub(crate) use changes::changes_page;
 pub(super) use changes::{changes_from, changes_open, changes_put, changes_tried};
@@ -20,14 +20,11 @@ async fn run(tx: &Tx, sql: &str, values: impl IntoIterator<Item = Value>) -> Res
 }
 
 async fn read<T: FromQueryResult>(db: &Db, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<Vec<T>> {
-    rows(db.query(Statement::from_sql_and_values(db.backend(), sql, values)).await?)
+    let found = db.query(Statement::from_sql_and_values(db.backend(), sql, values)).await?;
+    Ok(found.iter().map(|row| T::from_query_result(row, "")).collect::<Result<_, DbErr>>()?)
 }
 
 async fn select<T: FromQueryResult>(tx: &Tx, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<Vec<T>> {
     let statement = Statement::from_sql_and_values(tx.backend(), sql, values);
     Ok(T::find_by_statement(statement).all(tx.connection()).await?)
-}
-
-fn rows<T: FromQueryResult>(found: Vec<QueryResult>) -> Result<Vec<T>> {
-    Ok(found.iter().map(|row| T::from_query_result(row, "")).collect::<Result<_, DbErr>>()?)
 }
