@@ -4,8 +4,10 @@ mod check;
 mod demo;
 mod doctor;
 mod events;
+mod explain;
 mod jobs;
 mod recalculate;
+mod repair;
 mod serve;
 
 use std::ffi::OsString;
@@ -64,6 +66,11 @@ enum Command {
     },
     /// Recompute every figure from its facts. Status 0: all tallies, 1: drift found, 2: could not be run.
     Check(check::Options),
+    /// Put right what the checks find: figures get what their facts say, and what was there before is kept. Then check
+    /// again. Safe while servers run. Status 0: all tallies, 1: drift is left (of a dry run: found), 2: could not be run.
+    Repair(repair::Options),
+    /// The facts that add up to a figure, with what each adds. Status 0: it tallies, 1: it does not, 2: could not be run.
+    Explain(explain::Options),
     /// Make heat and levels anew from their facts, while servers run. After a change of weights, half-life or thresholds:
     /// for every content, and only then the new settings come into force. Status 0: all done, 1: some failed, 2: could not
     /// be run. Killed, it goes on where it stopped when it is run again.
@@ -123,6 +130,8 @@ async fn dispatch<A: App>(command: Command) -> Result<u8> {
         Command::Demo(options) => demo::run::<A>(options).await,
         Command::Migrate { status } => migrate::<A>(status).await,
         Command::Check(options) => check::run::<A>(&options).await,
+        Command::Repair(options) => repair::run::<A>(&options).await,
+        Command::Explain(options) => explain::run::<A>(&options).await,
         Command::Recalculate(options) => recalculate::run::<A>(options).await,
         Command::Token { user, role, hours } => token::<A>(&user, &role, hours),
         Command::Schema => {

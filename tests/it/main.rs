@@ -28,6 +28,7 @@ mod guestbook;
 mod happenings;
 mod harness;
 mod hotness;
+mod integrity;
 mod jobs;
 mod jwks;
 mod likes;

@@ -7,6 +7,8 @@ mod empty;
 mod equals;
 mod errors;
 mod guard;
+mod health;
+mod integrity;
 mod node;
 
 pub use self::absent::Absent;
@@ -16,4 +18,5 @@ pub(crate) use equals::Listener;
 pub use equals::{Answer, Equals, Likeness, Shared};
 pub use errors::with_codes;
 pub use guard::{GuardedMutation, GuardedQuery, GuardedSubscription};
+pub use integrity::{IntegrityDesk, IntegrityMutation, IntegrityQuery};
 pub use node::{BoxNode, Node, NodeKind, NodeKinds, NodeLoad};

@@ -4,6 +4,7 @@ use super::{Job, JobRun, store};
 use crate::kernel::batch::markers_prune;
 use crate::kernel::clock::Millis;
 use crate::kernel::error::Result;
+use crate::kernel::integrity::store::runs_prune;
 
 /// Rows that go in one transaction.
 const CHUNK: i64 = 1000;
@@ -35,5 +36,15 @@ async fn run(run: JobRun) -> Result<String> {
         }
         run.go_on().await?;
     }
-    Ok(format!("{runs} records of runs and {markers} batch markers removed"))
+    let before = now.plus(-i64::from(kernel.settings.count("integrity.keep_days")) * Millis::DAY);
+    let mut records = 0;
+    loop {
+        let gone = run.write(move |tx| Box::pin(runs_prune(tx, before, CHUNK))).await?;
+        records += gone;
+        if gone == 0 {
+            break;
+        }
+        run.go_on().await?;
+    }
+    Ok(format!("{runs} records of runs, {markers} batch markers and {records} records of checks and repairs removed"))
 }

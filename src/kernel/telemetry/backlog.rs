@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::Waiting;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
+use crate::kernel::integrity::{Kind, store};
 use crate::kernel::{events, jobs};
 
 /// The shortest time between two looks, and how many times as long as a look takes: with millions of events it takes a
@@ -52,6 +53,13 @@ async fn measure(kernel: &Kernel) -> Result<()> {
         let due = job.next_run_at.filter(|_| job.owner.is_empty() || job.lease_until <= now);
         let overdue_secs = due.map_or(0, |at| (now.0 - at.0).max(0) / 1000);
         work.job_state(&job.name, job.last_success_at.map(|at| at.0 / 1000), overdue_secs);
+    }
+    let found = kernel.metrics.integrity();
+    for (module, check, drifted) in store::result_drifts(&kernel.db).await? {
+        found.drifted(&module, &check, drifted);
+    }
+    for (kind, ended, took_millis) in store::last_runs(&kernel.db).await? {
+        found.ran(if kind == Kind::Repair { "repair" } else { "check" }, ended.0 / 1000, took_millis / 1000);
     }
     Ok(())
 }
