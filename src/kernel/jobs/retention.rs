@@ -4,6 +4,7 @@ use super::{Job, JobRun, store};
 use crate::kernel::batch::markers_prune;
 use crate::kernel::clock::Millis;
 use crate::kernel::error::Result;
+use crate::kernel::nodes;
 
 /// Rows that go in one transaction.
 const CHUNK: i64 = 1000;
@@ -35,5 +36,6 @@ async fn run(run: JobRun) -> Result<String> {
         }
         run.go_on().await?;
     }
-    Ok(format!("{runs} records of runs and {markers} batch markers removed"))
+    let silent = run.write(move |tx| Box::pin(nodes::prune(tx, now))).await?;
+    Ok(format!("{runs} records of runs, {markers} batch markers and {silent} silent nodes removed"))
 }
