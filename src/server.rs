@@ -18,6 +18,7 @@ use crate::kernel::http::{
 use crate::kernel::id::Ids;
 use crate::kernel::integrity::{self, CheckReport, Integrity};
 use crate::kernel::module::Modules;
+use crate::kernel::nodes::{self, Role};
 
 /// The schema of an app.
 pub type AppSchema<A> = Schema<
@@ -83,6 +84,7 @@ impl Server {
         let listening = listen(&kernel).await?;
         let metrics = listen_for_metrics(&kernel).await?;
         let tokens = Tokens::start(auth, &kernel).await?;
+        nodes::begin(&kernel, Role::Server(listening.address)).await;
         Ok(Self { kernel, facades, listening, tokens, metrics, schema: AnySchema::new(schema), gate, integrity })
     }
 
@@ -168,6 +170,7 @@ impl Worker {
     pub async fn start<A: App>(settings: Settings, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Result<Self> {
         let (modules, _) = Modules::new(A::modules())?.switched(&settings)?;
         let (kernel, facades, _) = open(&modules, settings, clock, ids).await?;
+        nodes::begin(&kernel, Role::Worker).await;
         Ok(Self { kernel, facades: Arc::new(facades) })
     }
 

@@ -62,8 +62,25 @@ migration!(
     ]
 );
 
+migration!(
+    /// `nodes`: the processes that serve or work, each with its last sign of life.
+    M0005Nodes,
+    [
+        "CREATE TABLE nodes (
+            id {text} NOT NULL PRIMARY KEY, host {text} NOT NULL, version {text} NOT NULL, role {text} NOT NULL,
+            works {small} NOT NULL, listen {text}, beat_secs {int} NOT NULL, started_at {int} NOT NULL,
+            seen_at {int} NOT NULL) {clustered} {hot}",
+    ]
+);
+
 /// The kernel's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Batches), Box::new(M0002Outbox), Box::new(M0003Jobs), Box::new(M0004Integrity)]
+    vec![
+        Box::new(M0001Batches),
+        Box::new(M0002Outbox),
+        Box::new(M0003Jobs),
+        Box::new(M0004Integrity),
+        Box::new(M0005Nodes),
+    ]
 }

@@ -88,7 +88,7 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
 }
 
 /// Of the declared consumers, with or without rows, and of those that nobody declares any more.
-async fn all_backlogs(kernel: &Kernel, modules: &Modules) -> Result<Vec<(Backlog, bool)>> {
+pub(super) async fn all_backlogs(kernel: &Kernel, modules: &Modules) -> Result<Vec<(Backlog, bool)>> {
     let declared: Vec<_> = modules.consumers().iter().map(|declared| declared.consumer).collect();
     let found = events::backlogs(&kernel.db, kernel.clock.now()).await?;
     let missing = declared.iter().filter(|name| !found.iter().any(|backlog| backlog.consumer == **name));

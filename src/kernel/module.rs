@@ -321,7 +321,7 @@ impl Modules {
     /// All settings: the kernel's and every module's.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
-        let own = super::config::SETTINGS.iter();
+        let own = super::config::SETTINGS.iter().chain(super::config::OPERATIONS);
         own.chain(self.list.iter().flat_map(|module| module.settings)).copied().collect()
     }
 

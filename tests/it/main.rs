@@ -11,6 +11,7 @@
 
 mod access;
 mod act_limits;
+mod backup;
 mod bad_input;
 mod batching;
 mod chaos;
@@ -36,6 +37,7 @@ mod limits;
 mod lists;
 mod model;
 mod notifications;
+mod operations;
 mod origins;
 mod outbox;
 mod over_http;
@@ -49,6 +51,7 @@ mod simulation;
 mod slowness;
 mod socket_limits;
 mod sockets;
+mod status;
 mod subscriptions;
 mod suspicion;
 mod telemetry;

@@ -1,5 +1,6 @@
 //! The database: a pool that reads and cannot write, a pool that writes, and the transactions between them.
 
+mod alone;
 mod durability;
 mod migrate;
 mod open;
@@ -8,7 +9,9 @@ mod tx;
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, QueryResult, Statement};
 
+pub(crate) use alone::{PostgresAt, Use};
 pub use durability::Durability;
+pub(crate) use migrate::MIGRATION_LOCK;
 pub use migrate::{MigrationState, Migrations};
 pub use sql::{Col, Rows, Sql};
 pub use tx::Tx;

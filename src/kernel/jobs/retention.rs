@@ -5,6 +5,7 @@ use crate::kernel::batch::markers_prune;
 use crate::kernel::clock::Millis;
 use crate::kernel::error::Result;
 use crate::kernel::integrity::store::runs_prune;
+use crate::kernel::nodes;
 
 /// Rows that go in one transaction.
 const CHUNK: i64 = 1000;
@@ -46,5 +47,9 @@ async fn run(run: JobRun) -> Result<String> {
         }
         run.go_on().await?;
     }
-    Ok(format!("{runs} records of runs, {markers} batch markers and {records} records of checks and repairs removed"))
+    let silent = run.write(move |tx| Box::pin(nodes::prune(tx, now))).await?;
+    Ok(format!(
+        "{runs} records of runs, {markers} batch markers, {records} records of checks and repairs and {silent} silent \
+         nodes removed"
+    ))
 }
