@@ -40,8 +40,14 @@ migration!(
     ]
 );
 
+migration!(
+    /// `jobs.woken`: whether somebody asked for the next run.
+    M0004JobsWoken,
+    ["ALTER TABLE jobs ADD COLUMN woken {small} NOT NULL DEFAULT 0"]
+);
+
 /// The kernel's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Batches), Box::new(M0002Outbox), Box::new(M0003Jobs)]
+    vec![Box::new(M0001Batches), Box::new(M0002Outbox), Box::new(M0003Jobs), Box::new(M0004JobsWoken)]
 }
