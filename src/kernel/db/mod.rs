@@ -63,8 +63,8 @@ impl Db {
     }
 
     /// The same for the tables of queues, which may be empty at noon and have millions of rows a minute later: on
-    /// PostgreSQL with the writer's plans, which never read a whole table. Which index they walk is the statement's care:
-    /// of an empty table every index is as good as any other.
+    /// PostgreSQL with the writer's plans, which never read a whole table. Which index they walk is the statement's
+    /// care: of an empty table every index is as good as any other.
     pub(crate) async fn query_by_key(&self, statement: Statement) -> Result<Vec<QueryResult>> {
         let postgres = self.backend == DbBackend::Postgres;
         self.query_on(if postgres { &self.writer } else { &self.reader }, statement).await

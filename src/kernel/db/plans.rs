@@ -1,5 +1,5 @@
-//! For tests: how PostgreSQL plans a statement on the writer's connections while the tables are empty, as they are when a
-//! server starts. Such a plan stays until the next vacuum, whatever comes into the tables.
+//! For tests: how PostgreSQL plans a statement on the writer's connections while the tables are empty, as they are when
+//! a server starts. Such a plan stays until the next vacuum, whatever comes into the tables.
 
 use std::collections::BTreeMap;
 

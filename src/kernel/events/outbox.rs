@@ -95,8 +95,8 @@ impl Outbox {
         }
     }
 
-    /// When the oldest event happened that a consumer has not taken: one that waits, or is set aside and may be replayed.
-    /// What the consumer must remember for late events, it must remember since then. Reads all of its events.
+    /// When the oldest event happened that a consumer has not taken: one that waits, or is set aside and may be
+    /// replayed. What the consumer must remember for late events, it must remember since then. Reads all of its events.
     ///
     /// # Errors
     /// The database's own.

@@ -98,8 +98,8 @@ fn is_local(request: &Request) -> bool {
     loopback && has_local_name(request.headers()) && !FORWARDING.iter().any(|name| request.headers().contains_key(name))
 }
 
-/// Whether the request calls this machine by a name of its own. A proxy that adds nothing passes on the public name, and
-/// a page whose name was turned to this machine sends that.
+/// Whether the request calls this machine by a name of its own. A proxy that adds nothing passes on the public name,
+/// and a page whose name was turned to this machine sends that.
 fn has_local_name(headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.contains(']') { host } else { name });
@@ -151,8 +151,8 @@ pub async fn listen_for_metrics(kernel: &Kernel) -> Result<Option<MetricsListeni
 }
 
 impl MetricsListening {
-    /// Serves `/metrics`, `/healthz` and `/readyz` in the background, until the shutdown begins: a reader that is cut off
-    /// reads again elsewhere or later. `site` is what is served beside it, if anything is.
+    /// Serves `/metrics`, `/healthz` and `/readyz` in the background, until the shutdown begins: a reader that is cut
+    /// off reads again elsewhere or later. `site` is what is served beside it, if anything is.
     pub fn serve(self, kernel: &Kernel, site: Option<&Site>) {
         let router = Router::new()
             .route("/metrics", get(apart))

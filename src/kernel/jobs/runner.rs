@@ -76,7 +76,8 @@ impl Registered {
         let Some(probe) = &self.job.probe else {
             return false;
         };
-        // A run that was begun is ended, what somebody asked for is done, and now and then one tells that the job is alive.
+        // A run that was begun is ended, what somebody asked for is done, and now and then one tells that the job is
+        // alive.
         let lately = due.next_run_at.is_some_and(|next| now.0 - next.0 < REST_MOST);
         if due.tick.is_some() || due.woken != 0 || !lately {
             return false;

@@ -14,8 +14,8 @@ fn optional(moment: Option<Millis>) -> Value {
     moment.map(|moment| moment.0).into()
 }
 
-/// Makes a job's row, or takes over a new schedule. One that is due already stays due: it was missed. The next tick of a
-/// clock that is behind may be one that ran already: it is not taken for the next.
+/// Makes a job's row, or takes over a new schedule. One that is due already stays due: it was missed. The next tick of
+/// a clock that is behind may be one that ran already: it is not taken for the next.
 pub(super) async fn ensure(tx: &Tx, name: &str, schedule: &str, now: Millis, next: Option<Millis>) -> Result<()> {
     let sql = "INSERT INTO jobs (name, schedule, next_run_at, owner, lease_until, fence)
                VALUES ($1, $2, $3, '', 0, 0)

@@ -34,8 +34,8 @@ impl BacklogWatch {
     }
 }
 
-/// Of what this binary declares: rows of modules that are switched off, or gone, stay, and nobody here could end an alert
-/// about them. `tally events` and `tally jobs` show them all.
+/// Of what this binary declares: rows of modules that are switched off, or gone, stay, and nobody here could end an
+/// alert about them. `tally events` and `tally jobs` show them all.
 async fn measure(kernel: &Kernel) -> Result<()> {
     let (now, work) = (kernel.clock.now(), kernel.metrics.work());
     let backlogs = events::backlogs(&kernel.db, now).await?;

@@ -144,8 +144,8 @@ pub(super) async fn heads(db: &Db, consumer: &str, keys: &[(i16, Uuid)], each: i
 
 static DELETE: LazyLock<Sql> = LazyLock::new(|| {
     Sql::of_both(
-        // By the rows' places: any join of keys with an empty table PostgreSQL plans as a walk over all of it. A place is
-        // good for a statement: what is not set aside is written by the holder of the lease alone.
+        // By the rows' places: any join of keys with an empty table PostgreSQL plans as a walk over all of it. A place
+        // is good for a statement: what is not set aside is written by the holder of the lease alone.
         &format!(
             "DELETE FROM outbox WHERE ctid = ANY (ARRAY(
                  SELECT o.place FROM {{rows}} CROSS JOIN LATERAL (SELECT ctid AS place FROM outbox

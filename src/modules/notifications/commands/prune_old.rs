@@ -1,4 +1,5 @@
-//! Removes old notifications: those that were read, those that nobody is left of, and much later those that nobody read.
+//! Removes old notifications: those that were read, those that nobody is left of, and much later those that nobody
+//! read.
 
 use std::collections::BTreeSet;
 

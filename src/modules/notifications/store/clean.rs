@@ -147,14 +147,15 @@ pub(in super::super) async fn notification_older(
     Ok(found.iter().map(row).collect::<Result<_, sea_orm::DbErr>>()?)
 }
 
-/// PostgreSQL deletes by the rows' places: any join of keys with a table that was empty when it planned is a walk over all
-/// of it. The places hold, because the rows of locked users are written by nobody else. SQLite would walk whole lanes for
-/// pairs, and looks up each lane and id instead: an id has one lane, so that both mean the same.
+/// PostgreSQL deletes by the rows' places: any join of keys with a table that was empty when it planned is a walk over
+/// all of it. The places hold, because the rows of locked users are written by nobody else. SQLite would walk whole
+/// lanes for pairs, and looks up each lane and id instead: an id has one lane, so that both mean the same.
 static BURY: LazyLock<Sql> = LazyLock::new(|| {
     Sql::of_both(
         &format!(
             "DELETE FROM notifications WHERE ctid = ANY (ARRAY(
-                 SELECT n.place FROM {{rows}} CROSS JOIN LATERAL (SELECT ctid AS place, id {NEXT_BY_KEY}) n WHERE n.id = r.id))"
+                 SELECT n.place FROM {{rows}} CROSS JOIN LATERAL (SELECT ctid AS place, id {NEXT_BY_KEY}) n
+                 WHERE n.id = r.id))"
         ),
         "DELETE FROM notifications
          WHERE lane IN (SELECT r.lane FROM {rows}) AND id IN (SELECT r.id FROM {rows})",
@@ -175,8 +176,8 @@ static ACT_DELETE: LazyLock<Sql> = LazyLock::new(|| {
     )
 });
 
-/// Some acts of one notification. SQLite would walk the lane for whole keys, and looks up each subject; PostgreSQL would
-/// look for each act in all of them, and takes their places.
+/// Some acts of one notification. SQLite would walk the lane for whole keys, and looks up each subject; PostgreSQL
+/// would look for each act in all of them, and takes their places.
 static GRAVE_ACTS: LazyLock<Sql> = LazyLock::new(|| {
     Sql::of_both(
         "DELETE FROM notification_acts WHERE ctid = ANY (ARRAY(SELECT ctid FROM notification_acts
@@ -206,8 +207,9 @@ pub(in super::super) async fn act_delete(
     Ok(tx.execute(statement).await?.rows_affected())
 }
 
-/// Removes up to `size` acts of some removed notifications, and forgets those that have none left. Returns how many rows
-/// went; 0: nothing is left of any. One notification after the other: for a list of pairs SQLite walks whole lanes.
+/// Removes up to `size` acts of some removed notifications, and forgets those that have none left. Returns how many
+/// rows went; 0: nothing is left of any. One notification after the other: for a list of pairs SQLite walks whole
+/// lanes.
 pub(in super::super) async fn grave_clear(tx: &Tx, size: i64) -> Result<u64> {
     let graves = "SELECT lane, notification_id FROM notification_graves ORDER BY lane, notification_id LIMIT 100";
     let grave = "DELETE FROM notification_graves WHERE lane = $1 AND notification_id = $2";
