@@ -99,7 +99,7 @@ impl Server {
         }
         let site = Site::new(kernel.clone(), schema, gate, tokens);
         if let Some(metrics) = metrics {
-            metrics.serve(&site);
+            metrics.serve(&site.kernel, Some(&site));
         }
         listening.serve(Routes::new(site, Assets, extra)).await?;
         // The routes and their schema are gone.
@@ -155,23 +155,25 @@ async fn close(kernel: Kernel, facades: Arc<Facades>) -> Result<()> {
     }
 }
 
-/// What a server does without being asked: it delivers events and runs jobs, and serves nothing.
+/// What a server does without being asked: it delivers events and runs jobs, and serves nothing but its metrics.
 pub struct Worker {
     /// The kernel's services.
     pub kernel: Kernel,
     facades: Arc<Facades>,
+    metrics: Option<MetricsListening>,
 }
 
 impl Worker {
-    /// Opens the database, brings its schema up, starts all modules.
+    /// Opens the database, brings its schema up, starts all modules, takes the port of `telemetry.metrics_listen`.
     ///
     /// # Errors
-    /// Modules that do not fit together, a database that cannot be had.
+    /// Modules that do not fit together, a database or a port that cannot be had.
     pub async fn start<A: App>(settings: Settings, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Result<Self> {
         let (modules, _) = Modules::new(A::modules())?.switched(&settings)?;
         let (kernel, facades, _) = open(&modules, settings, clock, ids).await?;
+        let metrics = listen_for_metrics(&kernel).await?;
         nodes::begin(&kernel, Role::Worker).await;
-        Ok(Self { kernel, facades: Arc::new(facades) })
+        Ok(Self { kernel, facades: Arc::new(facades), metrics })
     }
 
     /// Works until [`Kernel::shutdown`] is cancelled, and lets what is under way come to the end of its transaction.
@@ -179,6 +181,9 @@ impl Worker {
     /// # Errors
     /// The database's own.
     pub async fn run(self) -> Result<()> {
+        if let Some(metrics) = self.metrics {
+            metrics.serve(&self.kernel, None);
+        }
         work(&self.kernel);
         self.kernel.shutdown.cancelled().await;
         close(self.kernel, self.facades).await

@@ -73,6 +73,12 @@ migration!(
     ]
 );
 
+migration!(
+    /// `jobs.woken`: whether somebody asked for the next run.
+    M0006JobsWoken,
+    ["ALTER TABLE jobs ADD COLUMN woken {small} NOT NULL DEFAULT 0"]
+);
+
 /// The kernel's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
@@ -82,5 +88,6 @@ pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
         Box::new(M0003Jobs),
         Box::new(M0004Integrity),
         Box::new(M0005Nodes),
+        Box::new(M0006JobsWoken),
     ]
 }

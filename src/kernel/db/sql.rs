@@ -50,10 +50,16 @@ impl Sql {
     /// Makes both texts. `columns` are those of `r`; empty for a statement without rows.
     #[must_use]
     pub fn new(template: &str, columns: &'static [(&'static str, Col)]) -> Self {
+        Self::of_both(template, template, columns)
+    }
+
+    /// The same from a template for each database: where one plans well what the other does not, or cannot say it.
+    #[must_use]
+    pub fn of_both(postgres: &str, sqlite: &str, columns: &'static [(&'static str, Col)]) -> Self {
         Self {
             columns,
-            postgres: expand(template, &postgres_rows(columns), columns.len(), true),
-            sqlite: expand(template, &sqlite_rows(columns), usize::from(!columns.is_empty()), false),
+            postgres: expand(postgres, &postgres_rows(columns), columns.len(), true),
+            sqlite: expand(sqlite, &sqlite_rows(columns), usize::from(!columns.is_empty()), false),
         }
     }
 

@@ -116,10 +116,9 @@ pub(in super::super) async fn notification_recount(
             KEYS,
         )
     });
-    static ENDS_OF: LazyLock<Sql> = LazyLock::new(|| Sql::new(ENDS, KEYS));
     let stored: Vec<NotificationRecord> = rows(connection, backend, &STORED, wanted).await?;
     let actors: Vec<ActorsRow> = rows(connection, backend, &ACTORS, wanted).await?;
-    let ends: Vec<EndsRow> = rows(connection, backend, &ENDS_OF, wanted).await?;
+    let ends: Vec<EndsRow> = rows(connection, backend, &ENDS, wanted).await?;
     let actors: BTreeMap<_, _> = actors.into_iter().map(|row| (row.notification_id, row.actors)).collect();
     let mut ends: BTreeMap<_, _> = ends.into_iter().map(|row| (row.notification_id, row)).collect();
     let recounted = stored.into_iter().map(|stored| {
