@@ -42,6 +42,7 @@ mod publishing;
 mod rankings;
 mod recalculation;
 mod registry;
+mod retention;
 mod shares;
 mod simulation;
 mod slowness;
