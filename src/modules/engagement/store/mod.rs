@@ -1,5 +1,5 @@
 //! All SQL of the module: `read` for resolvers, `batch` for the writer, `recount` for checks, `facts`, `in_force` and
-//! `next` for recalculations, and what concerns one table alone.
+//! `next` for recalculations, `retention` for what goes in time, and what concerns one table alone.
 
 pub(super) mod batch;
 pub(super) mod comments;
@@ -11,6 +11,7 @@ pub(super) mod next;
 pub(super) mod publish;
 pub(super) mod read;
 pub(super) mod recount;
+pub(super) mod retention;
 pub(super) mod shares;
 pub(super) mod suspicion;
 pub(super) mod views;
