@@ -42,6 +42,7 @@ mod publishing;
 mod rankings;
 mod recalculation;
 mod registry;
+mod repairs;
 mod shares;
 mod simulation;
 mod slowness;

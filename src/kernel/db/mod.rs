@@ -3,6 +3,7 @@
 mod durability;
 mod migrate;
 mod open;
+mod snapshot;
 mod sql;
 mod tx;
 
