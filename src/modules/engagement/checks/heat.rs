@@ -162,9 +162,9 @@ impl OfContents for HeatMass {
 
 fn put(locked: &mut Locked<'_>, is_next: bool, row: MassRow) {
     if is_next {
-        locked.next_masses.push(row)
+        locked.next_masses.push(row);
     } else {
-        locked.masses.push(row)
+        locked.masses.push(row);
     }
     locked.changed = true;
 }
