@@ -46,6 +46,7 @@ mod publishing;
 mod rankings;
 mod recalculation;
 mod registry;
+mod repairs;
 mod retention;
 mod shares;
 mod simulation;

@@ -6,6 +6,7 @@ mod migrate;
 mod open;
 #[cfg(test)]
 pub(crate) mod plans;
+mod snapshot;
 mod sql;
 mod tx;
 

@@ -1,7 +1,6 @@
 //! Contents, what users do to them, and how hot that makes them. One consistency boundary: a like moves behavior,
 //! counter, mass, heat, level and history in one transaction.
 
-mod announced;
 mod checks;
 pub mod commands;
 pub mod content;
@@ -21,6 +20,7 @@ mod loaders;
 mod masses;
 mod metrics;
 mod outbox;
+pub mod overview;
 mod ranks;
 pub mod recalculation;
 mod retention;
@@ -49,12 +49,20 @@ use crate::kernel::auth::{Access, Role, Root};
 use crate::kernel::config::Setting;
 use crate::kernel::error::Result;
 use crate::kernel::graphql::{NoFields, NodeKind};
-use crate::kernel::integrity::Check;
+use crate::kernel::integrity::{Check, Explain};
 use crate::kernel::module::{Module, Start};
 use crate::modules::users::UsersFacade;
 
 /// The module.
 pub struct Engagement;
+
+impl Engagement {
+    /// What its figures are made of.
+    #[must_use]
+    pub fn explanations() -> Vec<Arc<dyn Explain>> {
+        checks::explanations()
+    }
+}
 
 impl Module for Engagement {
     type Query = graphql::EngagementQuery;
