@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
+use super::backup::{BackupChoice, offer};
 use super::check::{Progress, Which, print, verdict};
 use super::serve::stop_on_signal;
 use super::{FOUND, OK, open_migrated, say};
@@ -45,6 +46,8 @@ pub(super) struct Options {
     which: Which,
     #[command(flatten)]
     otherwise: Otherwise,
+    #[command(flatten)]
+    backup: BackupChoice,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -92,6 +95,9 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
 }
 
 async fn repair(kernel: &Kernel, integrity: &Integrity, options: &Options, dry_run: bool) -> Result<u8> {
+    if !dry_run {
+        offer(kernel, &options.backup).await?;
+    }
     let told = Told::begin(options.json);
     let report = integrity.repair(kernel, &options.which.scope(), dry_run, "cli", &told).await?;
     if options.json {

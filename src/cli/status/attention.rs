@@ -8,6 +8,8 @@ use super::{Attention, Node, Report};
 const OVERDUE_MOST: i64 = 300;
 /// How long an event may wait, in seconds.
 const WAIT_MOST: i64 = 600;
+/// How old the oldest result of a check may be, in seconds.
+const CHECKED_MOST: i64 = 2 * 24 * 3600;
 /// For how long a node that ended without a word is worth a look: afterwards somebody knows, or another took its place.
 const DEAD_MOST: i64 = 3600;
 
@@ -33,6 +35,15 @@ pub(super) fn of(report: &Report) -> Vec<Attention> {
         if queue.set_aside > 0 {
             let what = format!("{} event(s) for {name} failed and are set aside", queue.set_aside);
             found.push(Attention { what, command: "tally events --failed" });
+        }
+    }
+    if let Some(checks) = &report.checks {
+        if checks.drifted > 0 {
+            let what = format!("{} figure(s) were not what their facts say when last looked at", checks.drifted);
+            found.push(Attention { what, command: "tally check" });
+        }
+        if let Some(age) = checks.age_secs.filter(|age| *age > CHECKED_MOST) {
+            found.push(Attention { what: format!("the last check was {} ago", span(age)), command: "tally check" });
         }
     }
     found

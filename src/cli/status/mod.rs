@@ -38,7 +38,21 @@ struct Report {
     nodes: Vec<Node>,
     jobs: Vec<Job>,
     queues: Vec<Queue>,
+    /// What the checks found last; nothing before the schema is there.
+    checks: Option<Checks>,
     attention: Vec<Attention>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Checks {
+    /// `OK`, `DRIFT`, or `UNKNOWN` before every check has run.
+    state: &'static str,
+    /// When the oldest of their runs began.
+    ran_at: Option<String>,
+    /// How long ago that was.
+    age_secs: Option<i64>,
+    drifted: u64,
 }
 
 #[derive(Serialize)]
@@ -130,6 +144,7 @@ async fn look(kernel: &Kernel, modules: &Modules) -> Result<Report> {
         nodes: Vec::new(),
         jobs: Vec::new(),
         queues: Vec::new(),
+        checks: None,
         attention: Vec::new(),
     };
     // Without the kernel's tables there is nothing to read yet.
@@ -145,6 +160,13 @@ async fn look(kernel: &Kernel, modules: &Modules) -> Result<Report> {
             oldest_age_secs: backlog.oldest_at.map(|at| (now.0 - at.0).max(0) / 1000),
         });
         report.queues = queues.collect();
+        let latest = modules.integrity().latest(kernel, None, None).await?;
+        report.checks = Some(Checks {
+            state: latest.report.state.word(),
+            ran_at: latest.ran_at.map(|at| at.to_text()),
+            age_secs: latest.ran_at.map(|at| (now.0 - at.0).max(0) / 1000),
+            drifted: latest.checks().iter().map(|line| line.drifted).sum(),
+        });
     }
     report.attention = attention::of(&report);
     if !report.attention.is_empty() {

@@ -17,6 +17,7 @@ pub(super) fn print(report: &Report) {
     nodes(report);
     jobs(report);
     queues(report);
+    checks(report);
     say("");
     if report.attention.is_empty() {
         say("all is well");
@@ -54,6 +55,17 @@ fn jobs(report: &Report) {
         let next = job.next_run_at.as_deref().unwrap_or("-");
         let (name, outcome) = (&job.name, &job.outcome);
         say(format_args!("  {name:<width$}  {outcome:<11}  last success {success:<20}  next {next}"));
+    }
+}
+
+fn checks(report: &Report) {
+    say("\nchecks");
+    match &report.checks {
+        Some(checks) => {
+            let ran = checks.ran_at.as_deref().unwrap_or("not run yet");
+            say(format_args!("  {}  {ran}  {} figure(s) differ", checks.state, checks.drifted));
+        }
+        None => say("  none before the schema is there"),
     }
 }
 

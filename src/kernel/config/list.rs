@@ -379,31 +379,6 @@ pub const SETTINGS: &[Setting] = &[
         "when old records of runs, batch markers and events set aside are removed: a cron expression with seconds, in UTC, or `off`",
     ),
     Setting::new(
-        "integrity.check",
-        Some("0 37 3 * * *"),
-        Form::Schedule,
-        "when every figure is compared with its facts: a cron expression with seconds, in UTC, or `off`",
-    ),
-    Setting::new(
-        "integrity.repair",
-        Some("0 7 4 * * SUN"),
-        Form::Schedule,
-        "when what differs is put right, and what was there before kept (`tally repair --undo`); likewise",
-    ),
-    Setting::new(
-        "integrity.keep_days",
-        Some("90"),
-        Form::Count(1, 3650),
-        "days that records of checks and repairs are kept, and with them what repairs replaced",
-    ),
-    Setting::new(
-        "integrity.webhook_url",
-        None,
-        Form::Secret(0),
-        "where a message (JSON, POST) goes when a job finds a figure that differs, or cannot look: `https://…`; none \
-         turns that off",
-    ),
-    Setting::new(
         "telemetry.log",
         Some("info,sea_orm_migration=warn"),
         Form::Text,

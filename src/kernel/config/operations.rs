@@ -1,9 +1,34 @@
-//! The kernel's settings of operations: signs of life, backups.
+//! The kernel's settings of operations: checks and repairs, signs of life, backups.
 
 use super::{Form, Setting};
 
 /// What operators set, beside [`super::SETTINGS`].
 pub const OPERATIONS: &[Setting] = &[
+    Setting::new(
+        "integrity.check",
+        Some("0 37 3 * * *"),
+        Form::Schedule,
+        "when every figure is compared with its facts: a cron expression with seconds, in UTC, or `off`",
+    ),
+    Setting::new(
+        "integrity.repair",
+        Some("0 7 4 * * SUN"),
+        Form::Schedule,
+        "when what differs is put right, and what was there before kept (`tally repair --undo`); likewise",
+    ),
+    Setting::new(
+        "integrity.keep_days",
+        Some("90"),
+        Form::Count(1, 3650),
+        "days that records of checks and repairs are kept, and with them what repairs replaced",
+    ),
+    Setting::new(
+        "integrity.webhook_url",
+        None,
+        Form::Secret(0),
+        "where a message (JSON, POST) goes when a job finds a figure that differs, or cannot look: `https://…`; none \
+         turns that off",
+    ),
     Setting::new(
         "nodes.heartbeat_secs",
         Some("15"),

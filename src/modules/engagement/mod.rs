@@ -20,7 +20,7 @@ mod loaders;
 mod masses;
 mod metrics;
 mod outbox;
-pub mod overview;
+mod overview;
 mod ranks;
 pub mod recalculation;
 mod retention;
@@ -47,22 +47,15 @@ pub use facade::EngagementFacade;
 
 use crate::kernel::auth::{Access, Role, Root};
 use crate::kernel::config::Setting;
+use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
 use crate::kernel::graphql::{NoFields, NodeKind};
-use crate::kernel::integrity::{Check, Explain};
+use crate::kernel::integrity::{Check, Explain, Overview};
 use crate::kernel::module::{Module, Start};
 use crate::modules::users::UsersFacade;
 
 /// The module.
 pub struct Engagement;
-
-impl Engagement {
-    /// What its figures are made of.
-    #[must_use]
-    pub fn explanations() -> Vec<Arc<dyn Explain>> {
-        checks::explanations()
-    }
-}
 
 impl Module for Engagement {
     type Query = graphql::EngagementQuery;
@@ -111,6 +104,14 @@ impl Module for Engagement {
 
     fn checks() -> Vec<Arc<dyn Check>> {
         checks::all()
+    }
+
+    fn explanations() -> Vec<Arc<dyn Explain>> {
+        checks::explanations()
+    }
+
+    async fn overview(kernel: &Kernel) -> Result<Overview> {
+        overview::overview(kernel).await
     }
 
     async fn start(start: &mut Start<'_>) -> Result<()> {

@@ -6,9 +6,7 @@ use super::settings;
 use super::store::{read, recount};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
-
-/// A table: its title, and lines of a name and a value.
-pub type Table = (String, Vec<(String, String)>);
+use crate::kernel::integrity::Overview;
 
 /// Contents in the ranking of an overview.
 const TOP: usize = 10;
@@ -17,7 +15,7 @@ const TOP: usize = 10;
 ///
 /// # Errors
 /// The database's own, and thresholds that do not rise.
-pub async fn overview(kernel: &Kernel) -> Result<Vec<Table>> {
+pub(super) async fn overview(kernel: &Kernel) -> Result<Overview> {
     let counts = recount::level_counts(&kernel.db).await?;
     let name = |number| Level::from_number(number).map_or_else(|| number.to_string(), |level| format!("{level:?}"));
     let levels = counts.into_iter().map(|(level, count)| (name(level).to_uppercase(), count.to_string()));

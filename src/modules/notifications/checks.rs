@@ -55,6 +55,10 @@ impl Check for UnreadCount {
         "unread-count"
     }
 
+    fn key(&self, id: &str) -> Option<Key> {
+        user_key(id).ok()
+    }
+
     fn remedy(&self) -> Remedy {
         Remedy::Repair
     }

@@ -39,14 +39,6 @@ use crate::kernel::module::{Module, Start};
 /// The module.
 pub struct Notifications;
 
-impl Notifications {
-    /// What its figures are made of.
-    #[must_use]
-    pub fn explanations() -> Vec<Arc<dyn Explain>> {
-        vec![Arc::new(explain::UnreadCount)]
-    }
-}
-
 impl Module for Notifications {
     type Query = graphql::NotificationsQuery;
     type Mutation = graphql::NotificationsMutation;
@@ -72,6 +64,10 @@ impl Module for Notifications {
 
     fn checks() -> Vec<Arc<dyn Check>> {
         checks::all()
+    }
+
+    fn explanations() -> Vec<Arc<dyn Explain>> {
+        vec![Arc::new(explain::UnreadCount)]
     }
 
     fn consumers() -> Vec<Consumes> {

@@ -159,6 +159,10 @@ impl<T: OfContents> Check for Of<T> {
         self.0.name()
     }
 
+    fn key(&self, id: &str) -> Option<Key> {
+        content_key(id).ok()
+    }
+
     fn remedy(&self) -> Remedy {
         self.0.remedy()
     }

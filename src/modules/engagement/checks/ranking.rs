@@ -33,6 +33,10 @@ impl Check for Ranking {
         "ranking"
     }
 
+    fn key(&self, id: &str) -> Option<Key> {
+        super::content_key(id).ok()
+    }
+
     fn remedy(&self) -> Remedy {
         Remedy::Repair
     }
