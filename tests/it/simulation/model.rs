@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde_json::{Value, json};
 use tally::kernel::clock::Millis;
 use tally::modules::engagement::hotness::{Hotness, Level, artwork_quality};
 use uuid::Uuid;
 
 pub(crate) const LIKE: usize = 0;
+const FAVORITE: usize = 1;
 /// Kinds of notifications, as GraphQL names them.
 pub(crate) const TOLD: [&str; 5] = ["LIKED", "FAVORITED", "COMMENTED", "SHARED", "LEVEL_UP"];
 const COMMENTED: usize = 2;
@@ -22,12 +24,35 @@ struct Register {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Comment {
-    /// Its place among all comments on the content.
-    pub(crate) number: usize,
-    pub(crate) id: String,
-    user: usize,
+    pub(crate) id: Value,
+    pub(crate) user: usize,
+    /// The user's key: again with it is the same comment.
+    pub(crate) key: Option<u64>,
     at: i64,
     deleted: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Share {
+    pub(crate) id: Value,
+    pub(crate) user: usize,
+    /// As a comment's.
+    pub(crate) key: Option<u64>,
+    at: i64,
+}
+
+impl Comment {
+    /// As GraphQL has it.
+    fn shown(&self) -> Value {
+        let body = (!self.deleted).then_some("well");
+        json!({ "id": self.id, "body": body, "createdAt": moment(self.at) })
+    }
+}
+
+impl Share {
+    fn shown(&self) -> Value {
+        json!({ "id": self.id, "channel": "WECHAT", "sharedAt": moment(self.at) })
+    }
 }
 
 /// What an author is told of one content and kind: acts by what can be taken back.
@@ -51,18 +76,20 @@ pub(crate) struct Content {
     pub(crate) uuid: Uuid,
     pub(crate) author: usize,
     pub(crate) listed: bool,
-    published_at: i64,
+    pub(crate) published_at: i64,
     /// The newest moment that it has seen.
     newest: i64,
     registers: HashMap<(usize, usize), Register>,
     pub(crate) comments: Vec<Comment>,
-    shares: i64,
+    pub(crate) shares: Vec<Share>,
     views: BTreeSet<(usize, i64)>,
     masses: BTreeMap<i64, i64>,
     heat: Option<i64>,
     level: Level,
     /// Moment and level of each change of level.
-    pub(crate) history: Vec<(i64, Level)>,
+    history: Vec<(i64, Level)>,
+    /// Moments at which what a deleted user did was taken out: in as many steps as the server likes.
+    taken_out: BTreeSet<i64>,
     told: [Told; 5],
     order: u64,
 }
@@ -78,12 +105,13 @@ impl Content {
             newest: at,
             registers: HashMap::new(),
             comments: Vec::new(),
-            shares: 0,
+            shares: Vec::new(),
             views: BTreeSet::new(),
             masses: BTreeMap::new(),
             heat: None,
             level: Level::New,
             history: vec![(at, Level::New)],
+            taken_out: BTreeSet::new(),
             told: std::array::from_fn(|_| Told::default()),
             order: 0,
         };
@@ -158,36 +186,85 @@ impl Content {
         true
     }
 
-    pub(crate) fn comment(&mut self, hotness: &Hotness, user: usize, id: String, now: i64) {
+    /// A comment, or one with a key that has made one; what the server is to answer. A new one has the id of `made`.
+    pub(crate) fn comment(
+        &mut self,
+        hotness: &Hotness,
+        user: usize,
+        key: Option<u64>,
+        made: &Value,
+        now: i64,
+    ) -> Value {
+        let first = self.comments.iter().find(|first| key.is_some() && (first.user, first.key) == (user, key));
+        if let Some(first) = first {
+            return json!({ "changed": false, "comment": first.shown() });
+        }
         let at = self.moment(now);
         self.fade(hotness, at);
         self.add(hotness, hotness.heat.comment_weight, at, 1);
-        self.tell(COMMENTED, id.clone(), user, true);
-        self.comments.push(Comment { number: self.comments.len(), id, user, at, deleted: false });
+        let comment = Comment { id: made["comment"]["id"].clone(), user, key, at, deleted: false };
+        self.tell(COMMENTED, comment.id.to_string(), user, true);
+        let shown = comment.shown();
+        self.comments.push(comment);
         self.settle(hotness, at, false);
+        json!({ "changed": true, "comment": shown })
     }
 
-    /// Deletes a comment; deleting it again changes nothing.
-    pub(crate) fn delete_comment(&mut self, hotness: &Hotness, number: usize, now: i64) {
+    /// Deletes a comment; whether it was there.
+    pub(crate) fn delete_comment(&mut self, hotness: &Hotness, number: usize, now: i64) -> bool {
         let comment = self.comments[number].clone();
         if comment.deleted {
-            return;
+            return false;
         }
         self.comments[number].deleted = true;
         let at = self.moment(now);
         self.fade(hotness, at);
         self.add(hotness, hotness.heat.comment_weight, comment.at, -1);
-        self.tell(COMMENTED, comment.id, comment.user, false);
+        self.tell(COMMENTED, comment.id.to_string(), comment.user, false);
         self.settle(hotness, at, true);
+        true
     }
 
-    pub(crate) fn share(&mut self, hotness: &Hotness, user: usize, now: i64) {
+    /// As [`Content::comment`].
+    pub(crate) fn share(&mut self, hotness: &Hotness, user: usize, key: Option<u64>, made: &Value, now: i64) -> Value {
+        let first = self.shares.iter().find(|first| key.is_some() && (first.user, first.key) == (user, key));
+        if let Some(first) = first {
+            return json!({ "changed": false, "share": first.shown() });
+        }
         let at = self.moment(now);
         self.fade(hotness, at);
-        self.shares += 1;
         self.add(hotness, hotness.heat.share_weight, at, 1);
         self.tell(SHARED, user.to_string(), user, true);
+        let share = Share { id: made["share"]["id"].clone(), user, key, at };
+        let shown = share.shown();
+        self.shares.push(share);
         self.settle(hotness, at, false);
+        json!({ "changed": true, "share": shown })
+    }
+
+    /// All that a deleted user did leaves, as if it had been taken back. Views stay: nobody knows whose they are.
+    pub(crate) fn forget(&mut self, hotness: &Hotness, user: usize, now: i64) {
+        let heat = &hotness.heat;
+        let mut left = Vec::new();
+        for (kind, weight) in [(LIKE, heat.like_weight), (FAVORITE, heat.favorite_weight)] {
+            let since = self.registers.remove(&(user, kind)).and_then(|register| register.since);
+            left.extend(since.map(|since| (weight, since)));
+        }
+        for comment in self.comments.extract_if(.., |comment| comment.user == user) {
+            left.extend((!comment.deleted).then_some((heat.comment_weight, comment.at)));
+        }
+        left.extend(self.shares.extract_if(.., |share| share.user == user).map(|share| (heat.share_weight, share.at)));
+        for told in &mut self.told {
+            told.acts.retain(|_, (who, _, _)| *who != user);
+        }
+        if left.is_empty() {
+            return;
+        }
+        let at = self.moment(now);
+        self.fade(hotness, at);
+        left.into_iter().for_each(|(weight, since)| self.add(hotness, weight, since, -1));
+        self.settle(hotness, at, true);
+        self.taken_out.insert(at);
     }
 
     /// Whether the view counts: the first of its viewer and hour, of a content that is shown.
@@ -227,7 +304,7 @@ impl Content {
     pub(crate) fn counts(&self) -> [usize; 5] {
         let held = |kind| self.registers.iter().filter(|((_, k), r)| *k == kind && r.since.is_some()).count();
         let comments = self.comments.iter().filter(|comment| !comment.deleted).count();
-        [held(0), held(1), comments, usize::try_from(self.shares).expect("a few"), self.views.len()]
+        [held(LIKE), held(FAVORITE), comments, self.shares.len(), self.views.len()]
     }
 
     /// What its masses add up to.
@@ -237,6 +314,22 @@ impl Content {
 
     pub(crate) fn level(&self) -> Level {
         self.level
+    }
+
+    /// Moment and level of each change of level.
+    pub(crate) fn history(&self) -> Vec<(String, String)> {
+        let name = |level: Level| format!("{level:?}").to_uppercase();
+        let rows = self.history.iter().map(|(at, level)| (moment(*at), name(*level)));
+        self.last_of_steps(rows.collect())
+    }
+
+    /// Of the rows of one moment at which something was taken out the last.
+    pub(crate) fn last_of_steps(&self, mut rows: Vec<(String, String)>) -> Vec<(String, String)> {
+        let steps: BTreeSet<_> = self.taken_out.iter().map(|at| moment(*at)).collect();
+        rows.reverse();
+        rows.dedup_by(|older, newer| older.0 == newer.0 && steps.contains(&newer.0));
+        rows.reverse();
+        rows
     }
 
     /// Kind, how many others, whether unread: of each notification that somebody is left of.
@@ -252,4 +345,9 @@ impl Content {
         }
         shown
     }
+}
+
+/// As GraphQL writes it.
+fn moment(at: i64) -> String {
+    Millis(at).to_utc().to_rfc3339()
 }
