@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::content::{BehaviorKind, Figures, key};
 use super::hotness::{Fact, HeatSettings, Hotness, Source, Weight};
 use super::masses::Sums;
+use super::openings::{Counted, opened};
 use super::ranks::Ranks;
 use super::settings::Versions;
 use super::store::batch::FiguresRow;
@@ -68,7 +69,10 @@ impl Figure {
         id: Uuid,
         stored: &Stored,
     ) -> Vec<Drift> {
-        let count = |kind: BehaviorKind| stored.behaviors.iter().filter(|(k, _)| *k == kind.number()).count();
+        let opened = |figure| opened(&stored.openings, figure);
+        let count = |kind: BehaviorKind, figure| {
+            stored.behaviors.iter().filter(|(k, _)| *k == kind.number()).count() as i64 + opened(figure)
+        };
         let mut drifts = Vec::new();
         let mut compare = |field: String, held: &dyn Display, actual: &dyn Display| {
             let (held, actual) = (held.to_string(), actual.to_string());
@@ -78,16 +82,25 @@ impl Figure {
             }
         };
         match self {
-            Self::LikeCount => compare("likeCount".into(), &stored.like_count, &count(BehaviorKind::Like)),
-            Self::FavoriteCount => {
-                compare("favoriteCount".into(), &stored.favorite_count, &count(BehaviorKind::Favorite));
+            Self::LikeCount => {
+                compare("likeCount".into(), &stored.like_count, &count(BehaviorKind::Like, Counted::Like));
             }
-            Self::CommentCount => compare("commentCount".into(), &stored.comment_count, &stored.comments.len()),
-            Self::ShareCount => compare("shareCount".into(), &stored.share_count, &stored.shares.len()),
+            Self::FavoriteCount => {
+                let actual = count(BehaviorKind::Favorite, Counted::Favorite);
+                compare("favoriteCount".into(), &stored.favorite_count, &actual);
+            }
+            Self::CommentCount => {
+                let actual = stored.comments.len() as i64 + opened(Counted::Comment);
+                compare("commentCount".into(), &stored.comment_count, &actual);
+            }
+            Self::ShareCount => {
+                let actual = stored.shares.len() as i64 + opened(Counted::Share);
+                compare("shareCount".into(), &stored.share_count, &actual);
+            }
             Self::ViewCount => {
                 let hours: i64 = stored.hours.iter().map(|(_, count)| count).sum();
                 let epochs: i64 = stored.epochs.iter().map(|(_, rolled_up)| rolled_up.count).sum();
-                compare("viewCount".into(), &stored.view_count, &(hours + epochs));
+                compare("viewCount".into(), &stored.view_count, &(hours + epochs + opened(Counted::View)));
             }
             Self::HeatMass => {
                 let next = next.map(|next| (&next.heat, &next.masses, "next mass"));
@@ -191,7 +204,9 @@ fn masses(versions: &Versions, heat: &HeatSettings, stored: &Stored) -> Sums {
         .epochs
         .iter()
         .filter_map(|(version, rolled_up)| Some(Source::RolledUp(versions.known(*version)?.heat, *rolled_up)));
+    let openings = stored.openings.iter().map(|opening| Source::Fact(opening.fact()));
     let facts = std::iter::once(publication).chain(behaviors).chain(comments).chain(shares).chain(hours).chain(epochs);
+    let facts = facts.chain(openings);
     let mut sums = Sums::new();
     for source in facts {
         // A fact that does not fit was refused when it came; here it would show as a drift.

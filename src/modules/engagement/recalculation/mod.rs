@@ -200,7 +200,7 @@ async fn chunk(
 }
 
 /// Tells the servers that figures changed behind the back of their rank indexes.
-async fn announce(kernel: &Kernel) -> Result<()> {
+pub(super) async fn announce(kernel: &Kernel) -> Result<()> {
     let announced = kernel.db.write(|tx| {
         Box::pin(async move {
             let state = in_force::in_force(tx.connection(), tx.backend(), Lock::Own).await?;

@@ -12,6 +12,7 @@ use crate::kernel::db::{Sql, Tx};
 use crate::kernel::error::Result;
 use crate::modules::engagement::content::BehaviorKind;
 use crate::modules::engagement::hotness::{Fact, RolledUp, Source, Weight};
+use crate::modules::engagement::openings::Counted;
 use crate::modules::engagement::settings::Versions;
 
 /// A statement on the rows of the wanted contents.
@@ -53,6 +54,18 @@ pub(super) static EPOCHS: LazyLock<Sql> = LazyLock::new(|| {
     )
 });
 
+pub(super) static OPENINGS: LazyLock<Sql> = LazyLock::new(|| {
+    of_contents(
+        "SELECT o.content_id, o.figure, o.count, o.at FROM {rows} {cross} content_openings o
+         ON o.lane = r.lane AND o.content_id = r.id",
+    )
+});
+
+fn opening(row: &QueryResult) -> Result<Fact, DbErr> {
+    let weight = Counted::from_number(row.try_get("", "figure")?)?.weight();
+    Ok(Fact { weight, at: row.try_get("", "at")?, count: row.try_get("", "count")? })
+}
+
 fn behavior(row: &QueryResult) -> Result<Fact, DbErr> {
     let like = row.try_get::<i16>("", "kind")? == BehaviorKind::Like.number();
     let weight = if like { Weight::Like } else { Weight::Favorite };
@@ -68,8 +81,9 @@ pub(in super::super) async fn each(
     mut take: impl FnMut(Uuid, Source) + Send,
 ) -> Result<()> {
     type Read = fn(&QueryResult) -> Result<Fact, DbErr>;
-    let facts: [(&'static Sql, Read); 4] = [
+    let facts: [(&'static Sql, Read); 5] = [
         (&BEHAVIORS, behavior),
+        (&OPENINGS, opening),
         (&COMMENTS, |row| Ok(Fact { weight: Weight::Comment, at: row.try_get("", "commented_at")?, count: 1 })),
         (&SHARES, |row| Ok(Fact { weight: Weight::Share, at: row.try_get("", "shared_at")?, count: 1 })),
         (&VIEWS, |row| {

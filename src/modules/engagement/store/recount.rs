@@ -7,12 +7,13 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::batch::keys;
-use super::facts::{BEHAVIORS, COMMENTS, EPOCHS, SHARES, VIEWS, of_contents};
+use super::facts::{BEHAVIORS, COMMENTS, EPOCHS, OPENINGS, SHARES, VIEWS, of_contents};
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Sql, Tx};
 use crate::kernel::error::Result;
 use crate::modules::engagement::content::DELETED;
 use crate::modules::engagement::hotness::RolledUp;
+use crate::modules::engagement::openings::{Counted, Opening};
 
 /// One content: what is stored, and what it must be made of.
 #[derive(Default)]
@@ -48,6 +49,8 @@ pub(in super::super) struct Stored {
     pub(in super::super) hours: Vec<(Millis, i64)>,
     /// Epochs that views were rolled up into, each with the version of the settings that it is of.
     pub(in super::super) epochs: Vec<(i64, RolledUp)>,
+    /// Counts that an import took over.
+    pub(in super::super) openings: Vec<Opening>,
 }
 
 /// The keys that follow `after`. What is being deleted is left out: its facts go in chunks, and nobody sees its figures.
@@ -136,9 +139,14 @@ pub(in super::super) async fn content_recount(
     keys: &[(i16, Uuid)],
 ) -> Result<BTreeMap<Uuid, Stored>> {
     let mut contents = figures_recount(connection, backend, keys).await?;
-    let facts: [(&'static Sql, Take); 6] = [
+    let facts: [(&'static Sql, Take); 7] = [
         (&MASSES, |to, row| {
             to.masses.insert(row.try_get("", "epoch")?, row.try_get("", "mass")?);
+            Ok(())
+        }),
+        (&OPENINGS, |to, row| {
+            let figure = Counted::from_number(row.try_get("", "figure")?)?;
+            to.openings.push(Opening { figure, count: row.try_get("", "count")?, at: row.try_get("", "at")? });
             Ok(())
         }),
         (&BEHAVIORS, |to, row| {

@@ -1,0 +1,74 @@
+//! Statements on openings, and what an import looks up: constant text for any number of rows.
+
+use std::sync::LazyLock;
+
+use sea_orm::{ConnectionTrait as _, DbErr};
+use uuid::Uuid;
+
+use super::batch::keys;
+use super::facts::OPENINGS;
+use crate::kernel::clock::Millis;
+use crate::kernel::db::{Col, Db, Sql, Tx};
+use crate::kernel::error::Result;
+use crate::modules::engagement::content::key;
+use crate::modules::engagement::openings::{Counted, Opening};
+
+/// The openings of locked contents.
+pub(in super::super) async fn opening_by_ids(tx: &Tx, ids: &[Uuid]) -> Result<Vec<(Uuid, Opening)>> {
+    let found = tx.connection().query_all_raw(OPENINGS.bind(tx.backend(), keys(&OPENINGS, ids), [])).await?;
+    let rows = found.iter().map(|row| {
+        let figure = Counted::from_number(row.try_get("", "figure")?)?;
+        let opening = Opening { figure, count: row.try_get("", "count")?, at: row.try_get("", "at")? };
+        Ok((row.try_get("", "content_id")?, opening))
+    });
+    Ok(rows.collect::<Result<_, DbErr>>()?)
+}
+
+/// Writes openings of locked contents as they are now.
+pub(in super::super) async fn opening_put(tx: &Tx, openings: impl Iterator<Item = (Uuid, Opening)>) -> Result<()> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            "INSERT INTO content_openings (lane, content_id, figure, count, at)
+             SELECT r.lane, r.content_id, r.figure, r.count, r.at FROM {rows} WHERE true
+             ON CONFLICT (lane, content_id, figure) DO UPDATE SET count = excluded.count, at = excluded.at",
+            &[
+                ("lane", Col::Small),
+                ("content_id", Col::Id),
+                ("figure", Col::Small),
+                ("count", Col::Int),
+                ("at", Col::Int),
+            ],
+        )
+    });
+    let mut rows = SQL.rows();
+    for (content, opening) in openings {
+        let (lane, id) = key(content);
+        rows.push([lane.into(), id.into(), opening.figure.number().into(), opening.count.into(), opening.at.0.into()]);
+    }
+    tx.write_all(&SQL, rows).await
+}
+
+/// The contents that have these external ids: (external id, id, number of the kind, when it was
+/// published).
+pub(in super::super) async fn content_by_external_ids(
+    db: &Db,
+    ids: &[String],
+) -> Result<Vec<(String, Uuid, i16, Millis)>> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            "SELECT c.external_id, c.id, c.kind, c.published_at FROM {rows} {cross} contents c
+             ON c.external_id = r.external_id",
+            &[("external_id", Col::Text)],
+        )
+    });
+    let mut rows = SQL.rows();
+    for id in ids {
+        rows.push([id.clone().into()]);
+    }
+    let found = db.query_by_key(SQL.bind(db.backend(), rows, [])).await?;
+    let contents = found.iter().map(|row| {
+        let (external_id, id) = (row.try_get("", "external_id")?, row.try_get("", "id")?);
+        Ok((external_id, id, row.try_get("", "kind")?, row.try_get("", "published_at")?))
+    });
+    Ok(contents.collect::<Result<_, DbErr>>()?)
+}
