@@ -29,6 +29,7 @@ mod harness;
 mod hotness;
 mod jobs;
 mod jwks;
+mod legacy;
 mod likes;
 mod limits;
 mod lists;
