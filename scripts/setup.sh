@@ -2,7 +2,7 @@
 # Installs what building and testing need and this Debian machine lacks.   scripts/setup.sh build | test
 #
 #   build   a C compiler, for the crates that build C
-#   test    PostgreSQL, MariaDB, Node.js with npm, Chromium
+#   test    PostgreSQL with its client programs, MariaDB, Node.js with npm, Chromium
 #
 # Does nothing when all is there. Needs root, or sudo.
 set -euo pipefail
@@ -16,6 +16,8 @@ build) ;;
 test)
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || [ -n "${TALLY_TEST_POSTGRES_URL:-}" ] || want+=(postgresql)
     command -v mariadb-install-db >/dev/null 2>&1 || [ -n "${TALLY_TEST_MARIADB_URL:-}" ] || want+=(mariadb-server)
+    # Backups are made with it; it comes with the server, unless that is elsewhere.
+    ls /usr/lib/postgresql/*/bin/pg_dump >/dev/null 2>&1 || need pg_dump postgresql-client
     need python3 python3
     need setpriv util-linux
     need node nodejs

@@ -48,11 +48,15 @@ macro_rules! app {
 
             /// Everything that can be asked.
             #[derive(async_graphql::MergedObject, Default)]
-            pub struct Query($crate::kernel::graphql::CoreQuery<$name>, $(<$module as Module>::Query),+);
+            pub struct Query(
+                $crate::kernel::graphql::CoreQuery<$name>,
+                $crate::kernel::graphql::IntegrityQuery,
+                $(<$module as Module>::Query),+
+            );
 
             /// Everything that can be changed. Fields of one request run one after the other.
             #[derive(async_graphql::MergedObject, Default)]
-            pub struct Mutation($(<$module as Module>::Mutation),+);
+            pub struct Mutation($crate::kernel::graphql::IntegrityMutation, $(<$module as Module>::Mutation),+);
 
             /// Everything that can be listened to.
             #[derive(async_graphql::MergedSubscription, Default)]

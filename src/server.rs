@@ -11,13 +11,14 @@ use crate::kernel::config::Settings;
 use crate::kernel::context::{Facades, Kernel};
 use crate::kernel::error::Result;
 use crate::kernel::gate::Gate;
-use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription, NodeKinds};
+use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription, IntegrityDesk, NodeKinds};
 use crate::kernel::http::{
     AnySchema, Assets, Listening, MetricsListening, Mode, Routes, Site, listen, listen_for_metrics,
 };
 use crate::kernel::id::Ids;
-use crate::kernel::integrity::{self, Check, CheckReport};
+use crate::kernel::integrity::{self, CheckReport, Integrity};
 use crate::kernel::module::Modules;
+use crate::kernel::nodes::{self, Role};
 
 /// The schema of an app.
 pub type AppSchema<A> = Schema<
@@ -53,7 +54,7 @@ pub struct Server {
     metrics: Option<MetricsListening>,
     schema: AnySchema,
     gate: Gate,
-    checks: Vec<Arc<dyn Check>>,
+    integrity: Integrity,
 }
 
 impl Server {
@@ -65,10 +66,8 @@ impl Server {
         let (modules, absent) = Modules::new(A::modules())?.switched(&settings)?;
         // Before anything is made: a server without keys is refused, and leaves no database behind.
         let auth = AuthConfig::read(&settings)?;
-        let (kernel, facades, live_checks) = open(&modules, settings, clock, ids).await?;
+        let (kernel, facades, integrity) = open(&modules, settings, clock, ids).await?;
         let facades = Arc::new(facades);
-        let mut checks = modules.checks();
-        checks.extend(live_checks);
         let schema =
             absent.during(|| AppSchema::<A>::build(Default::default(), Default::default(), Default::default()));
         let introspection = Mode::introspection(&kernel.settings);
@@ -77,6 +76,7 @@ impl Server {
             .data(Arc::clone(&facades))
             .data(Arc::new(NodeKinds::of(&modules.list)))
             .data(Arc::new(modules.access))
+            .data(IntegrityDesk { kernel: kernel.clone(), integrity: integrity.clone() })
             .validation_mode(ValidationMode::Fast)
             .limit_recursive_depth(RECURSION_MOST)
             .finish();
@@ -84,7 +84,8 @@ impl Server {
         let listening = listen(&kernel).await?;
         let metrics = listen_for_metrics(&kernel).await?;
         let tokens = Tokens::start(auth, &kernel).await?;
-        Ok(Self { kernel, facades, listening, tokens, metrics, schema: AnySchema::new(schema), gate, checks })
+        nodes::begin(&kernel, Role::Server(listening.address)).await;
+        Ok(Self { kernel, facades, listening, tokens, metrics, schema: AnySchema::new(schema), gate, integrity })
     }
 
     /// Serves until [`Kernel::shutdown`] is cancelled; every acknowledged write is durable long before.
@@ -98,7 +99,7 @@ impl Server {
         }
         let site = Site::new(kernel.clone(), schema, gate, tokens);
         if let Some(metrics) = metrics {
-            metrics.serve(&site);
+            metrics.serve(&site.kernel, Some(&site));
         }
         listening.serve(Routes::new(site, Assets, extra)).await?;
         // The routes and their schema are gone.
@@ -108,7 +109,7 @@ impl Server {
     /// A handle that runs every check, those of this process's indexes too.
     #[must_use]
     pub fn auditor(&self) -> Auditor {
-        Auditor { kernel: self.kernel.clone(), checks: self.checks.clone() }
+        Auditor { kernel: self.kernel.clone(), integrity: self.integrity.clone() }
     }
 }
 
@@ -118,14 +119,14 @@ async fn open(
     settings: Settings,
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
-) -> Result<(Kernel, Facades, Vec<Arc<dyn Check>>)> {
+) -> Result<(Kernel, Facades, Integrity)> {
     let kernel = Kernel::open(settings, clock, ids).await?;
     let applied = kernel.db.migrate(&modules.migrations()).await?;
     if applied > 0 {
         tracing::info!(applied, "schema brought up");
     }
-    let (facades, checks) = modules.start(&kernel).await?;
-    Ok((kernel, facades, checks))
+    let (facades, integrity) = modules.start(&kernel).await?;
+    Ok((kernel, facades, integrity))
 }
 
 /// Begins to deliver events and to run jobs.
@@ -154,22 +155,25 @@ async fn close(kernel: Kernel, facades: Arc<Facades>) -> Result<()> {
     }
 }
 
-/// What a server does without being asked: it delivers events and runs jobs, and serves nothing.
+/// What a server does without being asked: it delivers events and runs jobs, and serves nothing but its metrics.
 pub struct Worker {
     /// The kernel's services.
     pub kernel: Kernel,
     facades: Arc<Facades>,
+    metrics: Option<MetricsListening>,
 }
 
 impl Worker {
-    /// Opens the database, brings its schema up, starts all modules.
+    /// Opens the database, brings its schema up, starts all modules, takes the port of `telemetry.metrics_listen`.
     ///
     /// # Errors
-    /// Modules that do not fit together, a database that cannot be had.
+    /// Modules that do not fit together, a database or a port that cannot be had.
     pub async fn start<A: App>(settings: Settings, clock: Arc<dyn Clock>, ids: Arc<Ids>) -> Result<Self> {
         let (modules, _) = Modules::new(A::modules())?.switched(&settings)?;
         let (kernel, facades, _) = open(&modules, settings, clock, ids).await?;
-        Ok(Self { kernel, facades: Arc::new(facades) })
+        let metrics = listen_for_metrics(&kernel).await?;
+        nodes::begin(&kernel, Role::Worker).await;
+        Ok(Self { kernel, facades: Arc::new(facades), metrics })
     }
 
     /// Works until [`Kernel::shutdown`] is cancelled, and lets what is under way come to the end of its transaction.
@@ -177,6 +181,9 @@ impl Worker {
     /// # Errors
     /// The database's own.
     pub async fn run(self) -> Result<()> {
+        if let Some(metrics) = self.metrics {
+            metrics.serve(&self.kernel, None);
+        }
         work(&self.kernel);
         self.kernel.shutdown.cancelled().await;
         close(self.kernel, self.facades).await
@@ -187,7 +194,7 @@ impl Worker {
 #[derive(Clone)]
 pub struct Auditor {
     kernel: Kernel,
-    checks: Vec<Arc<dyn Check>>,
+    integrity: Integrity,
 }
 
 impl Auditor {
@@ -197,7 +204,7 @@ impl Auditor {
     /// The database's own.
     pub async fn run(&self) -> Result<Vec<CheckReport>> {
         let mut reports = Vec::new();
-        for check in &self.checks {
+        for check in self.integrity.checks() {
             reports.push(integrity::run(&**check, &self.kernel, &|_| ()).await?);
         }
         Ok(reports)

@@ -307,8 +307,29 @@ migration!(
 );
 
 migration!(
+    /// Comments: pages read those that were not deleted; a deleted one keeps a hash of its text at most, and goes in time.
+    /// Texts that a client key may still ask for are left to that time.
+    M0040CommentTombstones,
+    [
+        "ALTER TABLE comments ADD COLUMN body_hash {text}",
+        "UPDATE comments SET body = '' WHERE deleted_at IS NOT NULL AND client_key IS NULL",
+        "CREATE INDEX comments_live ON comments (lane, content_id, id) WHERE deleted_at IS NULL",
+        "CREATE INDEX comments_removed ON comments (deleted_at) WHERE deleted_at IS NOT NULL",
+    ]
+);
+
+migration!(
+    /// The job is called as its setting: what remembers the old name goes.
+    M0041SuspiciousRetention,
+    [
+        "DELETE FROM job_runs WHERE job = 'engagement.suspicion_retention'",
+        "DELETE FROM jobs WHERE name = 'engagement.suspicion_retention'",
+    ]
+);
+
+migration!(
     /// Counts that an import took over with no rows behind them: facts that say «so many, at this moment».
-    M0040Openings,
+    M0042Openings,
     [
         "CREATE TABLE content_openings (
             lane {small} NOT NULL,
@@ -335,6 +356,8 @@ pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
         Box::new(M0011Deletions),
         Box::new(M0020Recalculation),
         Box::new(M0030Suspicion),
-        Box::new(M0040Openings),
+        Box::new(M0040CommentTombstones),
+        Box::new(M0041SuspiciousRetention),
+        Box::new(M0042Openings),
     ]
 }

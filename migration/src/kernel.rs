@@ -40,8 +40,54 @@ migration!(
     ]
 );
 
+migration!(
+    /// `integrity_runs`: checks, repairs and what undoes them; `integrity_changes`: what a repair replaced, as it was;
+    /// `integrity_results`: what each check found last.
+    M0004Integrity,
+    [
+        "CREATE TABLE integrity_runs (
+            id {id} NOT NULL PRIMARY KEY, kind {text} NOT NULL, state {text} NOT NULL, dry_run {small} NOT NULL,
+            scope {text} NOT NULL, started_by {text} NOT NULL, began_at {int} NOT NULL, ended_at {int},
+            alive_until {int} NOT NULL, undoes {id}, undone_by {id}, report {text} NOT NULL) {clustered}",
+        "CREATE INDEX integrity_runs_by_time ON integrity_runs (began_at, id)",
+        "CREATE TABLE integrity_changes (
+            run {id} NOT NULL, number {int} NOT NULL, module {text} NOT NULL, check_name {text} NOT NULL,
+            lane {small} NOT NULL, item {id} NOT NULL, id {text} NOT NULL, field {text} NOT NULL,
+            stored {text} NOT NULL, actual {text} NOT NULL, put_back {small},
+            PRIMARY KEY (run, number)) {clustered}",
+        "CREATE TABLE integrity_results (
+            module {text} NOT NULL, check_name {text} NOT NULL, run {id} NOT NULL, ran_at {int} NOT NULL,
+            checked {int} NOT NULL, drifted {int} NOT NULL, line {text} NOT NULL,
+            PRIMARY KEY (module, check_name)) {clustered}",
+    ]
+);
+
+migration!(
+    /// `nodes`: the processes that serve or work, each with its last sign of life.
+    M0005Nodes,
+    [
+        "CREATE TABLE nodes (
+            id {text} NOT NULL PRIMARY KEY, host {text} NOT NULL, version {text} NOT NULL, role {text} NOT NULL,
+            works {small} NOT NULL, listen {text}, beat_secs {int} NOT NULL, started_at {int} NOT NULL,
+            seen_at {int} NOT NULL) {clustered} {hot}",
+    ]
+);
+
+migration!(
+    /// `jobs.woken`: whether somebody asked for the next run.
+    M0006JobsWoken,
+    ["ALTER TABLE jobs ADD COLUMN woken {small} NOT NULL DEFAULT 0"]
+);
+
 /// The kernel's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Batches), Box::new(M0002Outbox), Box::new(M0003Jobs)]
+    vec![
+        Box::new(M0001Batches),
+        Box::new(M0002Outbox),
+        Box::new(M0003Jobs),
+        Box::new(M0004Integrity),
+        Box::new(M0005Nodes),
+        Box::new(M0006JobsWoken),
+    ]
 }

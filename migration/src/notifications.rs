@@ -70,8 +70,14 @@ migration!(
     ]
 );
 
+migration!(
+    /// Those that nobody reads are removed of old age, too.
+    M0002UnreadByAge,
+    ["CREATE INDEX notifications_unread_by_age ON notifications (updated_at) WHERE unread = 1"]
+);
+
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Notifications)]
+    vec![Box::new(M0001Notifications), Box::new(M0002UnreadByAge)]
 }

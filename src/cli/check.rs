@@ -1,84 +1,213 @@
 //! `tally check`
 
 use std::io::IsTerminal as _;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::serve::stop_on_signal;
 use super::{FOUND, OK, open_migrated, say};
 use crate::app::App;
+use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::integrity::{self, CheckReport};
+use crate::kernel::integrity::{Change, CheckLine, Hear, Integrity, Overview, Report, Scope, State, percent};
+use crate::kernel::module::Modules;
+
+/// What a check or a repair is limited to.
+#[derive(clap::Args)]
+pub(super) struct Which {
+    /// Only this module's.
+    #[arg(long, value_name = "NAME")]
+    module: Option<String>,
+    /// Only this one.
+    #[arg(long, value_name = "NAME")]
+    check: Option<String>,
+    /// Only this item: its TypeID.
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+}
+
+impl Which {
+    pub(super) fn scope(&self) -> Scope {
+        Scope { module: self.module.clone(), check: self.check.clone(), id: self.id.clone() }
+    }
+}
 
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// Only this module's.
-    #[arg(long)]
-    module: Option<String>,
-    /// Only this one.
-    #[arg(long)]
-    check: Option<String>,
-    /// Print JSON.
+    #[command(flatten)]
+    which: Which,
+    /// Print JSON; with --watch one line a round.
     #[arg(long)]
     json: bool,
+    /// Check again after so long, until Ctrl-C: `60s`, `5m`, `1h`.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    watch: Option<Duration>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let secs = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => 0,
+    };
+    let number: u64 = number.parse().unwrap_or(0);
+    match number.checked_mul(secs) {
+        Some(secs @ 1..=604_800) => Ok(Duration::from_secs(secs)),
+        _ => Err("a time such as 60s, 5m or 1h, a week at most".to_owned()),
+    }
+}
+
+/// A report and what the modules show beside it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    overview: Vec<Table<'a>>,
 }
 
 #[derive(Serialize)]
-struct Report {
-    state: &'static str,
-    checks: Vec<CheckReport>,
+struct Table<'a> {
+    title: &'a str,
+    rows: Vec<Row<'a>>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    value: &'a str,
 }
 
 pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
     let (kernel, modules) = open_migrated::<A>().await?;
-    let checks: Vec<_> = modules
-        .checks()
-        .into_iter()
-        .filter(|check| options.module.as_ref().is_none_or(|module| module == check.module()))
-        .filter(|check| options.check.as_ref().is_none_or(|name| name == check.name()))
-        .collect();
-    if checks.is_empty() {
-        let all: Vec<_> = modules.checks().iter().map(|check| format!("{}/{}", check.module(), check.name())).collect();
-        return Err(Error::invalid(format!("no such check; there are {}", all.join(", "))));
-    }
-    let mut reports = Vec::new();
-    for check in checks {
-        let bar = progress(check.name());
-        reports.push(integrity::run(&*check, &kernel, &|checked| bar.set_position(checked)).await?);
-        bar.finish_and_clear();
+    let integrity = modules.integrity();
+    stop_on_signal(&kernel);
+    let mut status = round(options, &kernel, &modules, &integrity).await?;
+    while let Some(pause) = options.watch {
+        tokio::select! {
+            () = kernel.shutdown.cancelled() => break,
+            () = tokio::time::sleep(pause) => {}
+        }
+        match round(options, &kernel, &modules, &integrity).await {
+            Ok(now) => status = now,
+            Err(_) if kernel.shutdown.is_cancelled() => break,
+            Err(error) => return Err(error),
+        }
     }
     kernel.db.close().await?;
-    let drifted = reports.iter().any(|report| report.drifted > 0);
-    let report = Report { state: if drifted { "DRIFT" } else { "OK" }, checks: reports };
+    Ok(status)
+}
+
+async fn round(options: &Options, kernel: &Kernel, modules: &Modules, integrity: &Integrity) -> Result<u8> {
+    let report = integrity.check(kernel, &options.which.scope(), "cli", &Progress::begin(false)).await?;
+    // Beside a part of the checks it would only be in the way.
+    let overview = if report.scope.is_empty() { modules.overview(kernel).await? } else { Overview::new() };
     if options.json {
-        say(serde_json::to_string_pretty(&report).map_err(Error::internal)?);
+        let tables = overview
+            .iter()
+            .map(|(title, rows)| Table { title, rows: rows.iter().map(|(name, value)| Row { name, value }).collect() });
+        let shown = Shown { report: &report, overview: tables.collect() };
+        let text = match options.watch {
+            Some(_) => serde_json::to_string(&shown),
+            None => serde_json::to_string_pretty(&shown),
+        };
+        say(text.map_err(Error::internal)?);
     } else {
+        if options.watch.is_some() {
+            say(report.began_at.to_text());
+        }
         print(&report);
+        print_overview(&overview);
+        say(verdict(&report));
     }
-    Ok(if drifted { FOUND } else { OK })
+    Ok(if report.state == State::Ok { OK } else { FOUND })
 }
 
-fn progress(name: &'static str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
+/// What the checks found, but for the last word.
+pub(super) fn print(report: &Report) {
+    let lines = &report.checks;
+    let repairs = lines.iter().any(|line| line.changed + line.left > 0);
+    let modules = lines.iter().map(|line| line.module.len()).max().unwrap_or(0).max(12);
+    let names = lines.iter().map(|line| line.name.len()).max().unwrap_or(0).max(16);
+    let heading = if repairs { "  changed" } else { "" };
+    let (module, name) = ("module", "check");
+    say(format_args!("{module:<modules$} {name:<names$} {:>10} {:>8}{heading}", "checked", "drifted"));
+    for CheckLine { module, name, checked, drifted, changed, .. } in lines {
+        let changed = if repairs { format!(" {changed:>8}") } else { String::new() };
+        say(format_args!("{module:<modules$} {name:<names$} {checked:>10} {drifted:>8}{changed}"));
     }
-    let style = ProgressStyle::with_template("{spinner} {msg}: {human_pos} checked, {per_sec}");
-    let bar = ProgressBar::new_spinner().with_message(name);
-    bar.enable_steady_tick(Duration::from_millis(100));
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
-}
-
-fn print(report: &Report) {
-    say(format_args!("{:<12} {:<16} {:>10} {:>8}", "module", "check", "checked", "drifted"));
-    for check in &report.checks {
-        say(format_args!("{:<12} {:<16} {:>10} {:>8}", check.module, check.name, check.checked, check.drifted));
-    }
-    for drift in report.checks.iter().flat_map(|check| &check.examples) {
+    for drift in lines.iter().flat_map(|line| &line.examples) {
         say(format_args!("  {} {}: stored {}, the facts say {}", drift.id, drift.field, drift.stored, drift.actual));
     }
-    say(if report.state == "OK" { "every number tallies" } else { "drift found" });
+    for what in &report.recommendations {
+        say(format_args!("- {what}"));
+    }
+}
+
+fn print_overview(overview: &Overview) {
+    for (title, rows) in overview.iter().filter(|(_, rows)| !rows.is_empty()) {
+        say(format_args!("\n{title}"));
+        let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        for (name, value) in rows {
+            say(format_args!("  {name:<width$}  {value:>12}"));
+        }
+    }
+    if overview.iter().any(|(_, rows)| !rows.is_empty()) {
+        say("");
+    }
+}
+
+/// The last word.
+pub(super) fn verdict(report: &Report) -> String {
+    let rate = percent(report.consistency_rate);
+    if report.state == State::Ok {
+        return "every number tallies".to_owned();
+    }
+    say(format_args!("{rate} of the compared items tally; {} figures do not", report.drifted()));
+    "drift found".to_owned()
+}
+
+/// A line on a terminal while it goes on; and every change, where it is to be said.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    said: Option<Mutex<()>>,
+}
+
+impl Progress {
+    pub(super) fn begin(changes: bool) -> Self {
+        let bar = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let said = changes.then(|| Mutex::new(()));
+        match ProgressStyle::with_template("{spinner} {msg}: {human_pos} checked, {per_sec}") {
+            Ok(style) => Self { bar: bar.with_style(style), said },
+            Err(_) => Self { bar, said },
+        }
+    }
+}
+
+impl Hear for Progress {
+    fn begins(&self, check: &'static str) {
+        self.bar.reset();
+        self.bar.set_message(check);
+        self.bar.enable_steady_tick(Duration::from_millis(100));
+    }
+
+    fn checked(&self, items: u64) {
+        self.bar.set_position(items);
+    }
+
+    fn ends(&self, _: &CheckLine) {
+        self.bar.disable_steady_tick();
+        self.bar.finish_and_clear();
+    }
+
+    fn change(&self, change: &Change) {
+        if self.said.is_some() {
+            self.bar.suspend(|| say(super::repair::line(change)));
+        }
+    }
 }

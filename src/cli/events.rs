@@ -25,6 +25,9 @@ pub(super) struct Options {
     /// Put an event that is set aside back: it is delivered again at once, before later ones of its key that wait.
     #[arg(long, value_name = "ID", conflicts_with_all = ["failed", "json"])]
     replay: Option<Uuid>,
+    /// Remove an event that is set aside: it will have no effect, and there is no way back.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["failed", "json", "replay"])]
+    discard: Option<Uuid>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -70,13 +73,14 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
         return Err(Error::not_found(format!("there is no consumer {name}; there are {all}")));
     }
     let consumer = options.consumer.as_deref();
-    match options.replay {
-        Some(id) => replay(&kernel, id, consumer).await?,
-        None if options.failed => {
+    match (options.replay, options.discard) {
+        (Some(id), _) => replay(&kernel, id, consumer).await?,
+        (None, Some(id)) => discard(&kernel, id, consumer).await?,
+        (None, None) if options.failed => {
             let failed = events::set_aside_page(&kernel.db, consumer, MOST).await?;
             show_failed(&failed, options.json)?;
         }
-        None => {
+        (None, None) => {
             let chosen = backlogs.iter().filter(|(backlog, _)| consumer.is_none_or(|name| name == backlog.consumer));
             let now = kernel.clock.now();
             let lines: Vec<_> = chosen.map(|(backlog, known)| line(backlog, *known, now)).collect();
@@ -88,7 +92,7 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
 }
 
 /// Of the declared consumers, with or without rows, and of those that nobody declares any more.
-async fn all_backlogs(kernel: &Kernel, modules: &Modules) -> Result<Vec<(Backlog, bool)>> {
+pub(super) async fn all_backlogs(kernel: &Kernel, modules: &Modules) -> Result<Vec<(Backlog, bool)>> {
     let declared: Vec<_> = modules.consumers().iter().map(|declared| declared.consumer).collect();
     let found = events::backlogs(&kernel.db, kernel.clock.now()).await?;
     let missing = declared.iter().filter(|name| !found.iter().any(|backlog| backlog.consumer == **name));
@@ -110,17 +114,30 @@ async fn replay(kernel: &Kernel, id: Uuid, consumer: Option<&str>) -> Result<()>
         let consumer = owned.clone();
         Box::pin(async move { events::replay(tx, id, consumer.as_deref(), now).await })
     });
-    let consumers = replayed.await?;
-    if consumers.is_empty() {
-        let whose = consumer.map(|name| format!(" for {name}")).unwrap_or_default();
-        return Err(Error::not_found(format!(
-            "no event {id} is set aside{whose}: `tally events --failed` lists those that are"
-        )));
-    }
-    for consumer in consumers {
+    for consumer in found(id, consumer, replayed.await?)? {
         say(format_args!("{id} will be delivered to {consumer} again"));
     }
     Ok(())
+}
+
+async fn discard(kernel: &Kernel, id: Uuid, consumer: Option<&str>) -> Result<()> {
+    let owned = consumer.map(str::to_owned);
+    let discarded = kernel.db.write(move |tx| {
+        let consumer = owned.clone();
+        Box::pin(async move { events::discard(tx, id, consumer.as_deref()).await })
+    });
+    for consumer in found(id, consumer, discarded.await?)? {
+        say(format_args!("{id} is discarded: {consumer} will never have it"));
+    }
+    Ok(())
+}
+
+fn found(id: Uuid, consumer: Option<&str>, of: Vec<String>) -> Result<Vec<String>> {
+    if !of.is_empty() {
+        return Ok(of);
+    }
+    let whose = consumer.map(|name| format!(" for {name}")).unwrap_or_default();
+    Err(Error::not_found(format!("no event {id} is set aside{whose}: `tally events --failed` lists those that are")))
 }
 
 fn line(backlog: &Backlog, known: bool, now: Millis) -> Line<'_> {

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::backup::{BackupChoice, offer};
 use super::{OK, say};
 use crate::app::App;
 use crate::kernel::clock::{Clock as _, SystemClock};
-use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
 use crate::legacy::Source;
 use crate::legacy::import::{self, Report};
@@ -28,6 +28,8 @@ pub(super) struct Options {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    backup: BackupChoice,
 }
 
 /// A folder that goes with its owner.
@@ -66,7 +68,7 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
         kernel.db.migrate(&modules.migrations()).await?;
     }
     if throwaway.is_none() {
-        offer_backup(&kernel).await?;
+        offer(&kernel, &options.backup).await?;
     }
     let bar = super::audit::progress();
     let heard = |table: &str, rows: u64| {
@@ -87,13 +89,6 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
         print(&report);
     }
     Ok(OK)
-}
-
-/// Before anything is written.
-#[expect(clippy::unused_async, reason = "a backup takes its time")]
-async fn offer_backup(_kernel: &Kernel) -> Result<()> {
-    tracing::info!("an import is not undone: a backup that was taken before it is how to go back");
-    Ok(())
 }
 
 fn print(report: &Report) {

@@ -62,17 +62,21 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
     Ok(OK)
 }
 
-fn line(job: &JobState, now: Millis) -> Line<'_> {
-    let shown = |moment: Option<Millis>| moment.map(Millis::to_text);
+/// The word for how a job is.
+pub(super) fn outcome(job: &JobState, now: Millis) -> &str {
     let runs = !job.owner.is_empty();
-    let outcome = match &job.outcome {
+    match &job.outcome {
         _ if runs && job.lease_until > now => "RUNNING",
         // Its lease is over: whoever is there next takes it over.
         _ if runs => "ABANDONED",
         Some(outcome) => outcome,
         None if job.started_at.is_some() => "INTERRUPTED",
         None => "NEVER",
-    };
+    }
+}
+
+fn line(job: &JobState, now: Millis) -> Line<'_> {
+    let shown = |moment: Option<Millis>| moment.map(Millis::to_text);
     Line {
         name: &job.name,
         schedule: &job.schedule,
@@ -81,9 +85,9 @@ fn line(job: &JobState, now: Millis) -> Line<'_> {
         last_success_at: shown(job.last_success_at),
         started_at: shown(job.started_at),
         ended_at: shown(job.ended_at),
-        outcome,
+        outcome: outcome(job, now),
         detail: job.detail.as_deref(),
-        owner: runs.then_some(job.owner.as_str()),
+        owner: Some(job.owner.as_str()).filter(|owner| !owner.is_empty()),
     }
 }
 

@@ -1,14 +1,19 @@
 //! The command line. A crate with its own list of modules hands it to [`main`] and has every command.
 
 mod audit;
+pub(crate) mod backup;
 mod check;
 mod demo;
 mod doctor;
 mod events;
+mod explain;
 mod import;
 mod jobs;
 mod recalculate;
+mod repair;
+mod restore;
 mod serve;
+mod status;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -16,6 +21,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
 use crate::kernel::auth::{AuthConfig, Role, Tokens};
@@ -63,9 +69,24 @@ enum Command {
         /// Only show what is applied and what is pending.
         #[arg(long)]
         status: bool,
+        #[command(flatten)]
+        backup: backup::BackupChoice,
     },
+    /// Make a backup of the whole database while servers run, read it again, and print where it is, alone.
+    Backup(backup::Options),
+    /// Put a backup in the place of the database, bring its schema up and run all checks. Nobody may use the database
+    /// meanwhile. Status 0: all tallies, 1: drift found, 2: could not be done.
+    Restore(restore::Options),
+    /// How all is: nodes, versions, modules, jobs, queues, schema. Status 0: healthy, 1: something needs attention, 2: could
+    /// not be run.
+    Status(status::Options),
     /// Recompute every figure from its facts. Status 0: all tallies, 1: drift found, 2: could not be run.
     Check(check::Options),
+    /// Put right what the checks find: figures get what their facts say, and what was there before is kept. Then check
+    /// again. Safe while servers run. Status 0: all tallies, 1: drift is left (of a dry run: found), 2: could not be run.
+    Repair(repair::Options),
+    /// The facts that add up to a figure, with what each adds. Status 0: it tallies, 1: it does not, 2: could not be run.
+    Explain(explain::Options),
     /// Make heat and levels anew from their facts, while servers run. After a change of weights, half-life or thresholds:
     /// for every content, and only then the new settings come into force. Status 0: all done, 1: some failed, 2: could not
     /// be run. Killed, it goes on where it stopped when it is run again.
@@ -129,8 +150,13 @@ async fn dispatch<A: App>(command: Command) -> Result<u8> {
         Command::Jobs(options) => jobs::run::<A>(&options).await,
         Command::Events(options) => events::run::<A>(&options).await,
         Command::Demo(options) => demo::run::<A>(options).await,
-        Command::Migrate { status } => migrate::<A>(status).await,
+        Command::Migrate { status, backup } => migrate::<A>(status, &backup).await,
+        Command::Backup(options) => backup::run::<A>(&options).await,
+        Command::Restore(options) => restore::run::<A>(&options).await,
+        Command::Status(options) => status::run::<A>(&options).await,
         Command::Check(options) => check::run::<A>(&options).await,
+        Command::Repair(options) => repair::run::<A>(&options).await,
+        Command::Explain(options) => explain::run::<A>(&options).await,
         Command::Recalculate(options) => recalculate::run::<A>(options).await,
         Command::Audit(options) => audit::run(&options).await,
         Command::Import(options) => import::run::<A>(&options).await,
@@ -144,10 +170,15 @@ async fn dispatch<A: App>(command: Command) -> Result<u8> {
     }
 }
 
-async fn migrate<A: App>(status: bool) -> Result<u8> {
+async fn migrate<A: App>(status: bool, choice: &backup::BackupChoice) -> Result<u8> {
     let (kernel, modules) = open::<A>().await?;
     let migrations = modules.migrations();
     if !status {
+        let states = kernel.db.migration_states(&migrations).await?;
+        // An empty database has nothing to lose.
+        if states.iter().any(|state| state.applied) && states.iter().any(|state| !state.applied) {
+            backup::offer(&kernel, choice).await?;
+        }
         let applied = kernel.db.migrate(&migrations).await?;
         say(format_args!("{applied} migration(s) applied"));
     }
@@ -224,19 +255,26 @@ fn fail(error: &Error) -> u8 {
     FAILED
 }
 
-/// Ends when the process is told to: Ctrl-C, or SIGTERM.
-async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            tracing::warn!(%error, "SIGTERM is not heard");
-            let _ = interrupt.await;
-            return;
+/// What tells the process to stop: Ctrl-C, or SIGTERM. Heard from the moment it is made.
+struct StopSignal(Option<(Signal, Signal)>);
+
+impl StopSignal {
+    fn new() -> Self {
+        let made =
+            signal(SignalKind::interrupt()).and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+        Self(made.inspect_err(|error| tracing::warn!(%error, "signals are not heard")).ok())
+    }
+
+    /// Ends with the next one.
+    async fn heard(&mut self) {
+        match &mut self.0 {
+            Some((interrupt, terminate)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            None => std::future::pending().await,
         }
-    };
-    tokio::select! {
-        _ = interrupt => {}
-        _ = terminate.recv() => {}
     }
 }

@@ -1,7 +1,8 @@
 //! `tally recalculate`
 
-use std::io::IsTerminal as _;
-use std::time::Duration;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -10,7 +11,10 @@ use crate::app::App;
 use crate::kernel::error::{Error, Result};
 use crate::modules::engagement::content::Kind;
 use crate::modules::engagement::graphql::ContentId;
-use crate::modules::engagement::recalculation::{self, Report, Scope};
+use crate::modules::engagement::recalculation::{self, Heard, Report, Scope, Wish};
+
+/// How often a run that does not remember how far it is says so.
+const SAID_EVERY: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 #[group(id = "which", multiple = false)]
@@ -33,6 +37,9 @@ pub(super) struct Which {
 pub(super) struct Options {
     #[command(flatten)]
     which: Which,
+    /// Go on after this content: where a run of --all, --kind or --stale was cut off, which says it as it goes.
+    #[arg(long, value_name = "ID", conflicts_with = "ids")]
+    after: Option<ContentId>,
     /// Contents in one transaction.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     chunk: u32,
@@ -73,11 +80,18 @@ pub(super) async fn run<A: App>(options: Options) -> Result<u8> {
     let scope = options.which.scope();
     let due = scope == Scope::Due;
     let bar = progress();
-    let heard = |done: i64, total: i64| {
-        bar.set_length(total.unsigned_abs());
-        bar.set_position(done.unsigned_abs());
+    let said = Mutex::new(Instant::now());
+    let heard = |heard: Heard| {
+        bar.set_length(heard.total.unsigned_abs());
+        bar.set_position(heard.done.unsigned_abs());
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = heard.last.filter(|_| said.elapsed() >= SAID_EVERY) {
+            *said = Instant::now();
+            bar.suspend(|| whereabouts(&heard, last));
+        }
     };
-    let report = recalculation::run(&kernel, scope, options.chunk as usize, &heard).await?;
+    let wish = Wish { scope, after: options.after, chunk: options.chunk as usize, heard: &heard };
+    let report = recalculation::run(&kernel, wish).await?;
     bar.finish_and_clear();
     kernel.shutdown.cancel();
     kernel.db.close().await?;
@@ -87,6 +101,12 @@ pub(super) async fn run<A: App>(options: Options) -> Result<u8> {
         print(&report, due);
     }
     Ok(if report.failed > 0 { FOUND } else { OK })
+}
+
+/// To stderr, also where nobody watches: whoever was cut off finds it in the log of the night.
+fn whereabouts(heard: &Heard, last: ContentId) {
+    let line = format!("{} of {} are done; to go on if it is cut off: --after {last}", heard.done, heard.total);
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 fn progress() -> ProgressBar {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{OK, say, settings, stop_signal};
+use super::{OK, StopSignal, say, settings};
 use crate::app::App;
 use crate::kernel::clock::{Clock, SystemClock};
 use crate::kernel::context::Kernel;
@@ -18,8 +18,8 @@ pub(super) async fn run<A: App>(listen: Option<String>) -> Result<u8> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids = Arc::new(Ids::new(Arc::clone(&clock)));
     let server = Server::start::<A>(settings, clock, ids).await?;
-    say(format_args!("listening on http://{}", server.listening.address));
     stop_on_signal(&server.kernel);
+    say(format_args!("listening on http://{}", server.listening.address));
     server.serve(axum::Router::new()).await?;
     Ok(OK)
 }
@@ -31,20 +31,20 @@ pub(super) async fn work<A: App>() -> Result<u8> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids = Arc::new(Ids::new(Arc::clone(&clock)));
     let worker = Worker::start::<A>(settings, clock, ids).await?;
-    say("working");
     stop_on_signal(&worker.kernel);
+    say("working");
     worker.run().await?;
     Ok(OK)
 }
 
-/// Begins the shutdown when the process is told to stop.
+/// Begins the shutdown when the process is told to stop, from now on: whoever saw it ready may do so at once.
 pub(super) fn stop_on_signal(kernel: &Kernel) {
-    let shutdown = kernel.shutdown.clone();
+    let (shutdown, mut stop) = (kernel.shutdown.clone(), StopSignal::new());
     tokio::spawn(async move {
-        stop_signal().await;
+        stop.heard().await;
         tracing::info!("stopping");
         shutdown.cancel();
-        stop_signal().await;
+        stop.heard().await;
         // Told twice: whoever asks does not want to wait. Nothing acknowledged is lost by that.
         std::process::exit(130);
     });

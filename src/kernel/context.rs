@@ -36,6 +36,8 @@ pub struct Kernel {
     pub outbox: Outbox,
     /// Work that is due by a schedule.
     pub jobs: Jobs,
+    /// This process, as leases and `tally status` name it: `host/process/chance`.
+    pub node: Arc<str>,
     /// When backlogs were last looked up.
     pub(crate) backlogs: BacklogWatch,
     /// Background tasks; the shutdown waits for them.
@@ -57,6 +59,7 @@ impl Kernel {
             outbox: Outbox::new(&db, &clock, &node, &settings, metrics.work()),
             metrics,
             jobs: Jobs::new(&node, &settings),
+            node,
             backlogs: BacklogWatch::default(),
             db,
             clock,

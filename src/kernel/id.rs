@@ -102,6 +102,12 @@ pub fn parse_any(text: &str) -> Result<(String, Uuid), Error> {
     Ok((id.type_prefix().to_owned(), id.uuid()))
 }
 
+/// The smallest UUIDv7 of a moment: what has a smaller id is older.
+#[must_use]
+pub fn first_at(at: Millis) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(u64::try_from(at.0).unwrap_or(0), &[0; 10]).into_uuid()
+}
+
 /// What stands for a deleted thing: its id is in no table any more, and a late act on it is still known.
 #[must_use]
 pub fn hash_of(id: Uuid) -> Uuid {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,8 +24,39 @@ pub trait Conflate: Send + Sync + 'static {
     fn absorb(&mut self, newer: Self);
 }
 
-/// What happened within one interval.
-pub type Tick<T> = Arc<[T]>;
+/// The number of the next change that listeners of this process are told.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// What happened within one interval: a list of changes. Cheap to clone.
+pub struct Tick<T> {
+    first: u64,
+    changes: Arc<[T]>,
+}
+
+impl<T> Tick<T> {
+    fn new(changes: Arc<[T]>) -> Self {
+        Self { first: NEXT.fetch_add(changes.len() as u64, Ordering::Relaxed), changes }
+    }
+
+    /// Its changes, each with a number that no other one of this process has.
+    pub fn numbered(&self) -> impl Iterator<Item = (u64, &T)> {
+        (self.first..).zip(self.iter())
+    }
+}
+
+impl<T> Clone for Tick<T> {
+    fn clone(&self) -> Self {
+        Self { first: self.first, changes: Arc::clone(&self.changes) }
+    }
+}
+
+impl<T> Deref for Tick<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.changes
+    }
+}
 
 /// Takes changes from writers and hands them to any number of listeners, at most one [`Tick`] an interval.
 pub struct Live<T: Conflate> {
@@ -76,7 +109,7 @@ impl<T: Conflate> Live<T> {
     /// Has listeners look again though no single thing changed: an empty tick.
     pub fn nudge(&self) {
         // An error here: nobody listens.
-        let _ = self.ticks.send(Arc::from([]));
+        let _ = self.ticks.send(Tick::new(Arc::from([])));
     }
 
     /// Listens from now on. A listener that falls [`BEHIND`] gets `Lagged`.
@@ -89,7 +122,7 @@ impl<T: Conflate> Live<T> {
         let changes = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         if !changes.is_empty() {
             // An error here: nobody listens any more.
-            let _ = self.ticks.send(changes.into_values().collect());
+            let _ = self.ticks.send(Tick::new(changes.into_values().collect()));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What every module stands on. Names no module.
 
 pub mod auth;
+pub mod backup;
 pub mod batch;
 pub mod clock;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod integrity;
 pub mod jobs;
 pub mod live;
 pub mod module;
+pub mod nodes;
 pub mod page;
 pub mod ranking;
 pub mod telemetry;

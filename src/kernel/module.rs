@@ -1,6 +1,8 @@
 //! What a module is: a declaration that is validated before anything starts.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod validate;
+
+use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -17,8 +19,9 @@ use super::db::Migrations;
 use super::error::{Error, Result};
 use super::events::{Consumer, Consumes};
 use super::graphql::{Absent, NodeKind};
-use super::integrity::{Check, Explain};
+use super::integrity::{self, Check, Explain, Integrity, Overview};
 use super::jobs::Job;
+use validate::{check_access, check_consumers, check_names, in_order};
 
 /// A module: its part of the schema, its tables, its settings, its checks, and how it starts.
 ///
@@ -60,6 +63,11 @@ pub trait Module: Send + Sync + 'static {
     /// Its figures that can be explained.
     fn explanations() -> Vec<Arc<dyn Explain>> {
         Vec::new()
+    }
+
+    /// What operators like to see beside its checks: titled tables of names and values, in a few reads.
+    fn overview(_kernel: &Kernel) -> impl Future<Output = Result<Overview>> + Send {
+        async { Ok(Overview::new()) }
     }
 
     /// Its durable consumers of events, and the kinds that each takes. Each is started with [`Start::consumer`].
@@ -138,6 +146,7 @@ impl Start<'_> {
     }
 }
 
+type OverviewFn = for<'a> fn(&'a Kernel) -> BoxFuture<'a, Result<Overview>>;
 type StartFn = for<'a, 'b> fn(&'a mut Start<'b>) -> BoxFuture<'a, Result<()>>;
 
 /// A module without its types: one line of the list.
@@ -158,6 +167,8 @@ pub struct ModuleDecl {
     pub checks: fn() -> Vec<Arc<dyn Check>>,
     /// [`Module::explanations`]
     pub explanations: fn() -> Vec<Arc<dyn Explain>>,
+    /// [`Module::overview`]
+    pub overview: OverviewFn,
     /// [`Module::consumers`]
     pub consumers: fn() -> Vec<Consumes>,
     roots: fn() -> Vec<(Root, String)>,
@@ -179,6 +190,7 @@ impl ModuleDecl {
             nodes: M::nodes,
             checks: M::checks,
             explanations: M::explanations,
+            overview: |kernel| Box::pin(M::overview(kernel)),
             consumers: M::consumers,
             roots: root_fields::<M>,
             viewer_fields: viewer_fields::<M>,
@@ -251,8 +263,8 @@ impl Modules {
     pub fn new(list: Vec<ModuleDecl>) -> Result<Self> {
         let mut problems = Vec::new();
         let mut access = AccessTable::default();
-        for (field, rule) in super::graphql::CORE_ACCESS {
-            access.0.insert((Root::Query, (*field).to_owned()), *rule);
+        for (root, field, rule) in super::graphql::CORE_ACCESS {
+            access.0.insert((*root, (*field).to_owned()), *rule);
         }
         check_names(&list, &mut problems);
         for module in &list {
@@ -309,7 +321,7 @@ impl Modules {
     /// All settings: the kernel's and every module's.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
-        let own = super::config::SETTINGS.iter();
+        let own = super::config::SETTINGS.iter().chain(super::config::OPERATIONS);
         own.chain(self.list.iter().flat_map(|module| module.settings)).copied().collect()
     }
 
@@ -333,21 +345,40 @@ impl Modules {
         self.list.iter().flat_map(|module| (module.explanations)()).collect()
     }
 
+    /// What works on both, for a process that has started no modules.
+    #[must_use]
+    pub fn integrity(&self) -> Integrity {
+        Integrity::new(self.checks(), Vec::new(), self.explanations())
+    }
+
+    /// What the modules show beside their checks.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn overview(&self, kernel: &Kernel) -> Result<Overview> {
+        let mut tables = Overview::new();
+        for module in &self.list {
+            tables.extend((module.overview)(kernel).await?);
+        }
+        Ok(tables)
+    }
+
     /// All durable consumers.
     #[must_use]
     pub fn consumers(&self) -> Vec<Consumes> {
         self.list.iter().flat_map(|module| (module.consumers)()).collect()
     }
 
-    /// Starts all modules. Returns their facades, and the checks that need them.
+    /// Starts all modules. Returns their facades, and all checks, those too that need them.
     ///
     /// # Errors
     /// The first module's that cannot start.
-    pub async fn start(&self, kernel: &Kernel) -> Result<(Facades, Vec<Arc<dyn Check>>)> {
+    pub async fn start(&self, kernel: &Kernel) -> Result<(Facades, Integrity)> {
         let mut facades = Facades::default();
         let mut checks = Vec::new();
         kernel.outbox.declare(&self.consumers());
-        if kernel.jobs.open(kernel) {
+        let first = kernel.jobs.open(kernel);
+        if first {
             kernel.jobs.add(kernel, super::jobs::retention()).await?;
         }
         for module in &self.list {
@@ -366,87 +397,11 @@ impl Modules {
                 return Err(Error::internal(format!("{module} declares consumer {name} and does not start it")));
             }
         }
-        Ok((facades, checks))
-    }
-}
-
-fn check_names(list: &[ModuleDecl], problems: &mut Vec<String>) {
-    let mut owners: HashMap<String, &str> = HashMap::new();
-    let mut types: HashMap<String, (&str, &str)> = HashMap::new();
-    // A merged root takes a field's first owner and says nothing of the second: the kernel's own count too.
-    owners
-        .extend(super::graphql::CORE_ACCESS.iter().map(|(field, _)| (format!("{:?}.{field}", Root::Query), "kernel")));
-    for module in list {
-        let mut names = vec![format!("module {}", module.name)];
-        names.extend((module.roots)().into_iter().map(|(root, field)| format!("{root:?}.{field}")));
-        names.extend((module.viewer_fields)().into_iter().map(|field| format!("Viewer.{field}")));
-        names.extend((module.nodes)().iter().map(|node| format!("id prefix {}", node.prefix)));
-        names.extend((module.checks)().iter().map(|check| format!("check {}", check.name())));
-        names.extend((module.explanations)().iter().map(|explained| format!("explanation {}", explained.figure())));
-        names.extend((module.consumers)().iter().map(|declared| format!("consumer {}", declared.consumer)));
-        for name in names {
-            if let Some(owner) = owners.insert(name.clone(), module.name) {
-                problems.push(format!("{name} is declared by {owner} and by {}", module.name));
-            }
+        let integrity = Integrity::new(self.checks(), checks, self.explanations());
+        kernel.metrics.integrity().begin(integrity.checks());
+        for job in integrity::jobs(&integrity, &kernel.settings)?.into_iter().filter(|_| first) {
+            kernel.jobs.add(kernel, job).await?;
         }
-        for (name, rust) in (module.types)() {
-            match types.get(&name) {
-                Some((owner, other)) if *other != rust => {
-                    problems
-                        .push(format!("type {name} is declared by {owner} ({other}) and by {} ({rust})", module.name));
-                }
-                _ => {
-                    types.insert(name, (module.name, rust));
-                }
-            }
-        }
+        Ok((facades, integrity))
     }
-}
-
-fn check_access(module: &ModuleDecl, access: &mut AccessTable, problems: &mut Vec<String>) {
-    let roots: HashSet<(Root, String)> = (module.roots)().into_iter().collect();
-    for (root, field, rule) in module.access {
-        let name = (*root, (*field).to_owned());
-        if !roots.contains(&name) {
-            problems.push(format!("{}: a rule for {root:?}.{field}, which does not exist", module.name));
-        }
-        access.0.insert(name, *rule);
-    }
-    for (root, field) in roots {
-        if !module.access.iter().any(|(r, f, _)| *r == root && *f == field) {
-            problems.push(format!("{}: {root:?}.{field} does not say who may use it", module.name));
-        }
-    }
-}
-
-fn check_consumers(module: &ModuleDecl, problems: &mut Vec<String>) {
-    for Consumes { consumer, kinds } in (module.consumers)() {
-        let distinct: HashSet<_> = kinds.iter().collect();
-        if kinds.is_empty() || distinct.len() < kinds.len() {
-            problems.push(format!("{}: consumer {consumer} takes no kind, or one twice", module.name));
-        }
-    }
-}
-
-fn in_order(mut left: Vec<ModuleDecl>, problems: &mut Vec<String>) -> Vec<ModuleDecl> {
-    let names: HashSet<&str> = left.iter().map(|module| module.name).collect();
-    for module in &left {
-        for name in module.depends_on.iter().filter(|name| !names.contains(**name)) {
-            problems.push(format!("{} depends on {name}, which is not in the list", module.name));
-        }
-    }
-    let mut ordered: Vec<ModuleDecl> = Vec::new();
-    while !left.is_empty() {
-        let done = |name: &str| !names.contains(name) || ordered.iter().any(|done| done.name == name);
-        let ready = left.iter().position(|module| module.depends_on.iter().all(|name| done(name)));
-        match ready {
-            Some(at) => ordered.push(left.remove(at)),
-            None => {
-                let stuck: Vec<_> = left.iter().map(|module| module.name).collect();
-                problems.push(format!("dependencies go in a circle among: {}", stuck.join(", ")));
-                break;
-            }
-        }
-    }
-    ordered
 }

@@ -103,6 +103,27 @@ impl Page {
         Ok(Self { size, backward, from, until })
     }
 
+    /// A page forward, from a cursor of whatever order: for lists whose owner looks at it.
+    ///
+    /// # Errors
+    /// Negative or more than 100 items, a cursor that is broken.
+    pub fn forward(first: Option<i32>, after: Option<&str>) -> Result<Self> {
+        let order = after.map(Cursor::decode_cursor).transpose()?.map_or(0, |cursor| cursor.order);
+        Self::new(order, first, after, None, None)
+    }
+
+    /// Makes a connection of a page that was read forward and cut already.
+    #[must_use]
+    pub fn connection_of<Node, Fields>(
+        &self,
+        items: Vec<(Cursor, Node)>,
+        more: bool,
+        fields: Fields,
+    ) -> Connection<Node, Fields> {
+        let edges = items.into_iter().map(|(cursor, node)| Edge { cursor, node }).collect();
+        Connection { edges, previous: self.from.is_some(), next: more, fields }
+    }
+
     /// Makes a connection of `found`: up to `size + 1` items in the direction of reading.
     #[must_use]
     pub fn connection<Row, Node, Fields>(

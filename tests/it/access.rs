@@ -99,7 +99,7 @@ impl Stage {
 
 fn what(body: &Value) -> Gets {
     let Some(errors) = body.get("errors") else { return YES };
-    let codes = ["UNAUTHENTICATED", "FORBIDDEN"];
+    let codes = ["UNAUTHENTICATED", "FORBIDDEN", "INVALID_INPUT"];
     let code = codes.into_iter().find(|code| errors[0]["extensions"]["code"] == **code);
     Gets::Code(code.unwrap_or_else(|| panic!("another error: {body:#}")))
 }

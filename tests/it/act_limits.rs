@@ -23,6 +23,7 @@ on_every_backend!(
     comments_and_shares_have_limits_too,
     counts_that_are_taken_back_are_free_again,
     random_acts_get_what_a_model_says,
+    what_is_sent_again_under_its_key_is_no_further_act,
 );
 
 async fn start(backend: Backend, options: Options) -> (TestApp, Arc<ManualClock>) {
@@ -183,6 +184,43 @@ async fn comments_and_shares_have_limits_too(backend: Backend) {
     clock.set(START.plus(Millis::HOUR));
     for act in [&comment, &share] {
         app.user("user").query(act).await.data();
+    }
+    app.finish().await;
+}
+
+async fn what_is_sent_again_under_its_key_is_no_further_act(backend: Backend) {
+    let options = Options::default().with("engagement.shares_per_hour", 3).with("engagement.comments_per_hour", 1);
+    let (app, _clock) = start(backend, options).await;
+    let user = app.user("user");
+    let id = user.publish("one").await;
+    let act = async |field: &str, key: &str| {
+        let what = if field == "share" { "channel: LINK" } else { "body: \"hello\"" };
+        let query = format!("mutation {{ {field}(contentId: \"{id}\", {what}, clientKey: \"{key}\") {{ changed }} }}");
+        user.query(&query).await
+    };
+    let changed = async |field: &str, key: &str| act(field, key).await.data()[field]["changed"] == true;
+    // Sent again because its answer was lost: below the limit it uses up nothing of it, above it is answered all the same.
+    for (field, most) in [("share", 3), ("comment", 1)] {
+        for n in 0..most {
+            assert!(changed(field, &format!("{n}")).await, "{field} {n}");
+            for _ in 0..5 {
+                assert!(!changed(field, "0").await, "{field} {n}");
+            }
+        }
+        assert_eq!(wait_ms(&act(field, "new").await), Millis::HOUR, "{field}");
+        assert!(!changed(field, "0").await, "{field}");
+        // What no command would take is no repeat.
+        assert_eq!(wait_ms(&act(field, &"k".repeat(201)).await), Millis::HOUR, "{field}");
+        // For something else the key is taken, limit or not.
+        let other = user.publish(field).await;
+        let what = if field == "share" { "channel: QQ" } else { "body: \"other\"" };
+        let query = format!("mutation {{ {field}(contentId: \"{other}\", {what}, clientKey: \"0\") {{ changed }} }}");
+        assert_eq!(user.query(&query).await.code(), "CONFLICT", "{field}");
+    }
+    let metrics = app.kernel.metrics.text().unwrap();
+    for action in ["share", "comment"] {
+        let line = metrics.lines().find(|line| line.contains("refused") && line.contains(&format!("\"{action}\"")));
+        assert!(line.is_some_and(|line| line.ends_with(" 2")), "{line:?}: repeats are not refused");
     }
     app.finish().await;
 }

@@ -147,6 +147,10 @@ async fn a_culprit_fails_alone(backend: Backend) {
     assert_eq!(counted(&app, "retries"), 0, "a fault that stays is not tried again");
     let remove = format!("DELETE FROM contents WHERE title = '{title}'");
     app.database.sql(&remove).await;
+    for rows in ["content_heat", "hot_history", "artworks"] {
+        let remove = format!("DELETE FROM {rows} WHERE content_id NOT IN (SELECT id FROM contents)");
+        app.database.sql(&remove).await;
+    }
     // The rank index of this process knows a content that the database has lost, and its check says so; a new process
     // does not.
     assert_eq!(app.drifts().await, [("ranking", 1, "rank index".to_owned())]);

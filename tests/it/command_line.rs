@@ -71,6 +71,7 @@ async fn a_clean_database_tallies(backend: Backend) {
     let checks = report["checks"].as_array().unwrap();
     let names: Vec<_> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
     let of_contents = [
+        "figures",
         "like-count",
         "favorite-count",
         "comment-count",
@@ -79,8 +80,13 @@ async fn a_clean_database_tallies(backend: Backend) {
         "heat-mass",
         "heat",
         "announced-level",
+        "history",
+        "view-rollups",
+        "tombstones",
+        "orphans",
     ];
-    assert_eq!(names, [&of_contents[..], &["unread-count", "notification-actors"]].concat());
+    let of_notifications = ["notification-actors", "unread-count", "notification-orphans"];
+    assert_eq!(names, [&of_contents[..], &of_notifications].concat());
     // One content, and an author who was not told of anything.
     let checked = |check: &Value| if check["module"] == "engagement" { 1 } else { 0 };
     assert!(checks.iter().all(|check| check["checked"] == checked(check) && check["drifted"] == 0), "{report:#}");
@@ -89,7 +95,7 @@ async fn a_clean_database_tallies(backend: Backend) {
     assert_eq!((status, output.matches("engagement").count()), (0, 1), "one line: {output}");
     let (status, output, errors) = on(&database, &["check", "--check", "nonsense"]).await;
     assert_eq!((status, &*output), (2, ""));
-    assert!(errors.contains("there are engagement/like-count, "), "{errors}");
+    assert!(errors.contains("there are engagement/figures, engagement/like-count, "), "{errors}");
     database.remove().await;
 }
 

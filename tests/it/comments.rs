@@ -139,6 +139,10 @@ async fn a_client_key_makes_one_comment(backend: Backend) {
     let gone = comment(&reader, &id, "hello", Some("k")).await.data()["comment"].clone();
     assert_eq!((&gone["changed"], &gone["comment"]["body"]), (&json!(false), &Value::Null));
     assert_ne!(gone["comment"]["deletedAt"], Value::Null);
+    // Of what it said a hash is left, by which its key is still known.
+    assert_eq!(app.number("SELECT count(*) FROM comments WHERE deleted_at IS NOT NULL AND body <> ''").await, 0);
+    assert_eq!(app.number("SELECT count(*) FROM comments WHERE body_hash IS NOT NULL").await, 1);
+    assert_eq!(comment(&reader, &id, "hello!", Some("k")).await.code(), "CONFLICT", "another body");
     app.finish().await;
 }
 
@@ -346,8 +350,8 @@ async fn planted_drifts_of_comments_are_found(backend: Backend) {
         ),
         // A comment that came back.
         (
-            "UPDATE comments SET deleted_at = NULL WHERE body = 'gone'",
-            "UPDATE comments SET deleted_at = 1 WHERE body = 'gone'",
+            "UPDATE comments SET deleted_at = NULL WHERE body = ''",
+            "UPDATE comments SET deleted_at = 1 WHERE body = ''",
             vec!["comment-count", "heat-mass", "heat"],
         ),
         (

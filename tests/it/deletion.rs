@@ -78,8 +78,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(backend: Backend) -> Self {
+        Self::with(backend, Options::default()).await
+    }
+
+    pub(crate) async fn with(backend: Backend, options: Options) -> Self {
         let clock = Arc::new(ManualClock::new(START));
-        let app = TestApp::start_with::<Tally>(backend, Options::default().at(&clock)).await;
+        let app = TestApp::start_with::<Tally>(backend, options.at(&clock)).await;
         Self { app, clock }
     }
 

@@ -1,18 +1,24 @@
 //! Deletion beside other writers, and at size; tombstones whose time is over.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use sea_orm::{ConnectionTrait as _, Database, TransactionTrait as _};
+use serde_json::json;
+use tally::app::Tally;
 use tally::kernel::clock::Millis;
 use tally::modules::engagement::content::{BehaviorKind, Kind};
 use tally::modules::engagement::{Act, EngagementFacade};
 use uuid::Uuid;
 
 use crate::deletion::{World, delete, query, traces, uuid};
-use crate::harness::{Backend, START, on_every_backend, rounds};
+use crate::harness::{Backend, Options, START, TestApp, on_every_backend, rounds};
 
 on_every_backend!(
     likes_that_arrive_meanwhile_are_refused_or_removed,
     a_large_deletion_lets_others_in_between,
     old_tombstones_are_pruned_and_older_acts_refused,
+    servers_hear_of_a_deletion_that_a_worker_carries_out,
 );
 
 async fn likes_that_arrive_meanwhile_are_refused_or_removed(backend: Backend) {
@@ -164,5 +170,69 @@ async fn old_tombstones_are_pruned_and_older_acts_refused(backend: Backend) {
     let error = act(BehaviorKind::Like, true, Some(START.0 + 1000)).await.unwrap_err();
     assert_eq!(error.code().0, "INVALID_INPUT", "nobody knows any more whether it was taken back");
     assert!(act(BehaviorKind::Like, true, None).await.unwrap().changed);
+    world.app.finish().await;
+}
+
+async fn servers_hear_of_a_deletion_that_a_worker_carries_out(backend: Backend) {
+    let serving = Options::default().with("engagement.settings_poll_ms", 50);
+    let app = TestApp::start_with::<Tally>(backend, serving).await;
+    // Nobody asks it anything: its ranking is its own.
+    let worker = TestApp::start_on::<Tally>(app.database.shared(), Options::default()).await;
+    let (author, leaver) = (app.user("author"), app.user("leaver"));
+    let (low, high) = (author.publish("low").await, author.publish("high").await);
+    app.user("reader").act("like", &low).await.data();
+    for verb in ["like", "favorite"] {
+        leaver.act(verb, &high).await.data();
+    }
+    let own = leaver.publish("own").await;
+    let ranks = async || {
+        let query = "query ($ids: [ID!]!) { contents(ids: $ids) { hotness { rank } } }";
+        let answer = app.anonymous().run(query, json!({ "ids": [low, high] })).await;
+        let contents = answer.data()["contents"].as_array().unwrap().clone();
+        contents.iter().map(|content| content["hotness"]["rank"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(ranks().await, [2, 1]);
+    assert!(delete(&leaver, "deleteUser", &leaver.id().await).await);
+    worker.settle().await;
+    assert_eq!(traces(&app, uuid(&own)).await, Vec::<String>::new());
+    let heard = async {
+        while ranks().await != [1, 2] {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), heard).await.expect("the server reads its ranking anew");
+    // The index holds what is there, and nothing else.
+    app.audit().await;
+    worker.stop_unaudited().await;
+    app.finish().await;
+}
+
+/// A backup reads for hours; whoever may write ends soon. Only the latter is waited for, and nobody waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_ends_beside_a_backup_and_after_writers_under_way() {
+    let world = World::new(Backend::Postgres).await;
+    let app = &world.app;
+    let pending = async || app.number("SELECT count(*) FROM deletions").await;
+    let connection = Database::connect(&app.database.url).await.unwrap();
+    let backup = connection.begin().await.unwrap();
+    backup.execute_unprepared("SELECT count(*) FROM deleted_users").await.unwrap();
+    let first = app.user("first");
+    assert!(delete(&first, "deleteUser", &first.id().await).await);
+    app.settle().await;
+    assert_eq!(pending().await, 0, "a backup writes nothing");
+    backup.rollback().await.unwrap();
+
+    let writer = connection.begin().await.unwrap();
+    writer.execute_unprepared("INSERT INTO batches (id, committed_at) VALUES (gen_random_uuid(), 0)").await.unwrap();
+    writer.execute_unprepared("SELECT count(*) FROM deleted_users").await.unwrap();
+    let second = app.user("second");
+    assert!(delete(&second, "deleteUser", &second.id().await).await);
+    app.settle().await;
+    assert_eq!(pending().await, 1, "it does not know of the deletion, and may write");
+    writer.commit().await.unwrap();
+    world.clock.set(START.plus(60_000));
+    app.settle().await;
+    assert_eq!(pending().await, 0);
+    connection.close().await.unwrap();
     world.app.finish().await;
 }

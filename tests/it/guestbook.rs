@@ -1,5 +1,6 @@
 //! A module defined outside `src/` is as good as a built-in one: schema, tables, settings, access, node, `me`, check.
 
+mod checks;
 mod module;
 mod tables;
 

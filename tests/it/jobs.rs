@@ -1,11 +1,12 @@
 //! Jobs: each tick once, missed ones once, failures recorded, wrong schedules refused.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tally::kernel::clock::{Clock as _, ManualClock, Millis};
 use tally::kernel::error::Code;
 
-use crate::courier::{CourierFacade, WithCourier};
+use crate::courier::{CourierFacade, OTHER_KIND, WithCourier};
 use crate::harness::{Backend, Options, START, TestApp, on_every_backend};
 
 on_every_backend!(
@@ -15,6 +16,12 @@ on_every_backend!(
     old_records_are_removed_and_the_last_stays,
     a_run_whose_lease_is_over_is_taken_over_and_fenced_off,
     a_run_that_always_ends_without_a_word_is_given_up,
+    a_long_transaction_and_its_lease_do_not_wait_for_each_other,
+    a_start_on_a_clock_that_is_behind_runs_no_tick_twice,
+    a_woken_run_that_failed_is_tried_again,
+    a_woken_job_runs_whatever_its_probe_finds,
+    events_set_aside_are_removed_after_their_days,
+    jobs_and_consumers_of_others_raise_no_alert,
 );
 
 const MINUTE: i64 = 60_000;
@@ -183,5 +190,112 @@ async fn a_run_that_always_ends_without_a_word_is_given_up(backend: Backend) {
         "SELECT count(*) AS n FROM job_runs WHERE outcome = 'FAILED' AND detail LIKE '%without a word 5 times%'";
     assert_eq!(world.courier.number(failed).await, 1);
     assert_eq!(world.courier.ticks("courier.tick").await.len(), 1);
+    world.app.finish().await;
+}
+
+async fn a_long_transaction_and_its_lease_do_not_wait_for_each_other(backend: Backend) {
+    let options = alone().with("worker.lease_secs", 1).with("jobs.retention", "off");
+    let app = TestApp::start_with::<WithCourier>(backend, options).await;
+    let courier = app.facade::<CourierFacade>();
+    app.kernel.jobs.wake("courier.slow").await.expect("woken");
+    let jobs = app.kernel.jobs.clone();
+    let slow = tokio::spawn(async move { jobs.run_due().await });
+    let others = async {
+        for _ in 0..10 {
+            courier.post_one(app.kernel.ids.next()).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        slow.await.expect("no panic").expect("jobs run")
+    };
+    let runs = tokio::time::timeout(Duration::from_secs(8), others).await.expect("nobody waits for the lease");
+    assert_eq!(runs, 1);
+    assert_eq!(courier.ticks("courier.slow").await.len(), 4);
+    let well = "SELECT count(*) AS n FROM job_runs WHERE job = 'courier.slow' AND outcome = 'OK' AND attempts = 1";
+    assert_eq!(courier.number(well).await, 1);
+    app.settle().await;
+    app.finish().await;
+}
+
+async fn a_start_on_a_clock_that_is_behind_runs_no_tick_twice(backend: Backend) {
+    let options = || alone().with("courier.tick", "0 */5 * * * *").with("jobs.retention", "off");
+    let world = World::new(backend, options()).await;
+    world.later(5 * MINUTE);
+    assert_eq!(world.run().await, 1);
+    let behind = Arc::new(ManualClock::new(START.plus(5 * MINUTE - 1000)));
+    let other = TestApp::start_on::<WithCourier>(world.app.database.shared(), options().at(&behind)).await;
+    behind.set(START.plus(5 * MINUTE));
+    assert_eq!(other.kernel.jobs.run_due().await.expect("jobs"), 0, "the tick ran already");
+    behind.set(START.plus(10 * MINUTE));
+    assert_eq!(other.kernel.jobs.run_due().await.expect("jobs"), 1);
+    assert_eq!(world.ticks().await, [5 * MINUTE, 10 * MINUTE]);
+    other.stop().await;
+    world.app.finish().await;
+}
+
+async fn a_woken_run_that_failed_is_tried_again(backend: Backend) {
+    let world = World::new(backend, alone().with("jobs.retry_secs", 31).with("jobs.retention", "off")).await;
+    // By seconds that 3 divides: not now, then in a bad mood, then fine.
+    world.later(3000);
+    world.app.kernel.jobs.wake("courier.moody").await.expect("woken");
+    for _ in 0..3 {
+        assert_eq!(world.run().await, 1, "its schedule is off, and it is tried again");
+        world.later(31_000);
+    }
+    assert_eq!(world.run().await, 0, "no retry of what succeeded");
+    let fine = "SELECT count(*) AS n FROM job_runs WHERE job = 'courier.moody' AND outcome = 'OK'";
+    assert_eq!(world.courier.number(fine).await, 1);
+    world.app.finish().await;
+}
+
+async fn a_woken_job_runs_whatever_its_probe_finds(backend: Backend) {
+    let options = alone().with("courier.idle", "* * * * * *").with("jobs.retention", "off");
+    let world = World::new(backend, options).await;
+    world.later(10_500);
+    assert_eq!(world.run().await, 0, "its probe finds nothing");
+    for _ in 0..2 {
+        // It was due long before: only that it was asked for tells.
+        world.app.kernel.jobs.wake("courier.idle").await.expect("woken");
+        assert_eq!(world.run().await, 1);
+        world.later(5000);
+        assert_eq!(world.run().await, 0, "once");
+    }
+    assert_eq!(world.courier.ticks("courier.idle").await.len(), 2);
+    world.app.finish().await;
+}
+
+async fn events_set_aside_are_removed_after_their_days(backend: Backend) {
+    let options = alone().with("events.retries", 0).with("events.set_aside_days", 3);
+    let world = World::new(backend, options.with("jobs.retention", "0 0 0 * * *")).await;
+    let post = async || {
+        world.courier.post(world.app.kernel.ids.next(), OTHER_KIND, 2, serde_json::json!({})).await;
+        world.app.kernel.outbox.deliver_all().await.expect("delivered");
+    };
+    post().await;
+    world.later(2 * Millis::DAY);
+    post().await;
+    let set_aside = "SELECT count(*) AS n FROM outbox WHERE set_aside_at IS NOT NULL";
+    assert_eq!(world.run().await, 1);
+    assert_eq!(world.courier.number(set_aside).await, 4, "none is old");
+    world.later(Millis::DAY + 1);
+    assert_eq!(world.run().await, 1);
+    assert_eq!(world.courier.number(set_aside).await, 2, "the old ones");
+    let said = "SELECT count(*) AS n FROM job_runs WHERE detail LIKE '% 2 events set aside removed'";
+    assert_eq!(world.courier.number(said).await, 1);
+    world.app.finish().await;
+}
+
+async fn jobs_and_consumers_of_others_raise_no_alert(backend: Backend) {
+    let world = World::new(backend, alone().with("jobs.retention", "off")).await;
+    world.courier.post_one(world.app.kernel.ids.next()).await;
+    for plant in [
+        "UPDATE outbox SET consumer = 'gone'",
+        "INSERT INTO jobs (name, schedule, next_run_at, owner, lease_until, fence) VALUES ('gone.job', 'x', 1, '', 0, 0)",
+    ] {
+        world.app.database.sql(plant).await;
+    }
+    world.later(Millis::HOUR);
+    let text = reqwest::get(format!("{}/metrics", world.app.url)).await.expect("metrics").text().await.expect("text");
+    assert!(text.contains("tally_outbox_oldest_seconds{consumer=\"careful\"} 0"), "{text}");
+    assert!(!text.contains("\"gone"), "nobody here could end the alert:\n{text}");
     world.app.finish().await;
 }

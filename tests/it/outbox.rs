@@ -17,6 +17,10 @@ on_every_backend!(
     a_failing_event_parks_its_key_alone,
     what_always_fails_is_set_aside_and_the_rest_goes_on,
     a_panic_is_a_failure_and_no_end,
+    a_consumer_that_hangs_fails_the_event_and_no_other,
+    a_batch_is_never_larger_than_its_setting,
+    a_long_parked_key_is_not_looked_at_event_by_event,
+    who_has_not_the_lease_waits_for_nobody,
     order_per_key_holds_under_random_failures,
     a_large_backlog_is_delivered_in_bounded_batches,
     an_event_of_an_older_time_is_not_skipped,
@@ -131,6 +135,79 @@ async fn a_panic_is_a_failure_and_no_end(backend: Backend) {
     world.courier.post_one(key).await;
     world.deliver().await;
     assert_eq!(world.courier.seen("careful", key).await, [2], "set aside at its first failure, and the key goes on");
+    world.app.finish().await;
+}
+
+async fn a_consumer_that_hangs_fails_the_event_and_no_other(backend: Backend) {
+    let options = options().with("events.retries", 0).with("worker.lease_secs", 2);
+    let app = TestApp::start_with::<WithCourier>(backend, options).await;
+    let courier = app.facade::<CourierFacade>();
+    let [bad, worse, good] = [(); 3].map(|()| app.kernel.ids.next());
+    for key in [bad, worse] {
+        courier.post(key, KIND, 1, json!({ "hang": true })).await;
+    }
+    courier.post_one(bad).await;
+    courier.post(good, KIND, 3, json!({})).await;
+    let delivered = tokio::time::timeout(Duration::from_secs(20), app.kernel.outbox.deliver_all()).await;
+    delivered.expect("it does not wait for ever").expect("delivered");
+    assert_eq!(courier.seen("careful", good).await, [1, 2, 3]);
+    assert_eq!(courier.seen("careful", bad).await, [2], "set aside, and its key goes on");
+    let told =
+        "SELECT count(*) AS n FROM outbox WHERE set_aside_at IS NOT NULL AND error LIKE '%took more than 1000 ms%'";
+    assert_eq!(courier.number(told).await, 2);
+    app.finish().await;
+}
+
+async fn a_batch_is_never_larger_than_its_setting(backend: Backend) {
+    let world = World::new(backend, options().with("events.batch", 10)).await;
+    let keys: Vec<Uuid> = (0..6).map(|_| world.key()).collect();
+    // One of each key in turn: what is due first is of all six.
+    for _ in 0..5 {
+        for key in &keys {
+            world.courier.post_one(*key).await;
+            world.later(1);
+        }
+    }
+    assert_eq!(world.deliver().await, 30);
+    assert!(world.courier.largest_batch() <= 10, "{}: two of each key are more", world.courier.largest_batch());
+    world.app.finish().await;
+}
+
+async fn a_long_parked_key_is_not_looked_at_event_by_event(backend: Backend) {
+    let world = World::new(backend, options().with("events.batch", 10)).await;
+    let bad = world.key();
+    world.courier.post(bad, KIND, 1, json!({ "fail": 1 })).await;
+    world.courier.post(bad, KIND, 1000, json!({})).await;
+    let before = world.app.kernel.db.statement_count();
+    world.deliver().await;
+    let statements = world.app.kernel.db.statement_count() - before;
+    assert!(statements < 100, "{statements} statements to park one key");
+    let parked = format!("SELECT count(*) AS n FROM outbox WHERE due_at = {}", START.0 + 1000);
+    assert_eq!(world.courier.number(&parked).await, 1001);
+    world.later(1000);
+    world.deliver().await;
+    assert_eq!(world.courier.seen("careful", bad).await, (1..=1001).collect::<Vec<_>>());
+    world.app.finish().await;
+}
+
+async fn who_has_not_the_lease_waits_for_nobody(backend: Backend) {
+    let world = World::new(backend, options()).await;
+    world.courier.post_one(world.key()).await;
+    world.deliver().await;
+    let other = TestApp::start_on::<WithCourier>(world.app.database.shared(), options().at(&world.clock)).await;
+    world.courier.post(world.key(), KIND, 1, json!({ "slow_ms": 4000 })).await;
+    let outbox = world.app.kernel.outbox.clone();
+    let slow = tokio::spawn(async move { outbox.deliver_all().await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let looked = tokio::time::timeout(Duration::from_secs(2), other.kernel.outbox.deliver_all()).await;
+    assert_eq!(looked.expect("it does not wait for the holder's transaction").expect("a look"), 0);
+    assert!(!slow.is_finished(), "the holder was faster: this proves nothing");
+    assert_eq!(slow.await.expect("no panic").expect("delivered"), 1);
+    // Its lease is over: now the other one delivers.
+    world.later(30_001);
+    world.courier.post_one(world.key()).await;
+    assert_eq!(other.kernel.outbox.deliver_all().await.expect("delivered"), 1);
+    other.stop().await;
     world.app.finish().await;
 }
 

@@ -318,7 +318,7 @@ async fn the_check_sees_an_index_that_is_not_the_database(backend: Backend) {
     let (app, _clock) = timed(backend).await;
     let author = app.user("author");
     let (one, _other) = (author.publish("one").await, author.publish("other").await);
-    let run = async |sql: &'static str| {
+    let run = async |sql: &str| {
         let backend = app.kernel.backend();
         let statement = sea_orm::Statement::from_string(backend, sql);
         let written = app.kernel.db.write(move |tx| {
@@ -341,8 +341,9 @@ async fn the_check_sees_an_index_that_is_not_the_database(backend: Backend) {
     // A content that is gone, and is listed still.
     run("DELETE FROM content_figures").await;
     run("DELETE FROM contents").await;
-    run("DELETE FROM content_heat").await;
-    run("DELETE FROM behaviors").await;
+    for rows in ["content_heat", "behaviors", "hot_history", "artworks"] {
+        run(&format!("DELETE FROM {rows}")).await;
+    }
     assert_eq!(app.drifts().await, drifted(2));
     app.stop_unaudited().await.remove().await;
 }

@@ -1,6 +1,7 @@
 //! Other weights, half-life and thresholds: what is in force stays until `tally recalculate` has run, and two versions are
 //! never mixed, whoever reads and writes meanwhile.
 
+mod foreign_rows;
 mod in_place;
 mod stage;
 mod while_others_write;

@@ -10,6 +10,7 @@ use tally::kernel::clock::{ManualClock, Millis};
 use tally::modules::engagement::EngagementFacade;
 use tally::modules::engagement::limits::Actor;
 
+use crate::deletion::{delete, traces, uuid};
 use crate::harness::{Backend, Client, Options, Process, SECRET, START, TestApp, TestDatabase, on_every_backend, run};
 
 on_every_backend!(
@@ -19,6 +20,7 @@ on_every_backend!(
     views_without_a_token_are_their_addresss,
     findings_last_and_are_removed_in_time,
     in_development_nobody_is_suspected,
+    of_a_deleted_user_nothing_is_left,
 );
 
 const MOST: usize = 10;
@@ -214,6 +216,30 @@ async fn in_development_nobody_is_suspected(backend: Backend) {
         assert_eq!(findings(&app).await.len(), found, "{mode}");
         app.finish().await;
     }
+}
+
+async fn of_a_deleted_user_nothing_is_left(backend: Backend) {
+    let (app, _clock) = start(backend).await;
+    let (ann, ben) = (app.user("ann"), app.user("ben"));
+    let id = ben.publish("one").await;
+    for verb in ["like", "unlike"].into_iter().cycle().take(MOST + 1) {
+        ann.act(verb, &id).await.data();
+        ben.act(verb, &id).await.data();
+    }
+    assert_eq!(findings(&app).await.len(), 2);
+    // The finding is under way: in memory is a state that is not written yet.
+    ann.act("favorite", &id).await.data();
+    let user = ann.id().await;
+    assert!(delete(&ann, "deleteUser", &user).await);
+    app.settle().await;
+    // Whoever reads has all written first.
+    let left = findings(&app).await;
+    assert_eq!((left.len(), &left[0]["user"]["id"]), (1, &json!(ben.id().await)));
+    // As from a server that has not heard of the deletion.
+    app.facade::<EngagementFacade>().limits().note(Actor::User(uuid(&user)), 1, START);
+    assert_eq!(findings(&app).await, left);
+    assert_eq!(traces(&app, uuid(&user)).await, Vec::<String>::new());
+    app.finish().await;
 }
 
 #[tokio::test]

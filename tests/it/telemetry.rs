@@ -14,6 +14,7 @@ use async_graphql::parser::types::OperationType;
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tally::app::Tally;
+use tally::kernel::graphql::Answer;
 use tally::kernel::telemetry::prometheus_client::metrics::family::Family;
 use tally::kernel::telemetry::prometheus_client::metrics::gauge::Gauge;
 use tally::kernel::telemetry::{Facts, Transport, current};
@@ -195,7 +196,7 @@ async fn subscriptions_sockets_and_cancelled_operations_are_counted() {
         assert!(tokio::time::Instant::now() < deadline, "the socket stays counted");
     }
 
-    let answers = futures_util::stream::iter([Response::default(), Response::default()]).boxed();
+    let answers = futures_util::stream::iter([Response::default(), Response::default()]).map(Answer::from).boxed();
     let mut heard = metrics.watch(facts(OperationType::Subscription, None, false)).stream(answers);
     heard.next().await.unwrap();
     let during = Scrape::of(&app).await;

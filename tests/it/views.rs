@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tally::app::Tally;
 use tally::kernel::auth::Role;
-use tally::kernel::clock::{ManualClock, Millis};
+use tally::kernel::clock::{Clock as _, ManualClock, Millis, SystemClock};
 
 use crate::harness::{Answer, Backend, Client, Options, START, TestApp, on_every_backend};
 
@@ -323,4 +323,19 @@ async fn planted_drifts_of_views_are_found(backend: Backend) {
     app.database.sql("DELETE FROM content_views").await;
     assert_eq!(app.drifted().await, all);
     app.stop_unaudited().await.remove().await;
+}
+
+/// Closed is closed, for every node: the one whose clock is days ahead closes no hour that is yet to come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_ahead_of_the_databases_closes_no_hours() {
+    let clock = Arc::new(ManualClock::new(SystemClock.now().plus(10 * Millis::DAY)));
+    let app = at(Backend::Postgres, &clock).await;
+    let ids = publish(&app, 1).await;
+    assert_eq!(counted(&long(&app, "viewer"), &ids).await, 1);
+    clock.set(SystemClock.now().plus(11 * Millis::DAY));
+    app.settle().await;
+    let closed = app.number("SELECT closed_before FROM view_state").await;
+    let now = SystemClock.now().0;
+    assert!(closed > now - 4 * Millis::HOUR && closed <= now - 2 * Millis::HOUR, "{closed} at {now}");
+    app.finish().await;
 }

@@ -93,9 +93,19 @@ async fn events_are_counted_and_failed_ones_replayed(backend: Backend) {
     assert_eq!(courier.seen("careful", key).await, [2, 3]);
     assert_eq!(counts("events --json --consumer careful").await[0]["setAside"], 1);
 
+    let failed = counts("events --failed --json --consumer careful").await;
+    let discard = format!("events --discard {}", failed[0]["id"].as_str().expect("an id"));
+    let (status, said, errors) = run(&app.database, &discard, &[]).await;
+    assert!(status == 0 && said.trim().ends_with("is discarded: careful will never have it"), "{said}{errors}");
+    assert_eq!(counts("events --json --consumer careful").await[0]["setAside"], 0);
+    assert_eq!(counts("events --json --consumer hopeless").await[0]["setAside"], 2, "nobody else's");
+    let (status, _, errors) = run(&app.database, &discard, &[]).await;
+    assert!(status == 2 && errors.contains("is set aside"), "{errors}");
+
     for (wrong, what) in [
         ("events --consumer nobody", "there is no consumer nobody; there are careful, hopeless"),
         ("events --replay nonsense", "nonsense"),
+        ("events --discard nonsense", "nonsense"),
         ("events --failed --consumer nobody", "there is no consumer nobody"),
     ] {
         let (status, said, errors) = run(&app.database, wrong, &[]).await;

@@ -269,3 +269,28 @@ async fn a_shutdown_lets_the_next_one_go_on_with_the_tick() {
     assert_eq!(two.end().await, 0);
     app.finish().await;
 }
+
+/// What a worker does is seen where nothing else is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_shows_its_metrics_and_its_health() {
+    let (app, courier) = desk(Backend::Sqlite).await;
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("its address");
+    let variables = [("TALLY_TELEMETRY_METRICS_LISTEN", &*free.to_string()), ("TALLY_COURIER_TICK", "* * * * * *")];
+    let hand = Hand::start(&app.database, "worker", &variables).await;
+    courier.post_one(app.kernel.ids.next()).await;
+    until("all is delivered", async || courier.number(WAITING).await == 0).await;
+    let read = async |path: &str| {
+        let answer = reqwest::get(format!("http://{free}{path}")).await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    };
+    let (status, text) = read("/metrics").await;
+    assert_eq!(status, 200);
+    assert!(text.contains("tally_outbox_delivered_total{consumer=\"careful\"} 1\n"), "{text}");
+    assert!(text.contains("tally_job_runs_total{job=\"courier.tick\",outcome=\"ok\"}"), "{text}");
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(read(path).await, (200, "ok".to_owned()), "{path}");
+    }
+    assert_eq!(read("/graphql").await.0, 404, "it serves nothing else");
+    assert_eq!(hand.end().await, 0);
+    app.finish().await;
+}

@@ -14,6 +14,7 @@ pub use config::AuthConfig;
 pub use token::Tokens;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_graphql::{Context, Enum};
 use serde::{Deserialize, Serialize};
@@ -74,16 +75,24 @@ impl Principal {
     }
 }
 
-/// The request's bearer, or nobody. In every request's data, and cheap to clone.
+/// The request's bearer, or nobody. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Session(pub Option<Arc<Principal>>);
 
 impl Session {
-    /// The session of a request.
+    /// The session of a request. Whoever asks for it makes the answer the caller's own: see [`Asked`].
     #[must_use]
     pub fn of<'a>(ctx: &Context<'a>) -> &'a Session {
+        if let Some(asked) = ctx.data_opt::<Caller>().and_then(|caller| caller.asked.as_ref()) {
+            asked.0.store(true, Ordering::Relaxed);
+        }
+        Self::unnoted(ctx)
+    }
+
+    /// The same for the rules of root fields, which decide whether there is an answer and not what it is.
+    pub(super) fn unnoted<'a>(ctx: &Context<'a>) -> &'a Session {
         static NOBODY: Session = Session(None);
-        ctx.data_opt::<Session>().unwrap_or(&NOBODY)
+        ctx.data_opt::<Caller>().map_or(&NOBODY, |caller| &caller.session)
     }
 
     /// The bearer.
@@ -98,5 +107,33 @@ impl Session {
     #[must_use]
     pub fn has_any(&self, roles: &[Role]) -> bool {
         self.0.as_ref().is_some_and(|principal| principal.has_any(roles))
+    }
+}
+
+/// Who asks, in every request's data. Resolvers reach it through [`Session::of`] only, so that nobody asks unnoticed.
+pub(crate) struct Caller {
+    session: Session,
+    asked: Option<Asked>,
+}
+
+impl Caller {
+    /// Of a request that is answered once.
+    pub(crate) fn once(session: Session) -> Self {
+        Self { session, asked: None }
+    }
+
+    /// Of a listener.
+    pub(crate) fn listening(session: Session, asked: Asked) -> Self {
+        Self { session, asked: Some(asked) }
+    }
+}
+
+/// Whether a listener's session was asked by anything that makes its answers.
+#[derive(Clone, Default)]
+pub(crate) struct Asked(Arc<AtomicBool>);
+
+impl Asked {
+    pub(crate) fn noted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }

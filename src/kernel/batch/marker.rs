@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Db, Tx};
 use crate::kernel::error::Result;
+use crate::kernel::id::first_at;
 
 /// A marker is only looked for by the process that wrote it, within its retries: ten minutes are ample.
 const LIFE_MS: i64 = 600_000;
@@ -25,7 +26,7 @@ pub(super) fn insert(backend: DbBackend, marker: Uuid, now: Millis) -> Statement
 /// The database's own.
 pub(crate) async fn markers_prune(tx: &Tx, now: Millis) -> Result<u64> {
     // The ids begin with their time: a range of the primary key.
-    let before = uuid_at(now.plus(-LIFE_MS));
+    let before = first_at(now.plus(-LIFE_MS));
     let sql = "DELETE FROM batches WHERE id IN (SELECT id FROM batches WHERE id < $1 LIMIT 5000)";
     Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), sql, [before.into()])).await?.rows_affected())
 }
@@ -35,9 +36,4 @@ pub(super) async fn prune(db: &Db, now: Millis) {
     if let Err(error) = db.write(move |tx| Box::pin(markers_prune(tx, now))).await {
         tracing::warn!(error = error.for_operator(), "old batch markers stay for now");
     }
-}
-
-/// The smallest UUIDv7 of a moment.
-fn uuid_at(at: Millis) -> Uuid {
-    uuid::Builder::from_unix_timestamp_millis(u64::try_from(at.0).unwrap_or(0), &[0; 10]).into_uuid()
 }

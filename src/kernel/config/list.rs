@@ -355,6 +355,12 @@ pub const SETTINGS: &[Setting] = &[
         "milliseconds before the second try of an event; each pause is twice the one before, up to an hour",
     ),
     Setting::new(
+        "events.set_aside_days",
+        Some("30"),
+        Form::Count(1, 3650),
+        "days that events which are set aside are kept to be replayed; older ones are removed for good",
+    ),
+    Setting::new(
         "jobs.retry_secs",
         Some("60"),
         Form::Count(0, 86_400),
@@ -370,7 +376,7 @@ pub const SETTINGS: &[Setting] = &[
         "jobs.retention",
         Some("0 17 3 * * *"),
         Form::Schedule,
-        "when old records of runs and old batch markers are removed: a cron expression with seconds, in UTC, or `off`",
+        "when old records of runs, batch markers and events set aside are removed: a cron expression with seconds, in UTC, or `off`",
     ),
     Setting::new(
         "telemetry.log",
@@ -402,7 +408,7 @@ pub const SETTINGS: &[Setting] = &[
         "telemetry.metrics_listen",
         None,
         Form::Text,
-        "address and port of their own for `/metrics`, which then are nowhere else and for all who reach the port",
+        "address and port of their own for `/metrics`, which then are nowhere else and for all who reach the port; a worker has no other",
     ),
     Setting::new(
         "telemetry.otlp_endpoint",

@@ -6,8 +6,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 mod list;
+mod operations;
 
 pub use list::SETTINGS;
+pub use operations::OPERATIONS;
 
 use super::error::{Error, Result};
 

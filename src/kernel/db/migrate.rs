@@ -8,7 +8,7 @@ use super::Db;
 use crate::kernel::error::{Error, Result};
 
 /// Any number that no other program takes: two servers that start at once migrate one after the other.
-const ADVISORY_LOCK: i64 = 0x7461_6c6c_7921;
+pub(crate) const MIGRATION_LOCK: i64 = 0x7461_6c6c_7921;
 
 /// The migrations of one module.
 pub struct Migrations {
@@ -50,7 +50,7 @@ impl Db {
             let lock = Statement::from_sql_and_values(
                 self.backend,
                 "SELECT pg_advisory_xact_lock($1)",
-                [ADVISORY_LOCK.into()],
+                [MIGRATION_LOCK.into()],
             );
             tx.connection().query_one_raw(lock).await?;
         }

@@ -1,14 +1,20 @@
 //! The database: a pool that reads and cannot write, a pool that writes, and the transactions between them.
 
+mod alone;
 mod durability;
 mod migrate;
 mod open;
+#[cfg(test)]
+pub(crate) mod plans;
+mod snapshot;
 mod sql;
 mod tx;
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, QueryResult, Statement};
 
+pub(crate) use alone::{PostgresAt, Use};
 pub use durability::Durability;
+pub(crate) use migrate::MIGRATION_LOCK;
 pub use migrate::{MigrationState, Migrations};
 pub use sql::{Col, Rows, Sql};
 pub use tx::Tx;
@@ -61,7 +67,8 @@ impl Db {
     }
 
     /// The same for the tables of queues, which may be empty at noon and have millions of rows a minute later: on
-    /// PostgreSQL with the writer's plans, which walk the keys whatever the statistics say.
+    /// PostgreSQL with the writer's plans, which never read a whole table. Which index they walk is the statement's
+    /// care: of an empty table every index is as good as any other.
     pub(crate) async fn query_by_key(&self, statement: Statement) -> Result<Vec<QueryResult>> {
         let postgres = self.backend == DbBackend::Postgres;
         self.query_on(if postgres { &self.writer } else { &self.reader }, statement).await

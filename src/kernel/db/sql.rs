@@ -39,6 +39,7 @@ const NULL_INT: i64 = -i64::MAX;
 /// | `{rows}` | `(SELECT … FROM unnest($1::…, …) AS u(a, b)) AS r` | `(SELECT … FROM json_each($1)) AS r` |
 /// | `{1}`, `{2}`, … | the scalar parameters after the rows | the same |
 /// | `{lock f}` | `FOR NO KEY UPDATE OF f`: leaves foreign keys and readers alone | nothing: there is one writer |
+/// | `{by index}` | nothing: it knows what a partial index leaves out | `INDEXED BY index` |
 /// | `{cross}` | `JOIN` … `ON` | `CROSS JOIN`: rows outside, table inside, whatever the statistics say |
 pub struct Sql {
     columns: &'static [(&'static str, Col)],
@@ -50,10 +51,16 @@ impl Sql {
     /// Makes both texts. `columns` are those of `r`; empty for a statement without rows.
     #[must_use]
     pub fn new(template: &str, columns: &'static [(&'static str, Col)]) -> Self {
+        Self::of_both(template, template, columns)
+    }
+
+    /// The same from a template for each database: where one plans well what the other does not, or cannot say it.
+    #[must_use]
+    pub fn of_both(postgres: &str, sqlite: &str, columns: &'static [(&'static str, Col)]) -> Self {
         Self {
             columns,
-            postgres: expand(template, &postgres_rows(columns), columns.len(), true),
-            sqlite: expand(template, &sqlite_rows(columns), usize::from(!columns.is_empty()), false),
+            postgres: expand(postgres, &postgres_rows(columns), columns.len(), true),
+            sqlite: expand(sqlite, &sqlite_rows(columns), usize::from(!columns.is_empty()), false),
         }
     }
 
@@ -89,6 +96,11 @@ fn expand(template: &str, rows: &str, row_params: usize, postgres: bool) -> Stri
         let table = sql[at + "{lock ".len()..end].to_owned();
         let lock = if postgres { format!("FOR NO KEY UPDATE OF {table}") } else { String::new() };
         sql.replace_range(at..=end, &lock);
+    }
+    while let Some(at) = sql.find("{by ") {
+        let end = at + sql[at..].find('}').unwrap_or(0);
+        let index = sql[at + "{by ".len()..end].to_owned();
+        sql.replace_range(at..=end, &if postgres { String::new() } else { format!("INDEXED BY {index}") });
     }
     for scalar in 1..=9 {
         sql = sql.replace(&format!("{{{scalar}}}"), &format!("${}", row_params + scalar));

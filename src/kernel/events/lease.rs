@@ -37,6 +37,10 @@ impl Lease {
             self.held = renewed.then_some(Held { until, ..held });
         }
         if self.held.is_none() {
+            // A read alone, at each look, while another has it: to ask by a write is to wait for its transactions.
+            if store::lease_is_of_another(db, self.consumer, &self.owner, now).await? {
+                return Ok(None);
+            }
             let (consumer, owner) = (self.consumer, self.owner.clone());
             let taken = db.write(move |tx| {
                 let owner = owner.clone();

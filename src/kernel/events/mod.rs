@@ -12,7 +12,9 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 pub use outbox::Outbox;
-pub(crate) use store::{Backlog, SetAside, backlogs, replay, set_aside_page};
+pub(crate) use store::{
+    Backlog, SetAside, backlogs, consumers_with_set_aside, discard, replay, set_aside_page, set_aside_prune,
+};
 
 use super::clock::Millis;
 use super::db::Tx;

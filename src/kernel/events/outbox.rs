@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::lease::Lease;
 use super::relay::{Relay, RelayLimits, Turn};
 use super::{Consumer, Consumes, Event, store};
-use crate::kernel::clock::Clock;
+use crate::kernel::clock::{Clock, Millis};
 use crate::kernel::config::Settings;
 use crate::kernel::db::{Db, Tx};
 use crate::kernel::error::{Error, Result};
@@ -45,18 +45,20 @@ impl Outbox {
         settings: &Settings,
         metrics: &WorkMetrics,
     ) -> Self {
+        let lease_millis = i64::from(settings.count("worker.lease_secs")) * 1000;
         let limits = RelayLimits {
             batch: settings.count("events.batch").max(1) as usize,
             retries: settings.count("events.retries").into(),
             backoff_ms: settings.count("events.backoff_ms").into(),
             poll: Duration::from_millis(settings.count("worker.poll_ms").into()),
+            patience: Duration::from_secs(settings.count("worker.lease_secs").into()) / 2,
         };
         Self(Arc::new(Inner {
             db: db.clone(),
             clock: Arc::clone(clock),
             node: Arc::clone(node),
             limits,
-            lease_millis: i64::from(settings.count("worker.lease_secs")) * 1000,
+            lease_millis,
             metrics: metrics.clone(),
             takers: RwLock::default(),
             relays: RwLock::default(),
@@ -91,6 +93,15 @@ impl Outbox {
         for relay in self.relays() {
             relay.wake.notify_one();
         }
+    }
+
+    /// When the oldest event happened that a consumer has not taken: one that waits, or is set aside and may be
+    /// replayed. What the consumer must remember for late events, it must remember since then. Reads all of its events.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn oldest(&self, consumer: &str) -> Result<Option<Millis>> {
+        store::oldest(&self.0.db, consumer).await
     }
 
     /// Delivers, now and here, what is due, until nothing is left; for tests and tools. Returns how many events were

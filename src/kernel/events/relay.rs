@@ -30,6 +30,8 @@ pub(super) struct RelayLimits {
     pub(super) retries: i64,
     pub(super) backoff_ms: i64,
     pub(super) poll: Duration,
+    /// How long a consumer may take for what it is given: well below the lease, so that a failure can still be noted.
+    pub(super) patience: Duration,
 }
 
 /// One consumer's.
@@ -99,11 +101,12 @@ impl Relay {
         };
         let keys: BTreeMap<(i16, Uuid), ()> = due.iter().map(|due| ((due.lane, due.key), ())).collect();
         let keys: Vec<_> = keys.into_keys().collect();
-        let each = i64::try_from(self.limits.batch.div_ceil(keys.len())).unwrap_or(1);
+        // Rounded down: a consumer is never given more than a batch. There are no more keys than that.
+        let each = i64::try_from((self.limits.batch / keys.len()).max(1)).unwrap_or(1);
         let heads = store::heads(&self.db, self.name, &keys, each).await?;
         let done = async {
             let rows = self.part_parked(&fence, due, heads, now).await?;
-            self.deliver(&fence, rows).await
+            self.deliver(&mut lease, &fence, rows).await
         };
         match done.await {
             Err(error) if error.code() == Code::LEASE_LOST => {
@@ -123,12 +126,25 @@ impl Relay {
             until.entry(row.key).or_insert(row.due_at);
         }
         until.retain(|_, at| *at > now);
-        let parked: Vec<_> = due.into_iter().filter_map(|due| until.get(&due.key).map(|at| (due, *at))).collect();
+        // Of each key the first event that is due: those before it wait already.
+        let mut parked: BTreeMap<Uuid, (store::Due, Millis)> = BTreeMap::new();
+        for due in due {
+            if let Some(at) = until.get(&due.key)
+                && parked.get(&due.key).is_none_or(|(first, _)| due.sequence < first.sequence)
+            {
+                parked.insert(due.key, (due, *at));
+            }
+        }
         if !parked.is_empty() {
             let (parked, name) = (Arc::new(parked), self.name);
             let park = self.db.write_fenced(fence, move |tx| {
                 let parked = Arc::clone(&parked);
-                Box::pin(async move { store::park(tx, name, &parked).await })
+                Box::pin(async move {
+                    for (first, until) in parked.values() {
+                        store::park(tx, name, first, *until).await?;
+                    }
+                    Ok(())
+                })
             });
             park.await?;
         }
@@ -136,7 +152,7 @@ impl Relay {
     }
 
     /// Delivers a batch, or as much of it as goes. How many events were delivered or failed.
-    async fn deliver(&self, fence: &Fence, rows: Vec<Row>) -> Result<u64> {
+    async fn deliver(&self, lease: &mut Lease, fence: &Fence, rows: Vec<Row>) -> Result<u64> {
         if rows.is_empty() {
             return Ok(0);
         }
@@ -165,6 +181,9 @@ impl Relay {
             if parked.contains(&row.key) {
                 continue;
             }
+            // Each may take its time: the lease is to last as long as all of them together.
+            let held = lease.hold(&self.db, &*self.clock).await?;
+            let fence = &held.ok_or_else(|| Fence::lost(self.name))?;
             match self.attempt(fence, Arc::new([row.clone()])).await {
                 Ok(after) => self.tell(after, 1),
                 Err(error) if !is_the_events_fault(&error) => return Err(error),
@@ -180,13 +199,17 @@ impl Relay {
     /// The effect and the end of the rows, in one transaction.
     async fn attempt(&self, fence: &Fence, rows: Arc<[Row]>) -> Result<AfterCommit> {
         let events: Arc<[Delivered]> = rows.iter().map(Row::delivered).collect::<Result<_>>()?;
-        let (name, consumer) = (self.name, Arc::clone(&self.consumer));
+        let (name, consumer, patience) = (self.name, Arc::clone(&self.consumer), self.limits.patience);
         let work = self.db.write_fenced(fence, move |tx| {
             let (rows, events, consumer) = (Arc::clone(&rows), Arc::clone(&events), Arc::clone(&consumer));
             Box::pin(async move {
                 // First: a second try after a COMMIT whose answer was lost finds them gone.
                 store::delete(tx, name, &rows).await?;
-                consumer.consume(tx, &events).await
+                // One that hangs would keep its lease and all that waits, and nothing would tell of it.
+                match tokio::time::timeout(patience, consumer.consume(tx, &events)).await {
+                    Ok(consumed) => consumed,
+                    Err(_) => Err(Error::internal(format!("the consumer took more than {} ms", patience.as_millis()))),
+                }
             })
         });
         let done = AssertUnwindSafe(work).catch_unwind().await;

@@ -13,15 +13,17 @@ use async_graphql::{Name, Pos, Positioned};
 
 use super::cost::{Cost, Times};
 use super::document::{Document, Fragment, Operation, Variable};
+use super::persisted::{self, Hash};
 use super::place;
 use super::values::{self, Uses};
 
 /// Converts a valid document.
-pub(super) fn document(valid: &Valid<ExecutableDocument>, hash: Arc<str>, trusted: bool) -> Document {
+pub(super) fn document(valid: &Valid<ExecutableDocument>, digest: Hash, trusted: bool) -> Document {
     let mut converter = Converter { valid, bytes: 0, introspecting: false, uses: Uses::new() };
     let fragments = valid.fragments.values().map(|fragment| converter.fragment(fragment)).collect();
     let operations = valid.operations.iter().map(|operation| converter.operation(operation)).collect();
-    Document { operations, fragments, hash, trusted, bytes: converter.bytes + size_of::<Document>() }
+    let bytes = converter.bytes + size_of::<Document>();
+    Document { operations, fragments, digest, hash: persisted::short(&digest), trusted, bytes }
 }
 
 struct Converter<'a> {

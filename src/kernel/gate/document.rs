@@ -7,11 +7,14 @@ use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType,
 };
 use async_graphql::{Name, Positioned, Value as ConstValue};
+use sha2::{Digest as _, Sha256};
 
 use super::cost::Cost;
+use super::persisted::Hash;
 use super::values::{self, Uses, Values};
 use super::{Refused, collect};
 use crate::kernel::error::{Error, Result};
+use crate::kernel::graphql::Likeness;
 use crate::kernel::text::brief;
 
 /// A valid document.
@@ -19,7 +22,9 @@ pub(crate) struct Document {
     pub(super) operations: Vec<Operation>,
     /// Name, definition and cost of each fragment; operations and costs refer to places in this list.
     pub(super) fragments: Vec<Fragment>,
-    /// The beginning of the SHA-256 of its text, in hexadecimal.
+    /// The SHA-256 of its text.
+    pub(super) digest: Hash,
+    /// Its beginning, in hexadecimal.
     pub(super) hash: Arc<str>,
     /// Whether it comes from the operator's folder.
     pub(super) trusted: bool,
@@ -82,6 +87,24 @@ impl Document {
         let uses = fragments.map(|fragment| &fragment.uses).chain([&operation.uses]).flatten();
         uses.map(|(name, times)| times.saturating_mul(values.get(name).map_or(0, values::const_bytes)))
             .fold(0, usize::saturating_add)
+    }
+
+    /// What an operation with these values has in common with all that are executed alike.
+    pub(super) fn likeness(&self, operation: &Operation, values: &Values) -> Likeness {
+        let mut hash = Sha256::new_with_prefix(self.digest);
+        let mut add = |part: &str| {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        };
+        add(operation.name.as_deref().unwrap_or_default());
+        let mut values: Vec<_> = values.iter().collect();
+        values.sort_unstable_by_key(|(name, _)| *name);
+        for (name, value) in values {
+            add(name);
+            // As a document has it: "A" is not the enum's value A.
+            add(&value.to_string());
+        }
+        hash.finalize().into()
     }
 
     /// The document of one operation, without its variables and conditions: they are put in place and decided.

@@ -34,7 +34,7 @@ use self::persisted::Persisted;
 use crate::kernel::auth::Session;
 use crate::kernel::config::Settings;
 use crate::kernel::error::{Code, Error, Result};
-use crate::kernel::graphql::with_codes;
+use crate::kernel::graphql::{Likeness, with_codes};
 use crate::kernel::http::Params;
 use crate::kernel::text::brief;
 
@@ -66,7 +66,9 @@ pub struct Admitted {
     pub document: Arc<str>,
     /// Whether the document was known before.
     pub known: bool,
-    /// What is executed: one operation, its variables put in place.
+    /// What listeners that get the same answers have in common; of a subscription.
+    pub likeness: Option<Likeness>,
+    /// What is executed: one operation, its variables put in place. Who asks is the caller's to add.
     pub request: Request,
 }
 
@@ -119,13 +121,14 @@ impl Gate {
     pub fn admit(&self, params: &Params, session: &Session) -> Result<Admitted, Rejection> {
         let (document, known) = self.find(params).map_err(Refused::reject)?;
         let operation = document.operation(params.operation_name.as_deref()).map_err(Refused::reject)?;
-        let request = self.prepare(&document, operation, params, session).map_err(Refused::reject)?;
+        let (request, likeness) = self.prepare(&document, operation, params, session).map_err(Refused::reject)?;
         Ok(Admitted {
             kind: operation.kind,
             name: operation.name.clone(),
             trusted: document.trusted,
             document: Arc::clone(&document.hash),
             known,
+            likeness,
             request,
         })
     }
@@ -149,7 +152,7 @@ impl Gate {
         operation: &Operation,
         params: &Params,
         session: &Session,
-    ) -> Result<Request, Refused> {
+    ) -> Result<(Request, Option<Likeness>), Refused> {
         if operation.introspects && !self.introspection {
             return Err(Refused::of("introspection", Error::new(Code::FORBIDDEN, "introspection is off")));
         }
@@ -167,9 +170,10 @@ impl Gate {
             let message = format!("the operation costs {cost}, and {most} is the most: ask for fewer items or fields");
             return Err(Refused::of("cost", Error::new(Code::TOO_COMPLEX, message)));
         }
-        let mut request = Request::new(String::new()).data(session.clone());
+        let mut request = Request::new(String::new());
         request.set_parsed_query(document.instantiate(operation, &values));
-        Ok(request)
+        let listens = operation.kind == OperationType::Subscription;
+        Ok((request, listens.then(|| document.likeness(operation, &values))))
     }
 
     /// The document that a request means, by its text, by a trusted id, or by a hash that was registered; and whether it
@@ -209,7 +213,7 @@ impl Gate {
             introspection::check_max_depth(&valid, operation)
                 .map_err(|error| Refused::of("limits", Error::new(Code::TOO_COMPLEX, error.message().to_string())))?;
         }
-        Ok(convert::document(&valid, persisted::short_hash(text), trusted))
+        Ok(convert::document(&valid, persisted::digest(text), trusted))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::kernel::http::Params;
 /// Part of the documents' budget that texts of registered hashes may take.
 const REGISTERED_SHARE: u64 = 4;
 
-type Hash = [u8; 32];
+pub(super) type Hash = [u8; 32];
 
 /// Known documents.
 pub(super) struct Persisted {
@@ -163,13 +163,14 @@ fn persisted_query(params: &Params) -> Result<Option<Hash>> {
     Ok(Some(unhex(&sha256_hash).ok_or_else(wrong)?))
 }
 
-fn digest(text: &str) -> Hash {
+/// The SHA-256 of a text.
+pub(super) fn digest(text: &str) -> Hash {
     Sha256::digest(text.as_bytes()).into()
 }
 
 /// The beginning of a text's hash, by which a log tells documents apart.
-pub(super) fn short_hash(text: &str) -> Arc<str> {
-    hex(&digest(text)).get(..16).unwrap_or_default().into()
+pub(super) fn short(hash: &Hash) -> Arc<str> {
+    hex(hash).get(..16).unwrap_or_default().into()
 }
 
 fn hex(hash: &Hash) -> String {

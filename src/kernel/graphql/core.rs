@@ -1,4 +1,4 @@
-//! The two root fields that belong to no module: they are composed from all of them.
+//! The root fields that belong to no module: two that are composed from all of them, and the rules of the others.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -7,12 +7,21 @@ use async_graphql::{Context, ID, Object};
 
 use super::{Node, NodeKinds};
 use crate::app::App;
-use crate::kernel::auth::{Access, Session};
+use crate::kernel::auth::{Access, Role, Root, Session};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::parse_any;
 
-/// Who may use them.
-pub const CORE_ACCESS: &[(&str, Access)] = &[("me", Access::Anyone), ("node", Access::Anyone)];
+/// Who may use the kernel's own root fields.
+pub const CORE_ACCESS: &[(Root, &str, Access)] = &[
+    (Root::Query, "me", Access::Anyone),
+    (Root::Query, "node", Access::Anyone),
+    (Root::Query, "integrityReport", OPERATORS),
+    (Root::Query, "explain", OPERATORS),
+    (Root::Query, "systemHealth", OPERATORS),
+    (Root::Mutation, "repairIntegrity", OPERATORS),
+];
+
+const OPERATORS: Access = Access::Roles(&[Role::Operator]);
 
 /// `me` and `node`.
 pub struct CoreQuery<A>(PhantomData<fn() -> A>);

@@ -12,13 +12,13 @@ use async_graphql::{
 };
 use futures_util::{Stream, StreamExt as _};
 
-use super::absent;
+use super::{Listener, absent, detached};
 use crate::kernel::auth::{AccessTable, Root, Session};
 use crate::kernel::error::{Error, Result};
 
 fn authorize(ctx: &Context<'_>, root: Root) -> Result<()> {
     let table = ctx.data_opt::<Arc<AccessTable>>().ok_or_else(|| Error::internal("no access table in the schema"))?;
-    table.authorize(root, &ctx.item.node.name.node, Session::of(ctx))
+    table.authorize(root, &ctx.item.node.name.node, Session::unnoted(ctx))
 }
 
 fn refusal(ctx: &Context<'_>, error: Error) -> ServerError {
@@ -97,7 +97,7 @@ guarded_object!(
 #[derive(Default)]
 pub struct GuardedSubscription<T>(T);
 
-impl<T: SubscriptionType> SubscriptionType for GuardedSubscription<T> {
+impl<T: SubscriptionType + Default + 'static> SubscriptionType for GuardedSubscription<T> {
     fn type_name() -> Cow<'static, str> {
         T::type_name()
     }
@@ -117,7 +117,16 @@ impl<T: SubscriptionType> SubscriptionType for GuardedSubscription<T> {
         ctx: &'a Context<'_>,
     ) -> Option<Pin<Box<dyn Stream<Item = Response> + Send + 'a>>> {
         match authorize(ctx, Root::Subscription) {
-            Ok(()) => self.0.create_field_stream(ctx),
+            Ok(()) => {
+                let listener = ctx.data_opt::<Arc<Listener>>();
+                match listener.and_then(|listener| Some((listener, detached::stream_of::<T>(ctx)?))) {
+                    Some((listener, answers)) => {
+                        listener.take_over(answers);
+                        Some(futures_util::stream::empty().boxed())
+                    }
+                    None => self.0.create_field_stream(ctx),
+                }
+            }
             Err(error) => {
                 let response = Response::from_errors(vec![refusal(ctx, error)]);
                 Some(futures_util::stream::iter([response]).boxed())

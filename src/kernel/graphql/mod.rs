@@ -2,14 +2,21 @@
 
 mod absent;
 mod core;
+mod detached;
 mod empty;
+mod equals;
 mod errors;
 mod guard;
+mod health;
+mod integrity;
 mod node;
 
 pub use self::absent::Absent;
 pub use self::core::{CORE_ACCESS, CoreQuery};
 pub use empty::NoFields;
+pub(crate) use equals::Listener;
+pub use equals::{Answer, Equals, Likeness, Shared};
 pub use errors::with_codes;
 pub use guard::{GuardedMutation, GuardedQuery, GuardedSubscription};
+pub use integrity::{IntegrityDesk, IntegrityMutation, IntegrityQuery};
 pub use node::{BoxNode, Node, NodeKind, NodeKinds, NodeLoad};

@@ -9,6 +9,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use super::{Operation, Site, refusal};
 use crate::kernel::error::Error;
+use crate::kernel::graphql::Answer;
 use crate::kernel::telemetry::{Requested, carried, current_request, within};
 
 /// Runs a query or a mutation; its answer. A panic inside becomes an answer with an internal error.
@@ -28,13 +29,13 @@ pub(super) async fn run(site: &Site, operation: Operation) -> Response {
 
 /// Starts an operation of any kind, as a part of `request`; its answers, in their order. Panics and mutations as in [`run`]; dropping the stream
 /// ends a subscription.
-pub(super) fn execute(site: &Site, operation: Operation, request: Option<Requested>) -> BoxStream<'static, Response> {
+pub(super) fn execute(site: &Site, operation: Operation, request: Option<Requested>) -> BoxStream<'static, Answer> {
     if operation.kind == OperationType::Subscription {
         let answers = AssertUnwindSafe(within(request, || site.stream(operation))).catch_unwind();
-        return answers.map(|answer| answer.unwrap_or_else(|_| panicked())).boxed();
+        return answers.map(|answer| answer.unwrap_or_else(|_| panicked().into())).boxed();
     }
     let running = site.clone();
-    stream::once(carried(request, async move { run(&running, operation).await })).boxed()
+    stream::once(carried(request, async move { run(&running, operation).await.into() })).boxed()
 }
 
 fn panicked() -> Response {

@@ -4,6 +4,7 @@ use axum::extract::State;
 use http::StatusCode;
 
 use super::Site;
+use crate::kernel::context::Kernel;
 
 /// The process lives.
 pub(super) async fn alive() -> &'static str {
@@ -12,10 +13,15 @@ pub(super) async fn alive() -> &'static str {
 
 /// The database answers and no shutdown has begun.
 pub(super) async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {
-    if site.kernel.shutdown.is_cancelled() {
+    readiness(&site.kernel).await
+}
+
+/// The same, of any process.
+pub(super) async fn readiness(kernel: &Kernel) -> (StatusCode, &'static str) {
+    if kernel.shutdown.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "shutting down");
     }
-    match site.kernel.db.ping().await {
+    match kernel.db.ping().await {
         Ok(()) => (StatusCode::OK, "ok"),
         Err(error) => {
             tracing::warn!(error = error.for_operator(), "not ready");

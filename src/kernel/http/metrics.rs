@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
 use super::graphql::strip_bearer;
-use super::{ClientAddress, Site};
+use super::{ClientAddress, Site, health};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error, Result};
 
@@ -45,15 +45,33 @@ pub(super) async fn beside(State(site): State<Site>, request: Request) -> Respon
         Reader::Bearer(_) => return unauthorized(),
         Reader::None => false,
     };
-    if may { text(&site).await } else { (StatusCode::NOT_FOUND, "not found").into_response() }
+    if may {
+        site.measure();
+        text(&site.kernel).await
+    } else {
+        (StatusCode::NOT_FOUND, "not found").into_response()
+    }
 }
 
 /// `/metrics` on a port of its own: for whoever reaches it, and shows the token where one is set.
-async fn apart(State(site): State<Site>, headers: HeaderMap) -> Response {
-    match site.kernel.settings.optional("telemetry.metrics_token") {
+async fn apart(State(process): State<Process>, headers: HeaderMap) -> Response {
+    match process.kernel.settings.optional("telemetry.metrics_token") {
         Some(token) if !shows(&headers, token) => unauthorized(),
-        _ => text(&site).await,
+        _ => {
+            if let Some(site) = &process.site {
+                site.measure();
+            }
+            text(&process.kernel).await
+        }
     }
+}
+
+/// What is measured at a port of its own.
+#[derive(Clone)]
+struct Process {
+    kernel: Kernel,
+    /// None in a worker, which serves nothing else.
+    site: Option<Site>,
 }
 
 /// Who may read.
@@ -80,8 +98,8 @@ fn is_local(request: &Request) -> bool {
     loopback && has_local_name(request.headers()) && !FORWARDING.iter().any(|name| request.headers().contains_key(name))
 }
 
-/// Whether the request calls this machine by a name of its own. A proxy that adds nothing passes on the public name, and
-/// a page whose name was turned to this machine sends that.
+/// Whether the request calls this machine by a name of its own. A proxy that adds nothing passes on the public name,
+/// and a page whose name was turned to this machine sends that.
 fn has_local_name(headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.contains(']') { host } else { name });
@@ -99,9 +117,7 @@ fn unauthorized() -> Response {
     (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], "the token of telemetry.metrics_token").into_response()
 }
 
-async fn text(site: &Site) -> Response {
-    let kernel = &site.kernel;
-    site.measure();
+async fn text(kernel: &Kernel) -> Response {
     // A task of its own: one that takes longer than readers wait still comes to its end.
     let (looking, kernel_too) = (kernel.backlogs.clone(), kernel.clone());
     let looked = tokio::spawn(async move { looking.look(&kernel_too).await });
@@ -135,11 +151,19 @@ pub async fn listen_for_metrics(kernel: &Kernel) -> Result<Option<MetricsListeni
 }
 
 impl MetricsListening {
-    /// Serves in the background, until the shutdown begins: a reader that is cut off reads again elsewhere or later.
-    pub fn serve(self, site: &Site) {
-        let router = Router::new().route("/metrics", get(apart)).with_state(site.clone());
-        let (shutdown, tasks) = (site.kernel.shutdown.clone(), site.kernel.tasks.clone());
-        tasks.spawn(async move {
+    /// Serves `/metrics`, `/healthz` and `/readyz` in the background, until the shutdown begins: a reader that is cut
+    /// off reads again elsewhere or later. `site` is what is served beside it, if anything is.
+    pub fn serve(self, kernel: &Kernel, site: Option<&Site>) {
+        let router = Router::new()
+            .route("/metrics", get(apart))
+            .route("/healthz", get(health::alive))
+            .route(
+                "/readyz",
+                get(|State(process): State<Process>| async move { health::readiness(&process.kernel).await }),
+            )
+            .with_state(Process { kernel: kernel.clone(), site: site.cloned() });
+        let shutdown = kernel.shutdown.clone();
+        kernel.tasks.spawn(async move {
             let serving = axum::serve(self.0, router).into_future();
             if let Some(Err(error)) = shutdown.run_until_cancelled(serving).await {
                 tracing::error!(%error, "metrics are served no more");

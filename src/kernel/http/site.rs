@@ -12,11 +12,11 @@ use super::client::ClientAddress;
 use super::limits::Limits;
 use super::params::Params;
 use super::seats::{Seat, Seats};
-use crate::kernel::auth::{Session, Tokens};
+use crate::kernel::auth::{Asked, Caller, Session, Tokens};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::gate::{Admitted, Gate, Rejection};
-use crate::kernel::graphql::with_codes;
+use crate::kernel::graphql::{Answer, Equals, Listener, with_codes};
 use crate::kernel::telemetry::{Facts, Transport};
 
 /// What the handlers share. Cheap to clone: every request does, and the kernel's token of the shutdown takes a lock for it.
@@ -32,6 +32,7 @@ pub struct Shared {
     tokens: Tokens,
     limits: Limits,
     listeners: Arc<Seats>,
+    equals: Arc<Equals>,
     pub(super) batch_most: usize,
 }
 
@@ -41,6 +42,8 @@ pub struct Operation {
     pub kind: OperationType,
     /// What metrics, logs and traces know of it.
     pub facts: Facts,
+    /// Of a subscription.
+    listener: Option<Arc<Listener>>,
     request: Request,
 }
 
@@ -59,7 +62,8 @@ impl Site {
         let limits = Limits::new(&kernel.settings);
         let listeners = Seats::of_listeners(&kernel.settings);
         let batch_most = kernel.settings.count("limits.batch") as usize;
-        Self(Arc::new(Shared { kernel, schema, gate, tokens, limits, listeners, batch_most }))
+        let equals = Equals::new();
+        Self(Arc::new(Shared { kernel, schema, gate, tokens, limits, listeners, equals, batch_most }))
     }
 
     /// As [`Site::session`], for a client at `address`: too many bad tokens from there, and no token is looked at for a
@@ -134,12 +138,19 @@ impl Site {
         let admitted = self.gate.admit(params, session);
         let metrics = &self.kernel.metrics;
         match admitted {
-            Ok(Admitted { request, kind, name, trusted, document, known }) => {
+            Ok(Admitted { request, likeness, kind, name, trusted, document, known }) => {
                 metrics.document_looked_up(known);
                 let facts = Facts { kind, transport, name, trusted, document: Some(document) };
-                // What asks or listens does not depend on where from.
-                let request = if kind == OperationType::Mutation { request.data(client) } else { request };
-                Ok(Operation { kind, facts, request })
+                let Some(likeness) = likeness else {
+                    let request = request.data(Caller::once(session.clone()));
+                    // What asks or listens does not depend on where from.
+                    let request = if kind == OperationType::Mutation { request.data(client) } else { request };
+                    return Ok(Operation { kind, facts, listener: None, request });
+                };
+                let asked = Asked::default();
+                let listener = self.equals.join(likeness, asked.clone());
+                let request = request.data(Caller::listening(session.clone(), asked)).data(Arc::clone(&listener));
+                Ok(Operation { kind, facts, listener: Some(listener), request })
             }
             Err(Rejection { reason, response }) => {
                 metrics.document_refused(reason, &response);
@@ -160,8 +171,8 @@ impl Site {
 
     /// Runs an operation of any kind: a subscription answers many times, the others once.
     #[must_use]
-    pub fn stream(&self, operation: Operation) -> BoxStream<'static, Response> {
-        let answers = self.schema.0.execute_stream(operation.request);
+    pub fn stream(&self, operation: Operation) -> BoxStream<'static, Answer> {
+        let answers = self.schema.0.answer(operation.request, operation.listener);
         self.kernel.metrics.watch(operation.facts).stream(answers)
     }
 }
@@ -181,6 +192,7 @@ pub struct AnySchema(Arc<dyn DynExecutor>);
 trait DynExecutor: Send + Sync {
     fn execute(&self, request: Request) -> BoxFuture<'_, Response>;
     fn execute_stream(&self, request: Request) -> BoxStream<'static, Response>;
+    fn answer(&self, request: Request, listener: Option<Arc<Listener>>) -> BoxStream<'static, Answer>;
 }
 
 impl<E: Executor> DynExecutor for E {
@@ -190,6 +202,14 @@ impl<E: Executor> DynExecutor for E {
 
     fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
         Executor::execute_stream(self, request, None).map(with_codes).boxed()
+    }
+
+    fn answer(&self, request: Request, listener: Option<Arc<Listener>>) -> BoxStream<'static, Answer> {
+        let responses = Executor::execute_stream(self, request, None);
+        match listener {
+            Some(listener) => listener.answers(responses),
+            None => responses.map(with_codes).map(Answer::from).boxed(),
+        }
     }
 }
 

@@ -76,8 +76,13 @@ async fn open(site: &Site, request: &Request<Bytes>, address: ClientAddress) -> 
             let message = "GET is for queries and subscriptions: send a mutation with POST";
             return Err(Box::new(not_allowed(MediaType::Json, POST, message)));
         }
-        Ok(operation) => execute(site, operation, current_request()).map(|answer| event(&answer)).boxed(),
-        Err(refused) => stream::iter([event(&Refused { errors: &refused.errors })]).boxed(),
+        Ok(operation) => {
+            execute(site, operation, current_request()).map(|answer| event(|bytes| answer.write(bytes))).boxed()
+        }
+        Err(refused) => {
+            let refused = Refused { errors: &refused.errors };
+            stream::iter([event(|bytes| serde_json::to_writer(bytes, &refused))]).boxed()
+        }
     };
     let headers = [
         (CONTENT_TYPE, EVENT_STREAM),
@@ -95,9 +100,9 @@ struct Refused<'a> {
 }
 
 /// An answer as a `next` event; nothing of one that cannot be written.
-fn event(answer: &impl Serialize) -> Option<Bytes> {
+fn event(write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) -> Option<Bytes> {
     let mut bytes = b"event: next\ndata: ".to_vec();
-    match serde_json::to_writer(&mut bytes, answer) {
+    match write(&mut bytes) {
         // JSON has its newlines escaped: it is one line.
         Ok(()) => bytes.extend_from_slice(b"\n\n"),
         Err(error) => {

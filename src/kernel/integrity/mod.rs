@@ -1,6 +1,15 @@
 //! Checks: every figure is recomputed from its facts, put right, and explained, while the server runs.
 
+mod alarm;
+mod check;
+mod desk;
 mod explain;
+mod hand;
+mod job;
+mod repair;
+mod report;
+pub(crate) mod store;
+mod undo;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -9,12 +18,15 @@ use super::context::Kernel;
 use super::db::Tx;
 use super::error::{Error, Result};
 
+pub use check::run;
+pub use desk::{Integrity, Scope};
 pub use explain::{Explain, Explained, Fact};
+pub use hand::{Hear, Silent};
+pub(crate) use job::jobs;
+pub use report::{Change, CheckLine, Kind, Report, RunKind, State, percent};
 
-/// Items read at once.
-const CHUNK: usize = 500;
-/// Drifts of a check that a report shows.
-const EXAMPLES: usize = 20;
+/// Titled tables of names and values, that a module shows beside its checks.
+pub type Overview = Vec<(String, Vec<(String, String)>)>;
 
 /// A figure, and how to recompute it.
 #[async_trait]
@@ -27,6 +39,11 @@ pub trait Check: Send + Sync {
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk>;
     /// Compares one item again, under the lock that every write of it takes.
     async fn confirm(&self, kernel: &Kernel, key: Key) -> Result<Vec<Drift>>;
+
+    /// The key of the item with this id; `None` when the check is not about such items. Not whether there is one.
+    fn key(&self, _id: &str) -> Option<Key> {
+        None
+    }
 
     /// How what it finds is put right.
     fn remedy(&self) -> Remedy;
@@ -98,33 +115,9 @@ pub struct CheckReport {
     pub checked: u64,
     /// How many figures differ, confirmed under the lock.
     pub drifted: u64,
+    /// Of how many items they are.
+    #[serde(skip)]
+    pub items: u64,
     /// The first of them.
     pub examples: Vec<Drift>,
-}
-
-/// Runs a check over everything. `progress` hears how many items were compared so far.
-///
-/// # Errors
-/// The database's own.
-pub async fn run(check: &dyn Check, kernel: &Kernel, progress: &(dyn Fn(u64) + Sync)) -> Result<CheckReport> {
-    let mut report =
-        CheckReport { module: check.module(), name: check.name(), checked: 0, drifted: 0, examples: Vec::new() };
-    let mut after = None;
-    loop {
-        let chunk = check.scan(kernel, after, CHUNK).await?;
-        report.checked += chunk.checked;
-        for suspect in chunk.suspects {
-            for drift in check.confirm(kernel, suspect).await? {
-                report.drifted += 1;
-                if report.examples.len() < EXAMPLES {
-                    report.examples.push(drift);
-                }
-            }
-        }
-        progress(report.checked);
-        match chunk.next {
-            Some(next) => after = Some(next),
-            None => return Ok(report),
-        }
-    }
 }

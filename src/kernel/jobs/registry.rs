@@ -126,6 +126,11 @@ impl Jobs {
         ensured.await
     }
 
+    /// The jobs that this process can run.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.0.started.read().unwrap_or_else(PoisonError::into_inner).jobs.keys().copied().collect()
+    }
+
     /// Runs what is due until the server stops. Each run is a task of its own: a long one holds nobody up.
     pub(crate) fn start(&self, kernel: &Kernel) {
         let (jobs, kernel) = (self.clone(), kernel.clone());

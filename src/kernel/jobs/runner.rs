@@ -11,6 +11,7 @@ use super::store::{self, Claim, Claimable, End};
 use super::{Job, JobRun, Schedule};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
+use crate::kernel::db::Fence;
 use crate::kernel::error::{Code, Error, Result};
 
 /// A tick whose runs ended so often without a word is given up: it may be what ends them.
@@ -75,9 +76,10 @@ impl Registered {
         let Some(probe) = &self.job.probe else {
             return false;
         };
-        // A run that was begun is ended, and now and then one tells that the job is alive.
+        // A run that was begun is ended, what somebody asked for is done, and now and then one tells that the job is
+        // alive.
         let lately = due.next_run_at.is_some_and(|next| now.0 - next.0 < REST_MOST);
-        if due.tick.is_some() || !lately {
+        if due.tick.is_some() || due.woken != 0 || !lately {
             return false;
         }
         match probe(kernel.clone()).await {
@@ -97,14 +99,12 @@ impl Registered {
             let tick = scheduled.or(due.next_run_at).unwrap_or(now);
             due.last_tick.map_or(tick, |last| tick.max(last.plus(1)))
         });
-        let begun = due.tick.is_some();
-        // A wake while it runs stays due.
-        let next = if begun { due.next_run_at } else { self.schedule.after(now.max(tick)) };
         Claim {
             job: self.job.name,
             owner: self.owner.clone(),
             tick,
-            next,
+            begun: due.tick.is_some(),
+            next: self.schedule.after(now.max(tick)),
             fence: due.fence,
             until: now.plus(self.lease_millis),
         }
@@ -121,20 +121,26 @@ impl Claimed {
             return end(&registered, &run, Err(gone), began).await;
         }
         let work = AssertUnwindSafe(async { (registered.job.run)(run.clone()).await }).catch_unwind();
-        tokio::pin!(work);
-        let third = Duration::from_millis(u64::try_from(run.lease_millis / 3).unwrap_or(1).max(1));
-        let outcome = loop {
-            tokio::select! {
-                outcome = &mut work => break outcome.unwrap_or_else(|_| Err(Error::internal("the job panicked"))),
-                () = tokio::time::sleep(third) => match run.renew().await {
-                    Ok(true) => {}
-                    Ok(false) => break Err(crate::kernel::db::Fence::lost(job)),
-                    // Its writes look for themselves whether the lease holds.
-                    Err(error) => tracing::warn!(job, error = error.for_operator(), "a lease was not renewed"),
-                },
-            }
+        // Polled together: a renewal waits for the job's own transactions, and must not keep them from ending.
+        let outcome = tokio::select! {
+            outcome = work => outcome.unwrap_or_else(|_| Err(Error::internal("the job panicked"))),
+            () = renew_until_lost(&run) => Err(Fence::lost(job)),
         };
         end(&registered, &run, outcome, began).await;
+    }
+}
+
+/// Renews the lease each third of its time; ends when another node has it.
+async fn renew_until_lost(run: &JobRun) {
+    let third = Duration::from_millis(u64::try_from(run.lease_millis / 3).unwrap_or(1).max(1));
+    loop {
+        tokio::time::sleep(third).await;
+        match run.renew().await {
+            Ok(true) => {}
+            Ok(false) => return,
+            // Its writes look for themselves whether the lease holds.
+            Err(error) => tracing::warn!(job = run.job, error = error.for_operator(), "a lease was not renewed"),
+        }
     }
 }
 

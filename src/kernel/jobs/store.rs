@@ -14,7 +14,8 @@ fn optional(moment: Option<Millis>) -> Value {
     moment.map(|moment| moment.0).into()
 }
 
-/// Makes a job's row, or takes over a new schedule. One that is due already stays due: it was missed.
+/// Makes a job's row, or takes over a new schedule. One that is due already stays due: it was missed. The next tick of
+/// a clock that is behind may be one that ran already: it is not taken for the next.
 pub(super) async fn ensure(tx: &Tx, name: &str, schedule: &str, now: Millis, next: Option<Millis>) -> Result<()> {
     let sql = "INSERT INTO jobs (name, schedule, next_run_at, owner, lease_until, fence)
                VALUES ($1, $2, $3, '', 0, 0)
@@ -22,7 +23,7 @@ pub(super) async fn ensure(tx: &Tx, name: &str, schedule: &str, now: Millis, nex
                    WHEN jobs.next_run_at <= $4 AND (excluded.schedule <> 'off' OR jobs.schedule = 'off')
                    THEN jobs.next_run_at ELSE excluded.next_run_at END
                WHERE jobs.schedule <> excluded.schedule OR jobs.next_run_at IS NULL
-                   OR jobs.next_run_at > excluded.next_run_at";
+                   OR (jobs.next_run_at > excluded.next_run_at AND excluded.next_run_at > coalesce(jobs.last_tick, 0))";
     run(tx, sql, [name.into(), schedule.into(), optional(next), now.0.into()]).await?;
     Ok(())
 }
@@ -36,13 +37,15 @@ pub(super) struct Claimable {
     pub(super) tick: Option<Millis>,
     pub(super) last_tick: Option<Millis>,
     pub(super) fence: i64,
+    /// 1 when somebody asked for the run, 0 when its schedule did.
+    pub(super) woken: i16,
 }
 
 const DUE: &str = "(owner = '' OR lease_until <= $1) AND (tick IS NOT NULL OR next_run_at <= $1)";
 
 /// The jobs that are due and that nobody runs.
 pub(super) async fn due(db: &Db, now: Millis) -> Result<Vec<Claimable>> {
-    let sql = format!("SELECT name, next_run_at, tick, last_tick, fence FROM jobs WHERE {DUE} ORDER BY name");
+    let sql = format!("SELECT name, next_run_at, tick, last_tick, fence, woken FROM jobs WHERE {DUE} ORDER BY name");
     let found = db.query(Statement::from_sql_and_values(db.backend(), sql, [now.0.into()])).await?;
     Ok(found.iter().map(|row| Claimable::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
@@ -53,6 +56,8 @@ pub(super) struct Claim {
     pub(super) job: &'static str,
     pub(super) owner: String,
     pub(super) tick: Millis,
+    /// Whether its run was begun before. What is due next is left alone then: a wake while it ran stays due.
+    pub(super) begun: bool,
     pub(super) next: Option<Millis>,
     /// The row's, before the claim.
     pub(super) fence: i64,
@@ -61,10 +66,11 @@ pub(super) struct Claim {
 
 /// Claims a job that is still as it was read. How often its tick was begun, or none when another node was faster.
 pub(super) async fn claim(tx: &Tx, claim: &Claim, now: Millis) -> Result<Option<i64>> {
-    let Claim { job, owner, tick, next, fence, until } = claim;
+    let Claim { job, owner, tick, begun, next, fence, until } = claim;
     // `owner = $2`: our own claim, whose COMMIT was not answered, has the next fence already.
     let sql = format!(
-        "UPDATE jobs SET owner = $2, lease_until = $3, fence = $4 + 1, tick = $5, last_tick = $5, next_run_at = $6
+        "UPDATE jobs SET owner = $2, lease_until = $3, fence = $4 + 1, tick = $5, last_tick = $5,
+         next_run_at = CASE WHEN $8 = 1 THEN next_run_at ELSE $6 END, woken = CASE WHEN $8 = 1 THEN woken ELSE 0 END
          WHERE name = $7 AND ((fence = $4 AND {DUE}) OR (fence = $4 + 1 AND owner = $2))"
     );
     let values = [
@@ -75,6 +81,7 @@ pub(super) async fn claim(tx: &Tx, claim: &Claim, now: Millis) -> Result<Option<
         tick.0.into(),
         optional(*next),
         (*job).into(),
+        i64::from(*begun).into(),
     ];
     if run(tx, &sql, values).await? == 0 {
         return Ok(None);
@@ -125,7 +132,7 @@ pub(super) struct End {
 /// Ends a run; false when its lease is lost.
 pub(super) async fn end(tx: &Tx, end: &End, now: Millis) -> Result<bool> {
     let sql = "UPDATE jobs SET owner = '', lease_until = 0, tick = NULL,
-               next_run_at = CASE WHEN $1 < next_run_at THEN $1 ELSE next_run_at END,
+               next_run_at = CASE WHEN $1 < next_run_at OR next_run_at IS NULL THEN $1 ELSE next_run_at END,
                last_success_at = coalesce($4, last_success_at)
                WHERE name = $2 AND fence = $3 AND tick IS NOT NULL";
     let success = (end.outcome == OK).then_some(now);
@@ -146,7 +153,8 @@ pub(super) async fn release(tx: &Tx, job: &str, fence: i64) -> Result<()> {
 
 /// Makes a job due now. False when there is no such job.
 pub(crate) async fn wake(tx: &Tx, name: &str, now: Millis) -> Result<bool> {
-    let sql = "UPDATE jobs SET next_run_at = CASE WHEN next_run_at < $1 THEN next_run_at ELSE $1 END WHERE name = $2";
+    let sql = "UPDATE jobs SET woken = 1, next_run_at = CASE WHEN next_run_at < $1 THEN next_run_at ELSE $1 END
+               WHERE name = $2";
     Ok(run(tx, sql, [now.0.into(), name.into()]).await? == 1)
 }
 

@@ -87,11 +87,14 @@ impl Boards {
     }
 
     pub(super) fn take(&mut self, now: Millis, new: Standing) {
-        let slot = self.items.get_full(&new.id).map(|(slot, _, held)| (slot, held.version));
-        if slot.is_some_and(|(_, version)| version >= new.version) {
-            return;
+        if self.items.get(&new.id).is_none_or(|held| held.version < new.version) {
+            self.put(now, new);
         }
-        if let Some((slot, _)) = slot {
+    }
+
+    /// The same, whatever its version.
+    pub(super) fn put(&mut self, now: Millis, new: Standing) {
+        if let Some(slot) = self.items.get_index_of(&new.id) {
             self.take_out(slot);
         }
         let band = band(self.spans, new.since, now);

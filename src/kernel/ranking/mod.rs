@@ -83,6 +83,17 @@ impl RankIndex {
         }
     }
 
+    /// Puts an item right whatever its version: what is `actual`, or that it is not listed. For repairs, under the lock
+    /// that the item's writers take.
+    pub fn put(&self, now: Millis, id: Uuid, actual: Option<Standing>) {
+        let mut boards = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        boards.advance(now);
+        let unlisted = || boards.standing(id).map(|held| Standing { listed: false, ..held });
+        if let Some(standing) = actual.or_else(unlisted) {
+            boards.put(now, standing);
+        }
+    }
+
     /// The best `size` of a view; the first has rank 1.
     #[must_use]
     pub fn top(&self, view: View, size: usize) -> Vec<Standing> {

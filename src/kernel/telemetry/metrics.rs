@@ -15,6 +15,7 @@ use super::BatchMetrics;
 use super::batches::Batches;
 use super::database::Pools;
 use super::families::{Families, class, close_code};
+use super::integrity::IntegrityMetrics;
 use super::labels::{
     Bounded, ClassLabel, CloseLabel, CodeLabel, DurationLabels, Kind, KindLabel, Label, Outcome, ReasonLabel,
     RequestLabels, Transport, TransportLabel,
@@ -45,6 +46,7 @@ struct Inner {
     families: Families,
     batches: Batches,
     work: WorkMetrics,
+    integrity: IntegrityMetrics,
     names: Bounded,
     codes: Bounded,
     /// Operations that take longer are logged; `None`: none are.
@@ -64,12 +66,14 @@ impl Metrics {
         own.register_collector(Box::new(Pools::of(db)));
         let batches = Batches::register(own);
         let work = WorkMetrics::register(own);
+        let integrity = IntegrityMetrics::register(own);
         let slow_ms = settings.count("telemetry.slow_ms");
         Self(Arc::new(Inner {
             registry: Mutex::new(registry),
             families,
             batches,
             work,
+            integrity,
             names: Bounded::new(NAMES_MOST),
             codes: Bounded::new(CODES_MOST),
             slow: (slow_ms > 0).then(|| Duration::from_millis(slow_ms.into())),
@@ -232,6 +236,11 @@ impl Metrics {
     /// The metrics of relays and jobs.
     pub(crate) fn work(&self) -> &WorkMetrics {
         &self.0.work
+    }
+
+    /// The metrics of checks.
+    pub(crate) fn integrity(&self) -> &IntegrityMetrics {
+        &self.0.integrity
     }
 
     /// The metrics of one module's writers.

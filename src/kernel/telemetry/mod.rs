@@ -7,6 +7,7 @@ mod backlog;
 mod batches;
 mod database;
 mod families;
+mod integrity;
 mod json;
 mod labels;
 mod logs;

@@ -15,6 +15,7 @@ use tracing::{Instrument as _, Span};
 use super::labels::{Kind, Outcome, Transport};
 use super::metrics::{Held, Metrics};
 use super::request::{Requested, current_request};
+use crate::kernel::graphql::Answer;
 
 /// Longest name of an operation that is logged.
 const NAME_MOST: usize = 64;
@@ -123,7 +124,7 @@ impl Watch {
 
     /// Runs an operation of any kind: a subscription answers many times.
     #[must_use]
-    pub fn stream(self, answers: BoxStream<'static, Response>) -> BoxStream<'static, Response> {
+    pub fn stream(self, answers: BoxStream<'static, Answer>) -> BoxStream<'static, Answer> {
         let span = self.span();
         Box::pin(Watched { watch: self, span, answers })
     }
@@ -153,19 +154,22 @@ impl Drop for Watch {
 struct Watched {
     watch: Watch,
     span: Span,
-    answers: BoxStream<'static, Response>,
+    answers: BoxStream<'static, Answer>,
 }
 
 impl Stream for Watched {
-    type Item = Response;
+    type Item = Answer;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Response>> {
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Answer>> {
         let Self { watch, span, answers } = self.get_mut();
         let entered = span.enter();
         let current = Arc::clone(&watch.current);
         let polled = CURRENT.sync_scope(current, || answers.as_mut().poll_next(context));
-        if let Poll::Ready(Some(response)) = &polled {
-            let outcome = watch.metrics.answered(response);
+        if let Poll::Ready(Some(answer)) = &polled {
+            let outcome = match answer {
+                Answer::Own(response) => watch.metrics.answered(response),
+                Answer::Shared(_) => Outcome::Ok,
+            };
             if watch.listening.is_some() {
                 watch.metrics.message_sent(watch.current.facts.transport);
             }

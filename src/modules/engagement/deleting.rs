@@ -2,10 +2,11 @@
 //! by the job `engagement.deletions`, between which other writers come in.
 //!
 //! A content's rows go as they are: nobody sees its figures any more. What a user did to other people's contents goes
-//! through the writer, as if each act had been taken back, so that counts, heat and ranks follow in the same transaction.
-//! Every step looks at what is left, so that it goes on wherever it was interrupted.
+//! through the writer, as if each act had been taken back, so that counts, heat and ranks follow in the same transaction;
+//! the servers, whose ranks this process does not hold, are told to read theirs anew. Every step looks at what is left, so that it goes on wherever it was interrupted.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use uuid::Uuid;
@@ -14,8 +15,7 @@ use super::commands::delete_content::DeleteContent;
 use super::commands::forget::Forget;
 use super::facade::EngagementFacade;
 use super::store::deletions::{self, Target, Trace};
-use super::store::{batch, deletions::stuck};
-use crate::kernel::clock::Millis;
+use super::store::{batch, deletions::stuck, in_force};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::events::Event;
@@ -30,6 +30,10 @@ const ROWS: u64 = 1_000;
 const FOUND: usize = 2_000;
 /// Commands that wait in the writer's queue at once: about one batch, behind which an act of somebody else waits at most.
 const COMMANDS: usize = 100;
+/// How often, and with which pauses, the end of a deletion looks for writes that may not know of it: a batch takes
+/// milliseconds.
+const LOOKS: usize = 40;
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts the deletion of a user, removes the user's row, and hides all of the user's contents; durable from its first
 /// step. Whether it is new.
@@ -86,23 +90,28 @@ async fn hide(engagement: &EngagementFacade, users: &UsersFacade, user: Uuid) ->
 pub(super) async fn run(engagement: &EngagementFacade, users: &UsersFacade, run: &JobRun) -> Result<String> {
     let (mut finished, mut rows, mut failed) = (0, 0, None);
     for (target, ends) in [(Target::User, false), (Target::Content, true), (Target::User, true)] {
-        let mut after = Uuid::nil();
+        let (mut after, mut swept) = (Uuid::nil(), false);
         while let Some(pending) = deletions::pending_next(&run.kernel.db, target, after).await? {
             after = pending;
             let step = match (target, ends) {
-                (Target::Content, _) => content(run, pending).await,
-                (Target::User, false) => sweep(engagement, users, run, pending).await,
-                (Target::User, true) => finish(run, pending).await.map(|_| 0),
+                (Target::Content, _) => content(run, pending).await.map(|removed| (removed, true)),
+                (Target::User, false) => sweep(engagement, users, run, pending).await.map(|removed| (removed, false)),
+                (Target::User, true) => finish(run, pending).await.map(|ended| (0, ended)),
             };
+            swept |= (target, ends) == (Target::User, false);
             match step {
-                Ok(removed) => {
+                Ok((removed, ended)) => {
                     rows += removed;
-                    finished += u64::from(ends);
+                    finished += u64::from(ended);
                 }
                 Err(error) if [Code::LEASE_LOST, Code::UNAVAILABLE].contains(&error.code()) => return Err(error),
                 Err(error) => failed = Some(error),
             }
             run.go_on().await?;
+        }
+        if swept {
+            // Whatever came of it, and whatever a run that was cut off had done before: no deletion ends untold.
+            run.write(|tx| Box::pin(in_force::generation_raise(tx))).await?;
         }
     }
     failed.map_or_else(|| Ok(format!("{rows} rows removed, {finished} deletions ended")), Err)
@@ -155,11 +164,16 @@ async fn sweep(engagement: &EngagementFacade, users: &UsersFacade, run: &JobRun,
             run.go_on().await?;
         }
     }
+    let size = ROWS.cast_signed();
+    while run.write(move |tx| Box::pin(deletions::deleter_forget(tx, user, size))).await? > 0 {
+        run.go_on().await?;
+    }
     loop {
-        let forgotten = run.write(move |tx| Box::pin(deletions::deleter_forget(tx, user, ROWS.cast_signed()))).await?;
-        if forgotten == 0 {
+        let findings = run.write(move |tx| Box::pin(deletions::finding_forget(tx, user, size))).await?;
+        if findings == 0 {
             return Ok(rows);
         }
+        rows += findings;
         run.go_on().await?;
     }
 }
@@ -179,27 +193,25 @@ fn forgets(user: Uuid, traces: Vec<(Uuid, Trace)>) -> Vec<Forget> {
     forgets.into_values().collect()
 }
 
-/// Ends the deletion of a user of whom nothing is left. A write that began before it was accepted may still have left
-/// something: then the next run sweeps again.
-async fn finish(run: &JobRun, user: Uuid) -> Result<()> {
+/// Ends the deletion of a user of whom nothing is left; false when writes are under way that may not know of it, and it
+/// waits for the next run. Such a write may still have left something: then the next run sweeps again.
+async fn finish(run: &JobRun, user: Uuid) -> Result<bool> {
+    let mut under_way = deletions::writers_under_way(&run.kernel.db).await?;
+    for look in 0..LOOKS {
+        if under_way.is_empty() {
+            break;
+        }
+        if look + 1 == LOOKS {
+            return Ok(false);
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+        let still = deletions::writers_under_way(&run.kernel.db).await?;
+        under_way.retain(|writer| still.contains(writer));
+    }
     match run.write(move |tx| Box::pin(deletions::user_finish(tx, user))).await? {
-        true => Ok(()),
+        true => Ok(true),
         false => {
             Err(Error::internal(format!("something of the deleted user {user} came late; the next run removes it")))
         }
-    }
-}
-
-/// Removes tombstones whose time is over, in chunks.
-pub(super) async fn prune_tombstones(engagement: &EngagementFacade, run: &JobRun) -> Result<String> {
-    let before: Millis = engagement.oldest_told();
-    let mut pruned = 0;
-    loop {
-        let gone = run.write(move |tx| Box::pin(deletions::tombstone_prune(tx, before, ROWS.cast_signed()))).await?;
-        pruned += gone;
-        if gone < ROWS {
-            return Ok(format!("{pruned} tombstones removed"));
-        }
-        run.go_on().await?;
     }
 }

@@ -240,6 +240,13 @@ impl HeatSettings {
         heat.map_or(0.0, |heat| libm::exp2(heat as f64 / HEAT_ONE - at.0 as f64 / self.half_life_ms as f64))
     }
 
+    /// What a mass of an epoch counts in points at a moment, before quality.
+    #[must_use]
+    pub fn points(&self, epoch: i64, mass: i64, at: Millis) -> f64 {
+        let half_lives = (EPOCH_HALF_LIVES * epoch) as f64 - at.0 as f64 / self.half_life_ms as f64;
+        mass as f64 * libm::exp2(half_lives - MASS_BITS)
+    }
+
     /// The first millisecond at which a heat is below a score.
     ///
     /// Moments are compared, never scores: within 1.6e-4 of a crossing the score can still be above it, and a timer

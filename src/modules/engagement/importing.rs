@@ -15,8 +15,8 @@ use super::commands::publish::NewContent;
 use super::content::Kind;
 use super::openings::Opening;
 use super::ranks::Ranks;
-use super::recalculation;
 use super::settings::{self, Versions};
+use super::store::in_force;
 use super::store::openings as store;
 use super::writer::{Command, EngagementWriter, Outcome};
 use crate::kernel::batch::BatchWriter as _;
@@ -127,6 +127,6 @@ impl Importer {
     /// # Errors
     /// The database's own.
     pub async fn announce(&self) -> Result<()> {
-        recalculation::announce(&self.kernel).await
+        self.kernel.db.write(|tx| Box::pin(in_force::generation_raise(tx))).await
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::FromQueryResult;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::content::Kind;
@@ -15,7 +16,7 @@ use crate::kernel::db::Tx;
 use crate::kernel::error::Result;
 use crate::kernel::id::Lane;
 
-/// What somebody said about a content. A deleted one stays as a tombstone, whose text nobody reads.
+/// What somebody said about a content. A deleted one stays as a tombstone for a time, without its text.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
 pub struct CommentRecord {
     /// Its id; ends in the lane of its content.
@@ -24,8 +25,10 @@ pub struct CommentRecord {
     pub content_id: Uuid,
     /// By whom.
     pub user_id: Uuid,
-    /// What it says.
+    /// What it says; of a deleted one, what it said is gone.
     pub body: String,
+    /// Of a deleted one: a hash of what it said, to know its author's key again by.
+    pub body_hash: Option<String>,
     /// Its author's key.
     pub client_key: Option<String>,
     /// When.
@@ -34,6 +37,23 @@ pub struct CommentRecord {
     pub deleted_at: Option<Millis>,
     /// By whom.
     pub deleted_by: Option<Uuid>,
+}
+
+impl CommentRecord {
+    /// Whether it says this, or said it before it was deleted.
+    #[must_use]
+    pub(super) fn says(&self, body: &str) -> bool {
+        match &self.body_hash {
+            Some(hash) => *hash == body_hash(self.id, body),
+            None => self.body == body,
+        }
+    }
+}
+
+/// What stays of a deleted comment's text. With its id, so that equal texts cannot be told.
+pub(super) fn body_hash(id: Uuid, body: &str) -> String {
+    let hash = Sha256::new().chain_update(id.as_bytes()).chain_update(body.as_bytes()).finalize();
+    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Somebody passed a content on.

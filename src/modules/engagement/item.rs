@@ -58,6 +58,8 @@ pub(super) struct Item {
     pub(super) imported: bool,
     /// Whether the heat changed since the level was announced.
     pub(super) unsettled: bool,
+    /// Whether its announced level is that of the moment at which its settings came into force: nobody did anything.
+    settled_anew: bool,
     /// The level of the newest row of history; a new content has none yet.
     recorded: Option<i16>,
     /// Rows of history to be, one a moment, in their order.
@@ -89,6 +91,7 @@ impl Item {
             somebody: false,
             imported: false,
             unsettled: false,
+            settled_anew: false,
             recorded: Some(figures.hot_level),
             history: Vec::new(),
         }
@@ -208,14 +211,30 @@ impl Item {
         self.note(Cause::Unpublished);
     }
 
-    /// Fades until a moment, that one included; whether any level ended by then.
+    /// Levels that ended between being made and coming into force were never in force: nobody is told of them, and the
+    /// row of history of that moment is written by whoever empties what was in force before.
+    pub(super) fn came_into_force(&mut self, hotness: &Hotness, at: Millis) {
+        if self.settled_at() < at && self.figures.wake_at.is_some_and(|wake_at| wake_at <= at) {
+            self.set_level(hotness, at);
+            self.figures.last_history_at = at;
+            self.recorded = Some(self.figures.hot_level);
+            if let Some(before) = &mut self.before {
+                before.hot_level = self.figures.hot_level;
+            }
+            self.settled_anew = true;
+        }
+    }
+
+    /// Fades until a moment, that one included; whether anything changed.
     pub(super) fn cool(&mut self, hotness: &Hotness, until: Millis) -> bool {
         self.announce(hotness);
         let cooled = self.fade(hotness, until);
         if cooled {
             self.note(Cause::Cooled);
+        } else if self.settled_anew {
+            self.note(Cause::Recalculated);
         }
-        cooled
+        cooled || self.settled_anew
     }
 
     fn note(&mut self, cause: Cause) {

@@ -1,7 +1,7 @@
 //! The module's jobs.
 
 use super::facade::EngagementFacade;
-use super::{cooling, deleting, limits, rollup};
+use super::{cooling, deleting, limits, retention, rollup};
 use crate::kernel::jobs::{Job, JobRun};
 use crate::modules::users::UsersFacade;
 
@@ -21,7 +21,7 @@ pub(super) fn all(engagement: &EngagementFacade, users: &UsersFacade) -> Vec<Job
         }),
         Job::new("engagement.retention", "engagement.retention", move |run: JobRun| {
             let engagement = pruned.clone();
-            async move { deleting::prune_tombstones(&engagement, &run).await }
+            async move { retention::run(&engagement, &run).await }
         }),
         rollup::job(),
         limits::retention(),

@@ -1,7 +1,6 @@
 //! Contents, what users do to them, and how hot that makes them. One consistency boundary: a like moves behavior,
 //! counter, mass, heat, level and history in one transaction.
 
-mod announced;
 mod checks;
 pub mod commands;
 pub mod content;
@@ -11,6 +10,7 @@ mod entity;
 pub mod events;
 mod facade;
 pub mod graphql;
+mod ground;
 pub mod hotness;
 pub mod importing;
 pub mod interactions;
@@ -22,8 +22,10 @@ mod masses;
 mod metrics;
 pub mod openings;
 mod outbox;
+mod overview;
 mod ranks;
 pub mod recalculation;
+mod retention;
 mod rollup;
 mod settings;
 mod store;
@@ -48,9 +50,10 @@ pub use facade::EngagementFacade;
 
 use crate::kernel::auth::{Access, Role, Root};
 use crate::kernel::config::Setting;
+use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
 use crate::kernel::graphql::{NoFields, NodeKind};
-use crate::kernel::integrity::Check;
+use crate::kernel::integrity::{Check, Explain, Overview};
 use crate::kernel::module::{Module, Start};
 use crate::modules::users::UsersFacade;
 
@@ -104,6 +107,14 @@ impl Module for Engagement {
 
     fn checks() -> Vec<Arc<dyn Check>> {
         checks::all()
+    }
+
+    fn explanations() -> Vec<Arc<dyn Explain>> {
+        checks::explanations()
+    }
+
+    async fn overview(kernel: &Kernel) -> Result<Overview> {
+        overview::overview(kernel).await
     }
 
     async fn start(start: &mut Start<'_>) -> Result<()> {

@@ -39,6 +39,28 @@ impl Counted {
         found.ok_or_else(|| DbErr::Type(format!("{number} is no count of a content")))
     }
 
+    /// Its column in a content's figures.
+    pub(super) fn column(self) -> &'static str {
+        match self {
+            Self::Like => "like_count",
+            Self::Favorite => "favorite_count",
+            Self::Comment => "comment_count",
+            Self::Share => "share_count",
+            Self::View => "view_count",
+        }
+    }
+
+    /// What explanations call its opening.
+    pub(super) fn opening(self) -> &'static str {
+        match self {
+            Self::Like => "OPENING_LIKES",
+            Self::Favorite => "OPENING_FAVORITES",
+            Self::Comment => "OPENING_COMMENTS",
+            Self::Share => "OPENING_SHARES",
+            Self::View => "OPENING_VIEWS",
+        }
+    }
+
     /// What one weighs by.
     #[must_use]
     pub fn weight(self) -> Weight {
@@ -80,9 +102,4 @@ impl Opening {
     pub fn fact(&self) -> Fact {
         Fact { weight: self.figure.weight(), at: self.at, count: self.count }
     }
-}
-
-/// How many of these openings count for a figure.
-pub(super) fn opened(openings: &[Opening], figure: Counted) -> i64 {
-    openings.iter().filter(|opening| opening.figure == figure).map(|opening| opening.count).sum()
 }

@@ -84,14 +84,17 @@ impl Ranks {
         let (mut now, mut coming, mut unknown) = (Vec::new(), Vec::new(), false);
         for record in records {
             let version = record.figures.heat_version;
-            if version == held.now.version() {
+            let (is_now, is_coming) =
+                (version == held.now.version(), held.coming.as_ref().is_some_and(|coming| coming.version() == version));
+            // Both where the same version is being read anew.
+            if is_now {
                 now.push(record.standing());
-            } else if held.coming.as_ref().is_some_and(|coming| coming.version() == version) {
-                coming.push(record.standing());
-            } else {
-                // Of a version that is not read yet: whoever reads it finds this commit.
-                unknown |= version > held.now.version();
             }
+            if is_coming {
+                coming.push(record.standing());
+            }
+            // Of a version that is not read yet: whoever reads it finds this commit.
+            unknown |= !is_now && !is_coming && version > held.now.version();
         }
         let at = self.kernel.clock.now();
         held.now.index.apply(at, now);
@@ -128,11 +131,8 @@ impl Ranks {
                 return Ok(read);
             }
             read = true;
-            let ranking = match now.version() == state.version {
-                // Figures of the same version changed elsewhere: newer ones are taken.
-                true => now,
-                false => Ranking::new(self.versions.of(reader, state.version).await?),
-            };
+            // A new index where figures of the same version changed elsewhere, too: what is not there any more is left out.
+            let ranking = Ranking::new(self.versions.of(reader, state.version).await?);
             self.held.write().unwrap_or_else(PoisonError::into_inner).coming = Some(Arc::clone(&ranking));
             if self.fill(&ranking).await? {
                 let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
@@ -141,19 +141,31 @@ impl Ranks {
         }
     }
 
-    /// Reads all rows; false when another version came into force meanwhile.
+    /// Reads all rows; false when another version came into force meanwhile. A row of another version than the one in
+    /// force is left out, and reported: it is drift, and must not keep a server from starting.
     async fn fill(&self, ranking: &Ranking) -> Result<bool> {
-        let mut after = (i16::MIN, Uuid::nil());
+        let (mut after, mut foreign) = ((i16::MIN, Uuid::nil()), 0);
         loop {
             let chunk = read::standing_chunk(&self.kernel.db, after, FILL).await?;
             let Some((last, _)) = chunk.last() else {
+                if foreign > 0 {
+                    let version = ranking.version();
+                    tracing::warn!(version, foreign, "figures of settings that are not in force are in no ranking");
+                }
                 return Ok(true);
             };
             after = key(last.id);
-            if chunk.iter().any(|(_, version)| *version != ranking.version()) {
-                return Ok(false);
+            let others = chunk.iter().filter(|(_, version)| *version != ranking.version()).count();
+            if others > 0 {
+                let (reader, backend) = (self.kernel.db.reader(), self.kernel.backend());
+                let state = in_force::in_force(reader, backend, Lock::None).await?;
+                if state.is_none_or(|state| state.version != ranking.version()) {
+                    return Ok(false);
+                }
+                foreign += others;
             }
-            ranking.index.apply(self.kernel.clock.now(), chunk.into_iter().map(|(standing, _)| standing));
+            let own = chunk.into_iter().filter(|(_, version)| *version == ranking.version());
+            ranking.index.apply(self.kernel.clock.now(), own.map(|(standing, _)| standing));
         }
     }
 

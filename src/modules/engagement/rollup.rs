@@ -5,7 +5,7 @@
 //! the hour is closed, for good: a view that comes later, from a node whose clock is behind, counts in the first hour
 //! that is open. It is not lost, and it is not counted twice: in that hour its viewer still has a row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -38,7 +38,9 @@ async fn run(run: JobRun) -> Result<String> {
     let open_ms = settings::millis(settings, "engagement.view_open_hours", Millis::HOUR as f64);
     let kept_ms = settings::millis(settings, "engagement.view_hours_days", Millis::DAY as f64);
     let (heat, versions) = (settings::standing(kernel).await?.in_force.heat, Arc::new(Versions::default()));
-    let before = hour_of(now.plus(-open_ms));
+    // Closed is closed, for every node: a clock that is ahead of the database's does not close what is yet to come.
+    let sure = views::database_now(&kernel.db).await?.map_or(now, |theirs| now.min(theirs));
+    let before = hour_of(sure.plus(-open_ms));
     let closed = run.write(move |tx| Box::pin(views::close_before(tx, before))).await?;
     let viewed = sweep(&run, Level::Views, closed, &versions).await?;
     // Whole epochs only: a content's views of an epoch become one row.
@@ -80,6 +82,9 @@ async fn sum_up(tx: &Tx, level: Level, contents: &[Uuid], before: Millis, versio
     let mut contents = contents.to_vec();
     contents.sort_by_key(|id| key(*id));
     let locked = batch::figures_lock(tx, &contents).await?;
+    // One that is being deleted may have no figures any more, and so no lock: its rows go with it.
+    let has_lock: HashSet<Uuid> = locked.iter().map(|row| row.content_id).collect();
+    contents.retain(|id| has_lock.contains(id));
     match level {
         Level::Views => {
             let rows = views::view_before(tx, &contents, before, ROWS).await?;

@@ -45,6 +45,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         31_536_000.0,
         "a row of hot history at most this often; 0 keeps every update",
     ),
+    count(
+        "engagement.history_days",
+        "0",
+        0,
+        36_500,
+        "days that hot history is kept, but for the newest row of each content, which stays; 0 keeps it for ever",
+    ),
     number(
         "engagement.view_open_hours",
         "24",
@@ -101,14 +108,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     schedule(
         "engagement.retention",
         "0 47 3 * * *",
-        "when old tombstones are removed: a cron expression with seconds, in UTC, or `off`",
+        "when old tombstones, deleted comments and hot history are removed: a cron expression with seconds, in UTC, or `off`",
     ),
     Setting {
         key: "engagement.tombstone_days",
         alias: None,
         default: Some("30"),
         form: Form::Count(1, 3650),
-        doc: "days that it is remembered that a like or favorite was taken back; acts told later than that are refused",
+        doc: "days that it is remembered that a like or favorite was taken back, or a comment deleted; acts told later than \
+              that are refused",
     },
     count(
         "engagement.likes_per_hour",

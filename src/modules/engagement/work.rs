@@ -74,6 +74,8 @@ pub(super) struct Work<'a> {
     pub(super) behaviors: HashMap<BehaviorKey, Behavior>,
     dirty_behaviors: HashSet<BehaviorKey>,
     gone_behaviors: HashSet<BehaviorKey>,
+    /// Contents whose figures are of settings that are not in force.
+    pub(super) foreign: HashSet<Uuid>,
     /// Those of the batch's users who were deleted.
     pub(super) deleted_users: HashSet<Uuid>,
     pub(super) external_ids: HashMap<String, Uuid>,
@@ -94,6 +96,7 @@ impl<'a> Work<'a> {
             behaviors: HashMap::new(),
             dirty_behaviors: HashSet::new(),
             gone_behaviors: HashSet::new(),
+            foreign: HashSet::new(),
             deleted_users: HashSet::new(),
             external_ids: HashMap::new(),
             client_keys: HashMap::new(),
@@ -108,6 +111,23 @@ impl<'a> Work<'a> {
                 item.masses.take(row.epoch, row.mass);
             }
         }
+    }
+
+    /// Takes what time did to the contents' levels before their settings came into force.
+    pub(super) fn came_into_force(&mut self, at: Millis) {
+        let hotness = *self.hotness;
+        self.items.values_mut().for_each(|item| item.came_into_force(&hotness, at));
+    }
+
+    /// Refuses a content whose figures are of settings that are not in force: this batch's weights are none of theirs.
+    ///
+    /// # Errors
+    /// [`crate::kernel::error::Code::INTERNAL`]
+    pub(super) fn refuse_foreign(&self, id: Uuid) -> Result<()> {
+        if self.foreign.contains(&id) {
+            return Err(Error::internal(format!("the figures of content {id} are of settings that are not in force")));
+        }
+        Ok(())
     }
 
     /// Takes the masses of contents that are done for the version to come.

@@ -17,16 +17,15 @@ use super::commands::recalculate::{self, Recalculate};
 use super::commands::set_status::{self, SetStatus};
 use super::commands::share::{self, Share, ShareOutcome};
 use super::commands::view::{self, View};
-use super::content::{ContentRecord, Figures, key};
+use super::content::{ContentRecord, Figures};
 use super::events::HotnessEvent;
-use super::hotness::{Hotness, Level, Source};
+use super::hotness::{Level, Source};
 use super::item::Item;
 use super::masses::{self, Sums};
 use super::outbox::sequences;
 use super::ranks::Ranks;
 use super::settings::{self, Versions};
 use super::store;
-use super::store::in_force::{self, InForce, Lock};
 use super::wanted::Wanted;
 use super::work::{Cause, Work};
 use crate::kernel::batch::{Applied, BatchWriter};
@@ -169,6 +168,7 @@ impl BatchWriter for EngagementWriter {
             let ground = self.lock(tx, &mut wanted).await?;
             let now = self.clock.now();
             let mut work = Work::new(&ground.hotness, ground.next.clone(), now, now.plus(-self.tombstone_ms));
+            work.foreign = ground.foreign;
             self.read(tx, &mut work, wanted, ground.figures).await?;
             let outcomes = commands.iter().map(|command| fold(&mut work, command)).collect();
             self.write(tx, &mut work).await?;
@@ -186,10 +186,16 @@ impl BatchWriter for EngagementWriter {
     }
 }
 
+/// What a new content has that no other may have.
+fn unique_keys(item: &Item) -> (Option<&str>, Uuid, Option<&str>, Uuid) {
+    (item.info.external_id.as_deref(), item.info.author_id, item.client_key.as_deref(), item.info.id)
+}
+
 fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
     if command.user().is_some_and(|user| work.deleted_users.contains(&user)) {
         return Err(Error::not_found("this user was deleted"));
     }
+    work.refuse_foreign(command.content())?;
     match command {
         Command::Act(act) => act::fold(work, act).map(Outcome::Acted),
         Command::Publish(publish) => publish::fold(work, publish).map(Outcome::Published),
@@ -204,13 +210,6 @@ fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
         Command::Forget(forget) => forget::fold(work, forget).map(Outcome::Forgotten),
         Command::Import(import) => import::fold(work, import).map(Outcome::Imported),
     }
-}
-
-/// What a batch stands on: the version of the settings that cannot change before it ends, and the locked figures.
-struct Ground {
-    hotness: Arc<Hotness>,
-    next: Option<Arc<Hotness>>,
-    figures: HashMap<Uuid, Figures>,
 }
 
 impl EngagementWriter {
@@ -230,37 +229,6 @@ impl EngagementWriter {
             live: Arc::clone(live),
             outbox: kernel.outbox.clone(),
         }
-    }
-
-    /// Locks the figures in key order. Every row says which version it was made with, and the lock keeps its table where
-    /// it is. Those who publish lock no row: they hold on to the state itself, so that a recalculation begins before them,
-    /// and they write for it too, or after them, and it finds what they published.
-    async fn lock(&self, tx: &Tx, wanted: &mut Wanted<'_>) -> Result<Ground> {
-        let connection = tx.connection();
-        let state = match wanted.publishes {
-            true => in_force::in_force(connection, tx.backend(), Lock::Share).await?,
-            false => None,
-        };
-        if !wanted.publications.is_empty() {
-            wanted.taken = store::batch::content_taken(tx, &wanted.publications).await?;
-            wanted.contents.extend(wanted.taken.iter().map(|taken| key(taken.id)));
-        }
-        let locked = match wanted.contents.is_empty() {
-            true => Vec::new(),
-            false => store::batch::figures_lock(tx, &wanted.ids()).await?,
-        };
-        let version = state.map(|state| state.version).or(locked.first().map(|row| row.figures.heat_version));
-        let hotness = match version {
-            Some(version) => self.versions.of(connection, version).await?,
-            // Nothing there to work on: any version refuses it alike.
-            None => self.ranks.hotness(),
-        };
-        let next = match state {
-            Some(InForce { next_version: Some(version), .. }) => Some(self.versions.of(connection, version).await?),
-            _ => None,
-        };
-        let figures = locked.into_iter().map(|row| (row.content_id, row.figures)).collect();
-        Ok(Ground { hotness, next, figures })
     }
 
     /// Reads the facts, in later statements than the locks.
@@ -288,12 +256,17 @@ impl EngagementWriter {
                     }
                     // A recalculation has made none for it: there is no such content.
                     None if info.deleted => {}
+                    None if work.foreign.contains(&info.id) => {}
                     None => return Err(Error::internal(format!("content {} has no figures", info.id))),
                 }
             }
             let masses = store::batch::mass_by_ids(tx, &ids).await?;
-            let next_version = masses.first().and_then(|row| row.next_version);
+            let (next_version, switched_at) =
+                masses.first().map_or((None, None), |row| (row.next_version, row.switched_at));
             work.take_masses(masses);
+            if let Some(switched_at) = switched_at {
+                work.came_into_force(switched_at);
+            }
             if let Some(version) = next_version {
                 let hotness = self.versions.of(tx.connection(), version).await?;
                 let rows = store::next::mass_by_ids(tx.connection(), tx.backend(), &ids, version).await?;
@@ -342,8 +315,8 @@ impl EngagementWriter {
     async fn write(&self, tx: &Tx, work: &mut Work<'_>) -> Result<()> {
         let history = work.settle(&self.ids, self.history_interval_ms);
         let (mut new, old): (Vec<&Item>, Vec<&Item>) = work.touched().partition(|item| item.before.is_none());
-        // Two groups that insert the same unique keys must meet in one order.
-        new.sort_by_key(|item| key(item.info.id));
+        // Two groups that insert the same unique keys must meet in one order: ids are each group's own.
+        new.sort_by(|one, other| unique_keys(one).cmp(&unique_keys(other)));
         let contents: Vec<_> = new.iter().map(|item| (&*item.info, item.client_key.as_deref())).collect();
         // First: a new content may take over the keys of one that goes.
         store::deletions::content_accept(tx, work.deleted_contents(), work.now).await?;

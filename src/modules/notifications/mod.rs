@@ -11,11 +11,13 @@ mod commands;
 mod consumer;
 mod entity;
 pub mod events;
+mod explain;
 mod facade;
 pub mod graphql;
 mod jobs;
 mod loaders;
 pub mod notification;
+mod orphans;
 mod settings;
 mod store;
 mod work;
@@ -31,7 +33,7 @@ use crate::kernel::config::Setting;
 use crate::kernel::error::Result;
 use crate::kernel::events::Consumes;
 use crate::kernel::graphql::NodeKind;
-use crate::kernel::integrity::Check;
+use crate::kernel::integrity::{Check, Explain};
 use crate::kernel::module::{Module, Start};
 
 /// The module.
@@ -62,6 +64,10 @@ impl Module for Notifications {
 
     fn checks() -> Vec<Arc<dyn Check>> {
         checks::all()
+    }
+
+    fn explanations() -> Vec<Arc<dyn Explain>> {
+        vec![Arc::new(explain::UnreadCount)]
     }
 
     fn consumers() -> Vec<Consumes> {

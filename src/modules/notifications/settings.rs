@@ -24,6 +24,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         Form::Count(1, 36_500),
         "days after the last act in it until a notification that was read is removed",
     ),
+    Setting::new(
+        "notifications.unread_retention_days",
+        Some("365"),
+        Form::Count(1, 36_500),
+        "the same for one that nobody read; never less than that of those that were read",
+    ),
     Setting::new(RETENTION_SCHEDULE, Some("0 30 3 * * *"), Form::Schedule, "when old notifications are removed"),
     Setting::new(
         CLEANUP_SCHEDULE,

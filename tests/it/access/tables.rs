@@ -24,6 +24,9 @@ pub(super) const STAFF: Row = [WHO, NO, NO, YES, YES, YES];
 /// Operators, administrators.
 const OPERATORS: Row = [WHO, NO, NO, NO, YES, YES];
 
+/// The same, of a document that asks for nothing there is: those who may are told so.
+const ASKED: Row = [WHO, NO, NO, NO, Gets::Code("INVALID_INPUT"), Gets::Code("INVALID_INPUT")];
+
 /// Root, field, a sample document, and what each caller gets. `A`, `V`, `C` and `U` stand for the ids of an artwork, a
 /// video, a comment and the author of all three, who is none of the callers; `D` and `W` for those of an artwork and its
 /// author that may be deleted.
@@ -40,6 +43,10 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("query", "hotnessSettings", "{ hotnessSettings { version } }", ALL),
     ("query", "notifications", "{ notifications { totalCount } }", SIGNED_IN),
     ("query", "suspiciousActivity", "{ suspiciousActivity { nodes { actions } } }", OPERATORS),
+    ("query", "integrityReport", "{ integrityReport { state } }", OPERATORS),
+    ("query", "explain", "{ explain(figure: \"none\", id: \"A\") { totalCount } }", ASKED),
+    ("query", "systemHealth", "{ systemHealth { state } }", OPERATORS),
+    ("mutation", "repairIntegrity", "mutation { repairIntegrity(dryRun: true) { state } }", OPERATORS),
     ("mutation", "ensureUser", "mutation { ensureUser(subject: \"x\") { id } }", STAFF),
     ("mutation", "publishArtwork", "mutation { publishArtwork(input: { title: \"x\" }) { created } }", SIGNED_IN),
     ("mutation", "publishVideo", "mutation { publishVideo(input: { title: \"x\" }) { created } }", SIGNED_IN),

@@ -1,5 +1,7 @@
-//! Consumers that do as the payload says: `fail` so many tries, `panic`, take `slow_ms` in the transaction.
+//! Consumers that do as the payload says: `fail` so many tries, `panic`, `hang`, take `slow_ms` in the transaction.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -19,10 +21,13 @@ pub(super) const ALL: &[Consumes] = &[
 
 pub(super) struct Recorder {
     pub(super) name: &'static str,
+    /// Events of the largest batch so far.
+    pub(super) largest: Arc<AtomicUsize>,
 }
 
 impl Consumer for Recorder {
     fn consume<'a>(&'a self, tx: &'a Tx, events: &'a [Delivered]) -> BoxFuture<'a, Result<AfterCommit>> {
+        self.largest.fetch_max(events.len(), Ordering::Relaxed);
         Box::pin(async move {
             for event in events {
                 // The effect first: a failure must take it back.
@@ -31,6 +36,9 @@ impl Consumer for Recorder {
                 tx.execute(Statement::from_sql_and_values(tx.backend(), sql, values)).await?;
                 if let Some(millis) = event.payload["slow_ms"].as_u64() {
                     tokio::time::sleep(Duration::from_millis(millis)).await;
+                }
+                if event.payload["hang"] == true {
+                    std::future::pending::<()>().await;
                 }
                 let fails = event.payload["fail"].as_i64().unwrap_or(0);
                 if self.name == "hopeless" || event.attempt <= fails {

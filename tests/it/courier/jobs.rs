@@ -1,9 +1,10 @@
-//! Jobs: one that notes its tick, one that takes its time, one that fails now and then.
+//! Jobs: one that notes its tick, one that takes its time, one that fails now and then, one whose probe finds nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::Statement;
+use tally::kernel::db::Tx;
 use tally::kernel::error::{Error, Result};
 use tally::kernel::jobs::{Job, JobRun};
 use tokio::sync::Semaphore;
@@ -49,6 +50,26 @@ pub(super) fn all(gate: &Gate) -> Vec<Job> {
             note(&run, "courier.tick", 0).await?;
             Ok("noted".to_owned())
         }),
+        // Its transaction takes longer than a third of a lease of one second.
+        Job::new("courier.slow", "courier.slow", |run: JobRun| async move {
+            let tick = run.tick.0;
+            let slow = run.write(move |tx| {
+                Box::pin(async move {
+                    for chunk in 0..4 {
+                        insert(tx, "courier.slow", tick, chunk).await?;
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                    Ok(())
+                })
+            });
+            slow.await?;
+            Ok("slowly".to_owned())
+        }),
+        Job::new("courier.idle", "courier.idle", |run: JobRun| async move {
+            note(&run, "courier.idle", 0).await?;
+            Ok("asked for".to_owned())
+        })
+        .when(|_| async { Ok(false) }),
         Job::new("courier.long", "courier.long", |run: JobRun| async move {
             for chunk in 0..40 {
                 note(&run, "courier.long", chunk).await?;
@@ -68,13 +89,12 @@ pub(super) fn all(gate: &Gate) -> Vec<Job> {
 
 async fn note(run: &JobRun, job: &'static str, chunk: i64) -> Result<()> {
     let tick = run.tick.0;
-    run.write(move |tx| {
-        Box::pin(async move {
-            let sql = "INSERT INTO courier_ticks (job, tick, chunk) VALUES ($1, $2, $3)";
-            let values = [job.into(), tick.into(), chunk.into()];
-            tx.execute(Statement::from_sql_and_values(tx.backend(), sql, values)).await?;
-            Ok(())
-        })
-    })
-    .await
+    run.write(move |tx| Box::pin(insert(tx, job, tick, chunk))).await
+}
+
+async fn insert(tx: &Tx, job: &'static str, tick: i64, chunk: i64) -> Result<()> {
+    let sql = "INSERT INTO courier_ticks (job, tick, chunk) VALUES ($1, $2, $3)";
+    let values = [job.into(), tick.into(), chunk.into()];
+    tx.execute(Statement::from_sql_and_values(tx.backend(), sql, values)).await?;
+    Ok(())
 }

@@ -4,6 +4,7 @@ mod consumers;
 mod jobs;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_graphql::{Context, Object};
 use sea_orm::{FromQueryResult, Statement, Value};
@@ -42,6 +43,8 @@ impl Module for Courier {
     const NAME: &'static str = "courier";
     const SETTINGS: &'static [Setting] = &[
         Setting::new("courier.tick", Some("off"), Form::Schedule, "when the job `courier.tick` runs"),
+        Setting::new("courier.slow", Some("off"), Form::Schedule, "when the job `courier.slow` runs"),
+        Setting::new("courier.idle", Some("off"), Form::Schedule, "when the job `courier.idle` runs"),
         Setting::new("courier.long", Some("off"), Form::Schedule, "when the job `courier.long` runs"),
         Setting::new("courier.gated", Some("off"), Form::Schedule, "when the job `courier.gated` runs"),
         Setting::new("courier.moody", Some("off"), Form::Schedule, "when the job `courier.moody` runs"),
@@ -57,14 +60,16 @@ impl Module for Courier {
     }
 
     async fn start(start: &mut Start<'_>) -> Result<()> {
+        let largest = Arc::new(AtomicUsize::new(0));
         for Consumes { consumer, .. } in consumers::ALL {
-            start.consumer(consumer, Arc::new(consumers::Recorder { name: consumer }))?;
+            let largest = Arc::clone(&largest);
+            start.consumer(consumer, Arc::new(consumers::Recorder { name: consumer, largest }))?;
         }
         let gate = jobs::Gate::new();
         for job in jobs::all(&gate) {
             start.job(job).await?;
         }
-        start.provide(CourierFacade(start.kernel.clone(), gate))
+        start.provide(CourierFacade(start.kernel.clone(), gate, largest))
     }
 }
 
@@ -119,7 +124,7 @@ pub(crate) struct Ticked {
 
 /// The courier, for tests.
 #[derive(Clone)]
-pub struct CourierFacade(Kernel, jobs::Gate);
+pub struct CourierFacade(Kernel, jobs::Gate, Arc<AtomicUsize>);
 
 impl CourierFacade {
     /// Writes `count` events of a key in one transaction, each with this payload. Its new version.
@@ -193,6 +198,11 @@ impl CourierFacade {
     /// Where `courier.gated` waits.
     pub(crate) fn gate(&self) -> &jobs::Gate {
         &self.1
+    }
+
+    /// How many events a consumer was given at once at most.
+    pub(crate) fn largest_batch(&self) -> usize {
+        self.2.load(Ordering::Relaxed)
     }
 
     /// A number of the kernel's tables.

@@ -4,11 +4,10 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Object, OutputType as _, Subscription};
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt as _, stream};
 use sea_orm::entity::prelude::*;
-use sea_orm::{FromQueryResult, IntoActiveModel as _, QueryOrder as _, QuerySelect as _, Statement};
+use sea_orm::{IntoActiveModel as _, QueryOrder as _, QuerySelect as _, Statement};
 use sea_orm_migration::MigrationTrait;
 use tally::kernel::auth::{Access, Role, Root, Session};
 use tally::kernel::config::{Form, Setting};
@@ -17,7 +16,7 @@ use tally::kernel::db::Tx;
 use tally::kernel::error::{Error, Result};
 use tally::kernel::graphql::{BoxNode, NodeKind};
 use tally::kernel::id::Id;
-use tally::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
+use tally::kernel::integrity::{Check, Explain, Overview};
 use tally::kernel::live::{Conflate, Live};
 use tally::kernel::module::{Module, Start};
 use tally::kernel::page::checked_size;
@@ -25,6 +24,7 @@ use tally::kernel::text;
 use tally::modules::users::{UsersFacade, graphql::User};
 use tokio_stream::wrappers::BroadcastStream;
 
+use super::checks::{NoteCount, NotesCounted, overview};
 use super::tables;
 
 /// The module: everything that tally has to know of it.
@@ -69,6 +69,14 @@ impl Module for Guestbook {
 
     fn checks() -> Vec<Arc<dyn Check>> {
         vec![Arc::new(NoteCount)]
+    }
+
+    fn explanations() -> Vec<Arc<dyn Explain>> {
+        vec![Arc::new(NotesCounted)]
+    }
+
+    async fn overview(kernel: &Kernel) -> Result<Overview> {
+        overview(kernel).await
     }
 
     async fn start(start: &mut Start<'_>) -> Result<()> {
@@ -147,7 +155,7 @@ async fn note_delete(tx: &Tx, id: Uuid) -> Result<bool> {
 }
 
 /// The counter's row is the lock of an author's notes: every write of them takes it first.
-async fn note_count_add(tx: &Tx, author: Uuid, change: i64) -> Result<()> {
+pub(super) async fn note_count_add(tx: &Tx, author: Uuid, change: i64) -> Result<()> {
     let sql = "INSERT INTO guestbook_counts (author_id, note_count) VALUES ($1, $2)
                ON CONFLICT (author_id) DO UPDATE SET note_count = guestbook_counts.note_count + excluded.note_count";
     let values = [author.into(), change.into()];
@@ -256,82 +264,5 @@ impl GuestbookViewer {
         let author = guestbook.0.users.viewer_id(Session::of(ctx)).await?;
         let found = tables::counts::Entity::find_by_id(author).one(guestbook.0.kernel.db.reader()).await?;
         Ok(found.map_or(0, |row| row.note_count))
-    }
-}
-
-/// A figure that is stored needs a check that recomputes it from its facts.
-struct NoteCount;
-
-#[derive(FromQueryResult)]
-struct Counted {
-    author_id: Uuid,
-    stored: i64,
-    actual: i64,
-}
-
-impl NoteCount {
-    async fn read(
-        connection: &impl ConnectionTrait,
-        which: &str,
-        values: impl IntoIterator<Item = Value>,
-    ) -> Result<Vec<Counted>> {
-        // Of both tables: a lost counter is a drift as much as a wrong one.
-        let sql = format!(
-            "SELECT a.author_id, coalesce(c.note_count, 0) AS stored,
-             (SELECT count(*) FROM guestbook_notes n WHERE n.author_id = a.author_id) AS actual
-             FROM (SELECT author_id FROM guestbook_notes UNION SELECT author_id FROM guestbook_counts) a
-             LEFT JOIN guestbook_counts c ON c.author_id = a.author_id WHERE a.author_id {which}"
-        );
-        let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
-        Ok(Counted::find_by_statement(statement).all(connection).await?)
-    }
-}
-
-#[async_trait]
-impl Check for NoteCount {
-    fn module(&self) -> &'static str {
-        Guestbook::NAME
-    }
-
-    fn name(&self) -> &'static str {
-        "note-count"
-    }
-
-    fn remedy(&self) -> Remedy {
-        Remedy::Advice("repairs come next")
-    }
-
-    async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
-        let after = after.map_or(Uuid::nil(), |(_, author)| author);
-        let limit = i64::try_from(size).unwrap_or(i64::MAX);
-        let which = "> $1 ORDER BY a.author_id LIMIT $2";
-        let counted = Self::read(kernel.db.reader(), which, [after.into(), limit.into()]).await?;
-        let wrong = counted.iter().filter(|count| count.stored != count.actual);
-        Ok(Chunk {
-            checked: counted.len() as u64,
-            suspects: wrong.map(|count| (0, count.author_id)).collect(),
-            next: counted.last().map(|count| (0, count.author_id)).filter(|_| counted.len() == size),
-        })
-    }
-
-    async fn confirm(&self, kernel: &Kernel, (_, author): Key) -> Result<Vec<Drift>> {
-        kernel
-            .db
-            .write(move |tx| {
-                Box::pin(async move {
-                    let lock = tables::counts::Entity::find_by_id(author).lock_exclusive();
-                    lock.one(tx.connection()).await?;
-                    let counted = Self::read(tx.connection(), "= $1", [author.into()]).await?;
-                    let wrong = counted.into_iter().filter(|count| count.stored != count.actual);
-                    let drift = |count: Counted| Drift {
-                        id: Id::<tally::modules::users::UserKind>::new(count.author_id).to_string(),
-                        field: "noteCount".into(),
-                        stored: count.stored.to_string(),
-                        actual: count.actual.to_string(),
-                    };
-                    Ok(wrong.map(drift).collect())
-                })
-            })
-            .await
     }
 }

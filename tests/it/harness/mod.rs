@@ -228,6 +228,9 @@ fn settings<A: App>(database: &TestDatabase, given: Vec<(&'static str, String)>,
         ("engagement.settings_poll_ms", "3600000".to_owned()),
         // Nothing in the background: clocks are moved and statements counted. `TestApp::settle` does what is due.
         ("worker.enabled", "false".to_owned()),
+        ("integrity.check", "off".to_owned()),
+        ("integrity.repair", "off".to_owned()),
+        ("nodes.heartbeat_secs", "3600".to_owned()),
         // Tests hammer, all from one address; those of the limits set theirs.
         ("limits.rate_anonymous", "0".to_owned()),
         ("limits.rate_user", "0".to_owned()),

@@ -12,12 +12,12 @@ fn table<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 /// The columns of a table of the report: rows, new, there, duplicates, dropped.
-fn came(report: &Value, name: &str) -> [u64; 5] {
+pub(super) fn came(report: &Value, name: &str) -> [u64; 5] {
     let table = table(report, name);
     ["rows", "new", "there", "duplicates", "dropped"].map(|column| table[column].as_u64().unwrap())
 }
 
-async fn checked(database: &TestDatabase) -> (i32, String) {
+pub(super) async fn checked(database: &TestDatabase) -> (i32, String) {
     let environment = [("DATABASE_URL", &*database.url), ("TALLY_AUTH_SECRET", SECRET)];
     let (status, output, errors) = run(&["check"], &environment, tempfile::tempdir().unwrap().path()).await;
     (status, format!("{output}{errors}"))
@@ -69,7 +69,7 @@ async fn everything_is_taken_over_once(backend: Backend) {
 }
 
 /// Enough rows for some transactions.
-async fn many() -> (Theirs, i64) {
+pub(super) async fn many() -> (Theirs, i64) {
     let theirs = Theirs::empty(From::Sqlite).await;
     theirs
         .sql(

@@ -2,6 +2,7 @@
 
 mod audit;
 mod import;
+mod openings;
 
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::Value;

@@ -6,7 +6,7 @@ use sea_orm::Statement;
 use serde_json::Value;
 use tally::kernel::clock::{ManualClock, Millis};
 
-use super::stage::{Person, Stage, acted, actors, content_deleted, liked, put, unliked, user_deleted};
+use super::stage::{Person, Stage, acted, actors, comment, content_deleted, liked, put, unliked, user_deleted};
 use crate::harness::{Backend, Options, START, TestApp, on_every_backend};
 
 on_every_backend!(
@@ -15,6 +15,9 @@ on_every_backend!(
     a_user_of_many_notifications_goes_in_chunks,
     old_notifications_that_were_read_are_removed,
     a_clean_up_goes_on_after_a_restart,
+    what_nobody_reads_goes_much_later,
+    a_replayed_event_brings_nothing_deleted_back,
+    a_large_grave_is_cleared_in_chunks,
 );
 
 /// How many rows there are of each table.
@@ -178,4 +181,62 @@ async fn a_clean_up_goes_on_after_a_restart(backend: Backend) {
     assert_eq!(answer.data()["notifications"]["totalCount"], 0);
     assert_eq!(answer.data()["me"]["unreadNotifications"], 0);
     app.finish().await;
+}
+
+async fn what_nobody_reads_goes_much_later(backend: Backend) {
+    let clock = Arc::new(ManualClock::new(START));
+    let options = Options::default().at(&clock).with("notifications.retention_days", 10);
+    let stage = Stage::with(backend, options.with("notifications.unread_retention_days", 100)).await;
+    let [author, one] = stage.people().await;
+    stage.happen((0..250).map(|n| liked(stage.content(), &author, &one, n))).await;
+    let day = 50 * Millis::DAY / 1000;
+    stage.happen([liked(stage.content(), &author, &one, day)]).await;
+    clock.set(START.plus(100 * Millis::DAY));
+    stage.app.settle().await;
+    assert_eq!(rows(&stage.app).await, [251, 251, 0, 0], "not yet");
+    clock.set(START.plus(101 * Millis::DAY));
+    stage.app.settle().await;
+    assert_eq!(rows(&stage.app).await, [1, 1, 0, 0], "with their acts; not the younger one");
+    let [author] = stage.people().await;
+    stage.only(&author).await;
+    stage.finish().await;
+}
+
+/// A deletion is remembered for as long as an event from before it may still come.
+async fn a_replayed_event_brings_nothing_deleted_back(backend: Backend) {
+    let clock = Arc::new(ManualClock::new(START));
+    let options = Options::default().at(&clock).with("notifications.retention_days", 10);
+    let stage = Stage::with(backend, options.with("events.set_aside_days", 1000)).await;
+    let [author, one] = stage.people().await;
+    let content = stage.content();
+    put(&stage.app, vec![liked(content, &author, &one, 1)]).await;
+    stage.app.database.sql(&format!("UPDATE outbox SET set_aside_at = {}, attempts = 9", START.0)).await;
+    stage.happen([content_deleted(content, &author, 2)]).await;
+    clock.set(START.plus(50 * Millis::DAY));
+    stage.app.settle().await;
+    // As `tally events --replay` does it.
+    stage.app.database.sql("UPDATE outbox SET set_aside_at = NULL, attempts = 0, due_at = 0").await;
+    stage.app.settle().await;
+    let [author] = stage.people().await;
+    assert_eq!(stage.told(&author).await, [] as [Value; 0], "it is deleted");
+    // Nothing is to come any more.
+    clock.set(START.plus(52 * Millis::DAY));
+    stage.app.settle().await;
+    assert_eq!(rows(&stage.app).await, [0, 0, 0, 0]);
+    stage.finish().await;
+}
+
+async fn a_large_grave_is_cleared_in_chunks(backend: Backend) {
+    let stage = Stage::start(backend).await;
+    let [author, one] = stage.people().await;
+    let (content, other) = (stage.content(), stage.content());
+    let comments = (1..=2_500_u32).map(|n| comment("engagement.commented", content, &author, &one, n.into(), n.into()));
+    put(&stage.app, comments.collect()).await;
+    stage.happen([liked(other, &author, &one, 5_000)]).await;
+    assert_eq!(rows(&stage.app).await, [2, 2_501, 0, 0]);
+    stage.happen([content_deleted(content, &author, 6_000)]).await;
+    assert_eq!(rows(&stage.app).await, [1, 1, 0, 1], "all of its acts, and no other's");
+    stage.happen([user_deleted(&one, 6_001)]).await;
+    assert_eq!(rows(&stage.app).await, [1, 0, 0, 2]);
+    stage.finish().await;
 }

@@ -7,7 +7,12 @@ use tally::kernel::auth::Role;
 use super::stage::{outcome, recalculate, recalculate_with};
 use crate::harness::{Backend, Client, Options, TestApp, on_every_backend};
 
-on_every_backend!(an_operator_puts_right_what_drifted, the_command_puts_right_what_drifted, every_mistake_is_named,);
+on_every_backend!(
+    an_operator_puts_right_what_drifted,
+    the_command_puts_right_what_drifted,
+    servers_are_told_once_and_a_run_goes_on_after_a_content,
+    every_mistake_is_named,
+);
 
 const RECALCULATE: &str =
     "mutation ($ids: [ID!]!) { recalculateHotness(ids: $ids) { total succeeded failed errors { id message } } }";
@@ -91,6 +96,37 @@ async fn the_command_puts_right_what_drifted(backend: Backend) {
     app.database.sql("UPDATE content_figures SET last_hot_update = last_hot_update - 90000000").await;
     let (_, report, _) = recalculate(&app.database, &[], &["--stale"]).await;
     assert_eq!(report["total"], json!(3));
+    app.finish().await;
+}
+
+async fn servers_are_told_once_and_a_run_goes_on_after_a_content(backend: Backend) {
+    let app = app(backend).await;
+    let author = app.user("author");
+    let (one, two, video) = (artwork(&author, 1, &app).await, artwork(&author, 2, &app).await, video(&author).await);
+    let generation = async || app.number("SELECT generation FROM heat_in_force").await;
+    let before = generation().await;
+    app.database.sql(DRIFT).await;
+    let (status, ..) = recalculate(&app.database, &[], &["--all", "--chunk", "1"]).await;
+    assert_eq!((status, generation().await), (0, before + 1), "each server reads everything each time");
+    // Nothing came out otherwise: there is nothing to tell.
+    recalculate(&app.database, &[], &["--all"]).await;
+    assert_eq!(generation().await, before + 1);
+    let mut totals = Vec::new();
+    for id in [&one, &two, &video] {
+        app.database.sql(DRIFT).await;
+        let (status, report, errors) = recalculate(&app.database, &[], &["--all", "--after", id]).await;
+        assert_eq!(status, 0, "{errors}");
+        totals.push(report["total"].as_i64().unwrap());
+        let (status, ..) = recalculate(&app.database, &[], &["--all"]).await;
+        assert_eq!(status, 0);
+        app.audit().await;
+    }
+    totals.sort_unstable();
+    assert_eq!(totals, [0, 1, 2], "each goes on behind another one");
+    for wrong in [&["--after", &one][..], &["--ids", &one, "--after", &two]] {
+        let (status, output, errors) = recalculate_with(&app.database, &[], wrong).await;
+        assert_eq!((status, &*output), (2, ""), "{wrong:?} {errors}");
+    }
     app.finish().await;
 }
 

@@ -3,12 +3,19 @@
 use sea_orm::{DbBackend, FromQueryResult, Statement};
 
 use crate::kernel::clock::Millis;
-use crate::kernel::db::{Fence, Sql, Tx};
+use crate::kernel::db::{Db, Fence, Sql, Tx};
 use crate::kernel::error::Result;
 
 #[derive(FromQueryResult)]
 struct Fenced {
     fence: i64,
+}
+
+/// Whether another node has a lease that is not over.
+pub(in super::super) async fn lease_is_of_another(db: &Db, consumer: &str, owner: &str, now: Millis) -> Result<bool> {
+    let sql = "SELECT fence FROM relays WHERE consumer = $1 AND owner <> '' AND owner <> $2 AND lease_until > $3";
+    let values = [consumer.into(), owner.into(), now.0.into()];
+    Ok(!db.query(Statement::from_sql_and_values(db.backend(), sql, values)).await?.is_empty())
 }
 
 /// Takes a free or expired lease, or one's own again. Its fence, or none while another node has it.

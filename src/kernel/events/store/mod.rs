@@ -8,8 +8,11 @@ use std::sync::LazyLock;
 use sea_orm::{FromQueryResult, Statement};
 use uuid::Uuid;
 
-pub(super) use lease::{fence, lease_release, lease_renew, lease_take};
-pub(crate) use report::{Backlog, SetAside, backlogs, replay, set_aside_page};
+pub(super) use lease::{fence, lease_is_of_another, lease_release, lease_renew, lease_take};
+pub(super) use report::oldest;
+pub(crate) use report::{
+    Backlog, SetAside, backlogs, consumers_with_set_aside, discard, replay, set_aside_page, set_aside_prune,
+};
 
 use super::{Delivered, Event};
 use crate::kernel::clock::Millis;
@@ -104,13 +107,25 @@ impl Row {
     }
 }
 
+/// Whether a row is not set aside, in words that no partial index has: while the table is empty PostgreSQL takes
+/// `outbox_due` for as good as the key, and later reads all that its consumer has there, for each key.
+const NOT_SET_ASIDE: &str = "coalesce(set_aside_at, -1) = -1";
+
 static HEADS: LazyLock<Sql> = LazyLock::new(|| {
-    Sql::new(
+    Sql::of_both(
+        // The limit keeps PostgreSQL from joining any other way than key by key.
+        &format!(
+            "SELECT o.lane, o.key, o.sequence, o.id, o.kind, o.payload, o.created_at, o.attempts, o.due_at
+             FROM {{rows}} CROSS JOIN LATERAL (SELECT * FROM outbox
+                 WHERE consumer = {{1}} AND lane = r.lane AND key = r.key AND {NOT_SET_ASIDE}
+                 ORDER BY consumer, lane, key, sequence LIMIT {{2}}) o
+             ORDER BY o.lane, o.key, o.sequence"
+        ),
         "SELECT o.lane, o.key, o.sequence, o.id, o.kind, o.payload, o.created_at, o.attempts, o.due_at
          FROM {rows} {cross} outbox o ON o.consumer = {1} AND o.lane = r.lane AND o.key = r.key
          WHERE o.set_aside_at IS NULL AND o.sequence <= coalesce(
              (SELECT p.sequence FROM outbox p WHERE p.consumer = {1} AND p.lane = r.lane AND p.key = r.key
-              AND p.set_aside_at IS NULL ORDER BY p.sequence LIMIT 1 OFFSET {2}), 9223372036854775807)
+              AND p.set_aside_at IS NULL ORDER BY p.sequence LIMIT 1 OFFSET {2} - 1), 9223372036854775807)
          ORDER BY o.lane, o.key, o.sequence",
         &[("lane", Col::Small), ("key", Col::Id)],
     )
@@ -122,14 +137,22 @@ pub(super) async fn heads(db: &Db, consumer: &str, keys: &[(i16, Uuid)], each: i
     for (lane, key) in keys {
         rows.push([(*lane).into(), (*key).into()]);
     }
-    let statement = HEADS.bind(db.backend(), rows, [consumer.into(), (each - 1).into()]);
+    let statement = HEADS.bind(db.backend(), rows, [consumer.into(), each.into()]);
     let found = db.query_by_key(statement).await?;
     Ok(found.iter().map(|row| Row::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
-// The keys are the table's own columns: of others, in a list of rows, SQLite looks the first one up alone.
 static DELETE: LazyLock<Sql> = LazyLock::new(|| {
-    Sql::new(
+    Sql::of_both(
+        // By the rows' places: any join of keys with an empty table PostgreSQL plans as a walk over all of it. A place
+        // is good for a statement: what is not set aside is written by the holder of the lease alone.
+        &format!(
+            "DELETE FROM outbox WHERE ctid = ANY (ARRAY(
+                 SELECT o.place FROM {{rows}} CROSS JOIN LATERAL (SELECT ctid AS place FROM outbox
+                     WHERE consumer = {{1}} AND lane = r.lane AND key = r.key AND sequence = r.sequence
+                     AND attempts = r.attempts AND {NOT_SET_ASIDE} LIMIT 1) o))"
+        ),
+        // The keys are the table's own columns: of others, in a list of rows, SQLite looks the first one up alone.
         "DELETE FROM outbox WHERE (consumer, lane, key, sequence) IN
          (SELECT o.consumer, o.lane, o.key, o.sequence FROM {rows} {cross} outbox o ON o.consumer = {1}
           AND o.lane = r.lane AND o.key = r.key AND o.sequence = r.sequence
@@ -152,31 +175,43 @@ pub(super) async fn delete(tx: &Tx, consumer: &str, delivered: &[Row]) -> Result
     Err(Error::new(STALE, "events are being delivered by another"))
 }
 
-// The consumer is in the rows: were it a parameter, SQLite would walk all that it has, and the rows for each.
 static PARK: LazyLock<Sql> = LazyLock::new(|| {
     Sql::new(
-        "UPDATE outbox AS o SET due_at = r.due_at FROM {rows}
-         WHERE o.consumer = r.consumer AND o.lane = r.lane AND o.key = r.key AND o.sequence = r.sequence
-         AND o.set_aside_at IS NULL AND o.due_at < r.due_at",
-        &[
-            ("consumer", Col::Text),
-            ("lane", Col::Small),
-            ("key", Col::Id),
-            ("sequence", Col::Int),
-            ("due_at", Col::Int),
-        ],
+        &format!(
+            "UPDATE outbox SET due_at = {{1}} WHERE consumer = {{2}} AND lane = {{3}} AND key = {{4}}
+             AND sequence BETWEEN {{5}} AND {{6}} AND due_at < {{1}} AND {NOT_SET_ASIDE}"
+        ),
+        &[],
     )
 });
 
-/// Lets events wait until the failed one before them is tried again.
-pub(super) async fn park(tx: &Tx, consumer: &str, parked: &[(Due, Millis)]) -> Result<()> {
-    let mut rows = PARK.rows();
-    for (due, until) in parked {
-        rows.push([consumer.into(), due.lane.into(), due.key.into(), due.sequence.into(), until.0.into()]);
-    }
-    tx.execute(PARK.bind(tx.backend(), rows, [])).await?;
+/// How many sequences of a key are parked at once: one long key must not hold SQLite's only writer.
+const PARK_MOST: i64 = 5_000;
+
+/// Lets the events of a key, from the one that was found due on, wait until the failed one before them is tried again.
+pub(super) async fn park(tx: &Tx, consumer: &str, first: &Due, until: Millis) -> Result<()> {
+    let values = [
+        until.0.into(),
+        consumer.into(),
+        first.lane.into(),
+        first.key.into(),
+        first.sequence.into(),
+        first.sequence.saturating_add(PARK_MOST - 1).into(),
+    ];
+    tx.execute(PARK.bind(tx.backend(), PARK.rows(), values)).await?;
     Ok(())
 }
+
+static FAIL: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::new(
+        &format!(
+            "UPDATE outbox SET attempts = attempts + 1, error = {{1}}, due_at = {{2}}, set_aside_at = {{3}}
+             WHERE consumer = {{4}} AND lane = {{5}} AND key = {{6}} AND sequence = {{7}} AND attempts = {{8}}
+             AND {NOT_SET_ASIDE}"
+        ),
+        &[],
+    )
+});
 
 /// Notes a failed try: when the next is, or that there is none.
 pub(super) async fn fail(tx: &Tx, consumer: &str, row: &Row, error: &str, then: Then) -> Result<()> {
@@ -184,9 +219,6 @@ pub(super) async fn fail(tx: &Tx, consumer: &str, row: &Row, error: &str, then: 
         Then::TryAt(at) => (at, None),
         Then::SetAside(at) => (at, Some(at.0)),
     };
-    let sql = "UPDATE outbox SET attempts = attempts + 1, error = $1, due_at = $2, set_aside_at = $3
-               WHERE consumer = $4 AND lane = $5 AND key = $6 AND sequence = $7 AND attempts = $8
-               AND set_aside_at IS NULL";
     let values = [
         error.into(),
         due_at.0.into(),
@@ -197,7 +229,7 @@ pub(super) async fn fail(tx: &Tx, consumer: &str, row: &Row, error: &str, then: 
         row.sequence.into(),
         row.attempts.into(),
     ];
-    let noted = tx.execute(Statement::from_sql_and_values(tx.backend(), sql, values)).await?.rows_affected();
+    let noted = tx.execute(FAIL.bind(tx.backend(), FAIL.rows(), values)).await?.rows_affected();
     if noted == 1 { Ok(()) } else { Err(Error::new(STALE, "an event is being delivered by another")) }
 }
 
@@ -216,16 +248,18 @@ mod tests {
 
     use super::*;
     use crate::kernel::config::{SETTINGS, Settings};
-    use crate::kernel::db::Migrations;
+    use crate::kernel::db::{Migrations, plans};
 
-    /// Whatever the table holds, the statements of a relay go by keys. On PostgreSQL the writer's plans see to it.
+    const KERNEL: Migrations = Migrations { module: "kernel", list: tally_migration::kernel::migrations };
+
+    /// Whatever the table holds, the statements of a relay go by keys.
     #[tokio::test]
-    async fn the_hot_statements_use_their_indexes() {
+    async fn the_hot_statements_use_their_indexes_on_sqlite() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}/outbox.db", folder.path().display());
         let settings = Settings::read(SETTINGS, None, &BTreeMap::new(), &[("database.url", url)]).unwrap();
         let db = Db::open(&settings).await.unwrap();
-        db.migrate(&[Migrations { module: "kernel", list: tally_migration::kernel::migrations }]).await.unwrap();
+        db.migrate(&[KERNEL]).await.unwrap();
         let by_key = "(consumer=? AND lane=? AND key=? AND sequence=?)";
         let backend = DbBackend::Sqlite;
         for (text, expected) in [
@@ -233,13 +267,42 @@ mod tests {
             (HEADS.text(backend), "SEARCH o USING PRIMARY KEY (consumer=? AND lane=? AND key=? AND sequence<?)"),
             (DELETE.text(backend), &*format!("SEARCH outbox USING PRIMARY KEY {by_key}")),
             (DELETE.text(backend), &*format!("SEARCH o USING PRIMARY KEY {by_key}")),
-            (PARK.text(backend), &*format!("SEARCH o USING PRIMARY KEY {by_key}")),
+            (
+                PARK.text(backend),
+                "SEARCH outbox USING PRIMARY KEY (consumer=? AND lane=? AND key=? AND sequence>? AND sequence<?)",
+            ),
+            (FAIL.text(backend), &*format!("SEARCH outbox USING PRIMARY KEY {by_key}")),
         ] {
             let explain = Statement::from_string(backend, format!("EXPLAIN QUERY PLAN {text}"));
             let rows = db.reader().query_all_raw(explain).await.unwrap();
             let plan: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
             assert!(plan.iter().any(|step| step.contains(expected)), "{text}\n{plan:#?}");
             assert!(!plan.iter().any(|step| step.contains("SCAN o")), "{text}\n{plan:#?}");
+        }
+    }
+
+    /// The same with the plans that PostgreSQL makes while the table is empty, and keeps.
+    #[tokio::test]
+    async fn the_hot_statements_use_their_indexes_on_postgres() {
+        let backend = DbBackend::Postgres;
+        let by_key = "Index Cond: ((consumer = $?) AND (lane = $?) AND (key = $?)";
+        let of_rows = "Index Cond: ((consumer = $?) AND (lane = u.lane) AND (key = u.key)";
+        let wanted = [
+            (DUE, "Index Cond: ((consumer = $?) AND (due_at <= $?))".to_owned()),
+            (HEADS.text(backend), format!("{of_rows})")),
+            (DELETE.text(backend), format!("{of_rows} AND (sequence = u.sequence))")),
+            (PARK.text(backend), format!("{by_key} AND (sequence >= $?) AND (sequence <= $?))")),
+            (FAIL.text(backend), format!("{by_key} AND (sequence = $?))")),
+        ];
+        let texts = wanted.each_ref().map(|(text, _)| *text);
+        for (plans, (text, expected)) in plans::of_empty_tables(&[KERNEL], &texts).await.unwrap().iter().zip(&wanted) {
+            for plan in plans {
+                let of_any = (1..10).fold(plan.clone(), |plan, n| plan.replace(&format!("${n}"), "$?"));
+                assert!(of_any.contains(expected), "{text}\n{plan}");
+                let scans = plan.matches("Index Scan").count() + plan.matches("Index Only Scan").count();
+                assert_eq!(scans, 1, "one look by key, and none beside it: {text}\n{plan}");
+                assert!(!plan.contains("Seq Scan"), "{text}\n{plan}");
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What operators see of the outbox, and the one thing that they do to it.
+//! What operators see of the outbox, and what they do to it; what goes of old age.
 
 use sea_orm::{FromQueryResult, Statement};
 use uuid::Uuid;
@@ -7,18 +7,54 @@ use crate::kernel::clock::Millis;
 use crate::kernel::db::{Db, Tx};
 use crate::kernel::error::Result;
 
+#[derive(FromQueryResult)]
+struct Of {
+    consumer: String,
+}
+
 /// Puts an event that is set aside back, as if it had never been tried. For whom.
 pub(crate) async fn replay(tx: &Tx, id: Uuid, consumer: Option<&str>, now: Millis) -> Result<Vec<String>> {
-    #[derive(FromQueryResult)]
-    struct Of {
-        consumer: String,
-    }
     let sql = "UPDATE outbox SET attempts = 0, error = NULL, set_aside_at = NULL, due_at = $1
                WHERE set_aside_at IS NOT NULL AND id = $2 AND ($3 = '' OR consumer = $3) RETURNING consumer";
     let values = [now.0.into(), id.into(), consumer.unwrap_or_default().into()];
     let statement = Statement::from_sql_and_values(tx.backend(), sql, values);
     let replayed = Of::find_by_statement(statement).all(tx.connection()).await?;
     Ok(replayed.into_iter().map(|row| row.consumer).collect())
+}
+
+/// Removes an event that is set aside: it will have no effect. For whom.
+pub(crate) async fn discard(tx: &Tx, id: Uuid, consumer: Option<&str>) -> Result<Vec<String>> {
+    let sql = "DELETE FROM outbox WHERE set_aside_at IS NOT NULL AND id = $1 AND ($2 = '' OR consumer = $2)
+               RETURNING consumer";
+    let values = [id.into(), consumer.unwrap_or_default().into()];
+    let statement = Statement::from_sql_and_values(tx.backend(), sql, values);
+    let discarded = Of::find_by_statement(statement).all(tx.connection()).await?;
+    Ok(discarded.into_iter().map(|row| row.consumer).collect())
+}
+
+/// Whose events are set aside, those of consumers that nobody declares any more too.
+pub(crate) async fn consumers_with_set_aside(db: &Db) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT consumer FROM outbox WHERE set_aside_at IS NOT NULL";
+    let found = db.query(Statement::from_string(db.backend(), sql)).await?;
+    Ok(found.iter().map(|row| row.try_get("", "consumer")).collect::<Result<_, sea_orm::DbErr>>()?)
+}
+
+/// Removes about `most` events of a consumer that were set aside before a moment, the oldest ones: those up to the
+/// moment of the last of them, because a join of keys PostgreSQL may plan badly. How many.
+pub(crate) async fn set_aside_prune(tx: &Tx, consumer: &str, before: Millis, most: i64) -> Result<u64> {
+    let sql = "DELETE FROM outbox WHERE consumer = $1 AND set_aside_at IS NOT NULL AND set_aside_at < $2
+               AND set_aside_at <= coalesce((SELECT o.set_aside_at FROM outbox o
+                   WHERE o.consumer = $1 AND o.set_aside_at IS NOT NULL AND o.set_aside_at < $2
+                   ORDER BY o.set_aside_at LIMIT 1 OFFSET $3), $2)";
+    let values = [consumer.into(), before.0.into(), (most - 1).into()];
+    Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), sql, values)).await?.rows_affected())
+}
+
+/// When the oldest event happened that a consumer has not taken, one that is set aside too. Reads all of them.
+pub(in super::super) async fn oldest(db: &Db, consumer: &str) -> Result<Option<Millis>> {
+    let sql = "SELECT min(created_at) AS at FROM outbox WHERE consumer = $1";
+    let found = db.query(Statement::from_sql_and_values(db.backend(), sql, [consumer.into()])).await?;
+    Ok(found.first().map(|row| row.try_get::<Option<Millis>>("", "at")).transpose()?.flatten())
 }
 
 /// What waits for one consumer.

@@ -1,11 +1,12 @@
 //! The messages of graphql-transport-ws.
 //! Source: <https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>.
 
-use async_graphql::{Response, ServerError};
+use async_graphql::ServerError;
 use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value};
 
+use crate::kernel::graphql::Answer;
 use crate::kernel::http::Params;
 
 /// What a client sends.
@@ -79,26 +80,30 @@ pub(super) const ACK: Utf8Bytes = Utf8Bytes::from_static(r#"{"type":"connection_
 
 /// `pong` with the payload of the ping.
 pub(super) fn pong(payload: Option<&Map<String, Value>>) -> serde_json::Result<Utf8Bytes> {
-    write(&Outgoing { id: "", kind: "pong", payload }, 0)
+    write(&Outgoing { id: "", kind: "pong", payload })
 }
 
 /// `next`: a result. `room` is what it may need, in bytes.
-pub(super) fn next(id: &str, result: &Response, room: usize) -> serde_json::Result<Utf8Bytes> {
-    write(&Outgoing { id, kind: "next", payload: Some(result) }, room)
+pub(super) fn next(id: &str, result: &Answer, room: usize) -> serde_json::Result<Utf8Bytes> {
+    let mut bytes = Vec::with_capacity(room.max(128));
+    bytes.extend_from_slice(br#"{"id":"#);
+    serde_json::to_writer(&mut bytes, id)?;
+    bytes.extend_from_slice(br#","type":"next","payload":"#);
+    result.write(&mut bytes)?;
+    bytes.push(b'}');
+    Utf8Bytes::try_from(bytes).map_err(serde::ser::Error::custom)
 }
 
 /// `error`: an operation that was not executed.
 pub(super) fn error(id: &str, errors: &[ServerError]) -> serde_json::Result<Utf8Bytes> {
-    write(&Outgoing { id, kind: "error", payload: Some(errors) }, 0)
+    write(&Outgoing { id, kind: "error", payload: Some(errors) })
 }
 
 /// `complete`: there is no more.
 pub(super) fn complete(id: &str) -> serde_json::Result<Utf8Bytes> {
-    write(&Outgoing::<()> { id, kind: "complete", payload: None }, 0)
+    write(&Outgoing::<()> { id, kind: "complete", payload: None })
 }
 
-fn write(message: &impl Serialize, room: usize) -> serde_json::Result<Utf8Bytes> {
-    let mut bytes = Vec::with_capacity(room.max(128));
-    serde_json::to_writer(&mut bytes, message)?;
-    Utf8Bytes::try_from(bytes).map_err(serde::ser::Error::custom)
+fn write(message: &impl Serialize) -> serde_json::Result<Utf8Bytes> {
+    Ok(serde_json::to_string(message)?.into())
 }

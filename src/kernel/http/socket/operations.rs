@@ -4,11 +4,11 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
-use async_graphql::Response;
 use axum::extract::ws::Utf8Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
 
 use super::message;
+use crate::kernel::graphql::Answer;
 
 /// Results are written into buffers of the last one's size: one allocation a result, none kept between them.
 const ROOM_MOST: usize = 64 * 1024;
@@ -24,7 +24,7 @@ pub(super) struct Operations {
 
 struct Running {
     id: Box<str>,
-    answers: BoxStream<'static, Response>,
+    answers: BoxStream<'static, Answer>,
     /// An answer that was ready while another message was being sent.
     ready: Option<serde_json::Result<Utf8Bytes>>,
     /// Whether anything was asked of `answers` yet.
@@ -51,7 +51,7 @@ impl Operations {
     }
 
     /// Adds an operation; one that is `lasting` goes on after [`Operations::stop`], without being heard.
-    pub(super) fn start(&mut self, id: Box<str>, answers: BoxStream<'static, Response>, lasting: bool) {
+    pub(super) fn start(&mut self, id: Box<str>, answers: BoxStream<'static, Answer>, lasting: bool) {
         // Most sockets have one and no more.
         if self.running.is_empty() {
             self.running.reserve_exact(1);

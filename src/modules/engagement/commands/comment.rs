@@ -89,7 +89,7 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, comment: &Commen
     let client_key = comment.client_key.clone().map(|key| (comment.user, key));
     let first = client_key.and_then(|key| work.interactions.comment_keys.get(&key)).copied();
     let first = first.and_then(|first| work.interactions.comments.get(&first)).cloned();
-    if first.as_ref().is_some_and(|first| first.content_id != comment.content || first.body != comment.body) {
+    if first.as_ref().is_some_and(|first| first.content_id != comment.content || !first.says(&comment.body)) {
         return Err(Error::conflict("this clientKey made another comment"));
     }
     let item = work.item(comment.content)?;
@@ -111,6 +111,7 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, comment: &Commen
         content_id: comment.content,
         user_id: comment.user,
         body: comment.body.clone(),
+        body_hash: None,
         client_key: comment.client_key.clone(),
         commented_at: at,
         deleted_at: None,

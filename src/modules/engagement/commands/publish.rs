@@ -129,6 +129,11 @@ pub(in crate::modules::engagement) fn publication(info: &ContentInfo) -> Fact {
 /// An external id, or a client key of another kind of content, that is taken: nothing is changed then.
 pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, publish: &Publish) -> Result<PublishOutcome> {
     let author_id = publish.info.author_id;
+    let key = publish.client_key.as_ref().and_then(|key| work.client_keys.get(&(author_id, key.clone())));
+    let external_id = publish.info.external_id.as_ref().and_then(|id| work.external_ids.get(id));
+    for taken in [key, external_id].into_iter().flatten() {
+        work.refuse_foreign(*taken)?;
+    }
     if let Some(key) = &publish.client_key
         && let Some(first) = work.client_keys.get(&(author_id, key.clone())).copied()
         // The key of one that was deleted meanwhile is free.

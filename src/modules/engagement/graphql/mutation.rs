@@ -21,6 +21,7 @@ use crate::modules::engagement::interactions::Channel;
 use crate::modules::engagement::limits::{Action, Actor};
 use crate::modules::engagement::{
     Act, CommentOutcome, DeleteContent, EngagementFacade, NewComment, NewContent, NewShare, Recalculate, SetStatus,
+    ShareOutcome,
 };
 use crate::modules::users::{UserKind, UsersFacade};
 
@@ -35,15 +36,19 @@ async fn author(ctx: &Context<'_>, author: Option<Id<UserKind>>, base_weight: Op
     ctx.facade::<UsersFacade>()?.acting_for(session, author).await
 }
 
-/// Does `act` for a user on a content under the limit of an hour, which services and operators do not have.
+/// Does `act` for a user on a content under the limit of an hour, which services and operators do not have. With a client
+/// key that has made one already it is no further one: `repeated` tells it by its outcome.
 async fn limited<T>(
     ctx: &Context<'_>,
     what: (Uuid, Uuid, Action),
+    client_key: Option<&str>,
+    repeated: impl Fn(&T) -> bool + Send,
     act: impl Future<Output = Result<T>> + Send,
 ) -> Result<T> {
     let engagement = ctx.facade::<EngagementFacade>()?;
     let exempt = Session::of(ctx).has_any(PRIVILEGED);
-    engagement.limits().watch(what, exempt, engagement.now(), act).await
+    let known = engagement.has_made(what.0, what.2, client_key);
+    engagement.limits().watch(what, exempt, engagement.now(), known, repeated, act).await
 }
 
 async fn act(
@@ -60,7 +65,7 @@ async fn act(
         BehaviorKind::Favorite => Action::Favorite,
     };
     let engagement = ctx.facade::<EngagementFacade>()?;
-    let outcome = limited(ctx, (user, content.uuid, action), engagement.act(act)).await?;
+    let outcome = limited(ctx, (user, content.uuid, action), None, |_| false, engagement.act(act)).await?;
     Ok(BehaviorPayload { content: outcome.content.into(), changed: outcome.changed })
 }
 
@@ -262,9 +267,12 @@ impl EngagementMutation {
         >,
     ) -> Result<CommentPayload> {
         let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user_id).await?;
-        let comment = NewComment { content: content_id.uuid, content_kind: content_id.kind, user, body, client_key };
+        let (key, content) = (client_key.clone(), (content_id.uuid, content_id.kind));
+        let comment = NewComment { content: content.0, content_kind: content.1, user, body, client_key };
         let act = ctx.facade::<EngagementFacade>()?.comment(comment);
-        Ok(commented(limited(ctx, (user, content_id.uuid, Action::Comment), act).await?))
+        let what = (user, content_id.uuid, Action::Comment);
+        let outcome = limited(ctx, what, key.as_deref(), |outcome: &CommentOutcome| !outcome.changed, act).await?;
+        Ok(commented(outcome))
     }
 
     /// Deletes a comment: for its author and for operators. A repeat changes nothing, and says so. `NOT_FOUND` when there
@@ -299,9 +307,11 @@ impl EngagementMutation {
         >,
     ) -> Result<SharePayload> {
         let user = ctx.facade::<UsersFacade>()?.acting_for(Session::of(ctx), user_id).await?;
-        let share = NewShare { content: content_id.uuid, content_kind: content_id.kind, user, channel, client_key };
+        let (key, content) = (client_key.clone(), (content_id.uuid, content_id.kind));
+        let share = NewShare { content: content.0, content_kind: content.1, user, channel, client_key };
         let act = ctx.facade::<EngagementFacade>()?.share(share);
-        let outcome = limited(ctx, (user, content_id.uuid, Action::Share), act).await?;
+        let what = (user, content_id.uuid, Action::Share);
+        let outcome = limited(ctx, what, key.as_deref(), |outcome: &ShareOutcome| !outcome.changed, act).await?;
         let (share, content) = (Share(outcome.share), outcome.content.into());
         Ok(SharePayload { share, content, changed: outcome.changed })
     }

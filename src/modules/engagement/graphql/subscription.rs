@@ -14,6 +14,7 @@ use super::types::{Content, RankingEntry};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::graphql::Shared;
 use crate::kernel::live::Tick;
 use crate::kernel::page::checked_size;
 use crate::kernel::ranking::Standing;
@@ -100,7 +101,7 @@ impl EngagementSubscription {
         #[graphql(desc = "Only of these, 1 to 1,000; of all when left out.")] content_ids: Option<Vec<ContentId>>,
         #[graphql(desc = "Only of this kind.")] kind: Option<Kind>,
         #[graphql(desc = "Only of those at this level or above, after the change.")] min_level: Option<Level>,
-    ) -> Result<impl Stream<Item = Result<HotnessChange>> + use<'a>> {
+    ) -> Result<impl Stream<Item = Result<Shared<HotnessChange>>> + use<'a>> {
         if content_ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > WATCHED_MOST) {
             return Err(Error::invalid(format!("give 1 to {WATCHED_MOST} contentIds, or leave them out")));
         }
@@ -117,7 +118,12 @@ impl EngagementSubscription {
         });
         Ok(changes.flat_map(move |tick| {
             let heard: Vec<_> = match tick {
-                Ok(tick) => tick.iter().filter_map(|event| change(&engagement, &watch, event)).map(Ok).collect(),
+                Ok(tick) => {
+                    let heard = tick.numbered().filter_map(|(number, event)| {
+                        change(&engagement, &watch, event).map(|change| Ok(Shared::new(number, change)))
+                    });
+                    heard.collect()
+                }
                 Err(error) => vec![Err(error)],
             };
             stream::iter(heard)

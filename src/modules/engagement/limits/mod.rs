@@ -1,13 +1,14 @@
 //! How much one user may do to one content in an hour, and who does more in all than people do.
 //!
 //! - An act is an act: a like and its taking back are two acts on likes. One that was refused, by a limit or for any
-//!   other reason, is none. The hour slides, by the injected clock.
+//!   other reason, is none, nor is one that is sent again under its client key. The hour slides, by the injected clock.
 //! - The limits are each process's own, in memory and bounded: after a restart, on another node, and past
 //!   `engagement.acts_remembered`, a user has more. They keep people from playing, not a database from lies.
 //! - Services and operators have none: they import, and act for many. The suspicion counts their acts for the user they
 //!   act for; those that happened earlier (`Act::at`) come from importers and count nowhere.
 
 mod record;
+mod repeats;
 mod sliding;
 mod suspicion;
 
@@ -140,6 +141,11 @@ impl Limits {
     /// # Errors
     /// [`Code::RATE_LIMITED`] with the time to wait; nothing was counted then.
     pub fn take(&self, user: Uuid, content: Uuid, action: Action, now: Millis) -> Result<()> {
+        self.count(user, content, action, now).map_err(|wait_ms| self.refuse(action, wait_ms))
+    }
+
+    /// The same; the milliseconds to wait where it is one too many.
+    fn count(&self, user: Uuid, content: Uuid, action: Action, now: Millis) -> std::result::Result<(), i64> {
         let most = self.0.per_hour[action as usize];
         if most == 0 {
             return Ok(());
@@ -148,17 +154,18 @@ impl Limits {
         let before = log.forgotten();
         let taken = log.take(self.key(user, content, action), most as usize, now);
         self.0.metrics.forgot(log.forgotten() - before);
-        drop(log);
-        taken.map_err(|wait_ms| {
-            self.0.metrics.refused(action);
-            let counted = action.counted();
-            let text = format!("no more than {most} {counted}, in an hour: try again in {wait_ms} ms");
-            let wait = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(1));
-            Error::new(Code::RATE_LIMITED, text).with_retry_after(wait)
-        })
+        taken
     }
 
-    /// Takes the count of an act back that was refused after all.
+    fn refuse(&self, action: Action, wait_ms: i64) -> Error {
+        self.0.metrics.refused(action);
+        let (most, counted) = (self.0.per_hour[action as usize], action.counted());
+        let text = format!("no more than {most} {counted}, in an hour: try again in {wait_ms} ms");
+        let wait = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(1));
+        Error::new(Code::RATE_LIMITED, text).with_retry_after(wait)
+    }
+
+    /// Takes the count of an act back that was refused after all, or was none.
     pub fn give_back(&self, user: Uuid, content: Uuid, action: Action) {
         if self.0.per_hour[action as usize] > 0 {
             let key = self.key(user, content, action);
@@ -172,24 +179,34 @@ impl Limits {
         self.0.suspicion.note(key, actor, acts, now);
     }
 
-    /// Does `act` for a user, under the limit unless `exempt`, and counts it.
+    /// Does `act` for a user, under the limit unless `exempt`, and counts it, unless it is one sent again whose answer was
+    /// lost: `known` looks whether it has been done, `repeated` tells it by its outcome.
     ///
     /// # Errors
-    /// [`Code::RATE_LIMITED`] with the time to wait, and nothing was done then; those of `act`.
+    /// [`Code::RATE_LIMITED`] with the time to wait, and nothing was done then; those of `known` and of `act`.
     pub async fn watch<T>(
         &self,
         (user, content, action): (Uuid, Uuid, Action),
         exempt: bool,
         now: Millis,
+        known: impl Future<Output = Result<bool>>,
+        repeated: impl Fn(&T) -> bool,
         act: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         self.note(Actor::User(user), 1, now);
         if exempt {
             return act.await;
         }
-        self.take(user, content, action, now)?;
+        if let Err(wait_ms) = self.count(user, content, action, now) {
+            // Looked up where it matters only.
+            return if known.await? { act.await } else { Err(self.refuse(action, wait_ms)) };
+        }
         // Whoever goes away in between has acted: the act is on its way.
-        act.await.inspect_err(|_| self.give_back(user, content, action))
+        let outcome = act.await;
+        if outcome.as_ref().map_or(true, repeated) {
+            self.give_back(user, content, action);
+        }
+        outcome
     }
 
     fn key(&self, user: Uuid, content: Uuid, action: Action) -> u64 {

@@ -68,9 +68,10 @@ impl Recorder {
     }
 }
 
-/// The job `engagement.suspicion_retention`: removes findings older than `engagement.suspicious_days`.
+/// The job `engagement.suspicious_retention`: removes findings older than `engagement.suspicious_days`.
 pub(in crate::modules::engagement) fn retention() -> Job {
-    Job::new("engagement.suspicion_retention", "engagement.suspicious_retention", async |run: JobRun| prune(run).await)
+    let name = "engagement.suspicious_retention";
+    Job::new(name, name, async |run: JobRun| prune(run).await)
 }
 
 async fn prune(run: JobRun) -> Result<String> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Report, Run};
+use super::{Heard, Report, Run, retire};
 use crate::kernel::clock::Millis;
 use crate::kernel::db::Tx;
 use crate::kernel::error::{Error, Result, Retry};
@@ -25,9 +25,10 @@ use crate::modules::engagement::store::in_force::{self, InForce, Lock, Progress}
 use crate::modules::engagement::store::next::{self as store, Wanted};
 use crate::modules::engagement::store::{batch, facts, recount};
 
-/// How often the swap is tried, while somebody (a backup) keeps the tables.
-const SWAP_TRIES: usize = 200;
-const SWAP_PAUSE: Duration = Duration::from_millis(500);
+/// How often the swap is tried, while somebody (a backup) keeps the tables: for about ten minutes. Each try keeps everybody
+/// else waiting for half a second at most; in between they have four times as long.
+const SWAP_TRIES: usize = 240;
+const SWAP_PAUSE: Duration = Duration::from_secs(2);
 
 /// In place of a lane: every content is done.
 const COMPLETE: i16 = i16::MAX;
@@ -46,8 +47,13 @@ enum Step {
 pub(super) async fn make(run: &Run<'_>, hotness: Arc<Hotness>) -> Result<Report> {
     let kernel = run.kernel;
     let (version, now) = (hotness.heat.version, kernel.clock.now());
+    let state = in_force::in_force(kernel.db.reader(), kernel.backend(), Lock::None).await?;
+    if state.is_some_and(|state| state.next_version != Some(version)) {
+        // What a run that was cut off after its swap had left to do: its progress, which is begun anew now, says what.
+        retire::run(run).await?;
+    }
     kernel.db.write(move |tx| Box::pin(begin(tx, version, now))).await?;
-    let total = store::wanted_count(kernel.db.reader(), kernel.backend(), &ALL).await?;
+    let total = store::wanted_count(kernel.db.reader(), kernel.backend(), &ALL, (i16::MIN, Uuid::nil())).await?;
     let mut report = Report::default();
     let done = loop {
         let (hotness, versions) = (Arc::clone(&hotness), Arc::clone(&run.versions));
@@ -60,7 +66,7 @@ pub(super) async fn make(run: &Run<'_>, hotness: Arc<Hotness>) -> Result<Report>
             Step::Done(progress, failures) => {
                 failures.into_iter().for_each(|(id, message)| report.fail(id, message));
                 let done = progress.succeeded + progress.failed;
-                (run.heard)(done, total.max(done));
+                (run.heard)(Heard { done, total: total.max(done), last: None });
                 run.pause().await;
             }
             Step::Complete(progress) => break progress,
@@ -156,6 +162,13 @@ async fn chunk(tx: &Tx, hotness: Arc<Hotness>, versions: Arc<Versions>, now: Mil
         Some(_) => Vec::new(),
         None => recount::content_keys(connection, backend, (progress.done_lane, progress.done_id), size).await?,
     };
+    let from = (progress.done_lane, progress.done_id);
+    let until = keys.last().copied().unwrap_or((COMPLETE, Uuid::max()));
+    if progress.switched_at.is_none() {
+        // Of an attempt that was given up, or in force before; those of deleted contents too, which have no key here.
+        let foreign = store::foreign_between(tx, from, until, hotness.heat.version).await?;
+        store::remove(tx, &foreign).await?;
+    }
     let Some(last) = keys.last() else {
         // What is published from here on is written to both by whoever publishes.
         progress.done_lane = COMPLETE;
@@ -187,7 +200,7 @@ async fn chunk(tx: &Tx, hotness: Arc<Hotness>, versions: Arc<Versions>, now: Mil
         };
         failures.push((content_id_text(info.kind.number().into(), info.id), why.to_owned()));
     }
-    // Whatever was there is of an attempt that was given up, or was in force before.
+    // Made anew, masses that are none any more among it.
     store::remove(tx, &ids).await?;
     progress.succeeded += made.len() as i64;
     progress.failed += failures.len() as i64;
@@ -222,7 +235,7 @@ async fn switch(run: &Run<'_>, version: i64) -> Result<()> {
     for _ in 0..SWAP_TRIES {
         let now = run.kernel.clock.now();
         match run.kernel.db.write(move |tx| Box::pin(swap(tx, version, now))).await {
-            Err(error) if error.retry() == Retry::Soon => {
+            Err(error) if error.code() == in_force::TABLES_IN_USE || error.retry() == Retry::Soon => {
                 tracing::info!(error = error.for_operator(), "the tables are in use: the swap is tried again");
                 tokio::time::sleep(SWAP_PAUSE).await;
             }

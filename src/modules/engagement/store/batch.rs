@@ -39,6 +39,8 @@ pub(in super::super) struct HeldMassRow {
     pub(in super::super) mass: i64,
     /// The version that a recalculation is making. Read after the locks: what is done by then cannot change any more.
     pub(in super::super) next_version: Option<i64>,
+    /// When the version in force came into force, if a recalculation made it.
+    pub(in super::super) switched_at: Option<Millis>,
 }
 
 /// A like or favorite, held or removed.
@@ -123,7 +125,10 @@ pub(in super::super) async fn info_by_ids(tx: &Tx, ids: &[Uuid]) -> Result<Vec<C
 pub(in super::super) async fn mass_by_ids(tx: &Tx, ids: &[Uuid]) -> Result<Vec<HeldMassRow>> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new(
-            "SELECT h.content_id, h.epoch, h.mass, (SELECT next_version FROM heat_in_force WHERE one = 1) AS next_version
+            "SELECT h.content_id, h.epoch, h.mass,
+             (SELECT next_version FROM heat_in_force WHERE one = 1) AS next_version,
+             (SELECT p.switched_at FROM heat_recalculation p JOIN heat_in_force s ON s.version = p.version
+              WHERE p.one = 1 AND s.one = 1) AS switched_at
              FROM {rows} {cross} content_heat h ON h.lane = r.lane AND h.content_id = r.id",
             KEYS,
         )

@@ -182,6 +182,7 @@ pub(in super::super) enum Trace {
 }
 
 /// THE LIST of tables whose rows belong to the user who did something to another's content.
+/// Those that the writer does not know have a statement each: [`deleter_forget`], [`finding_forget`].
 const OF_USER: &[(&str, &str)] = &[("behaviors", "user_id"), ("comments", "id"), ("shares", "id")];
 
 /// At most `size` rows of a user, of the first table that has any: (content, row).
@@ -216,16 +217,37 @@ pub(in super::super) async fn deleter_forget(tx: &Tx, user: Uuid, size: i64) -> 
         .rows_affected())
 }
 
-/// Whether any row of a user is left; ends the deletion if none is. On PostgreSQL it waits first for every write that
-/// may have begun before the deletion was accepted: each has read `deleted_users`.
-pub(in super::super) async fn user_finish(tx: &Tx, user: Uuid) -> Result<bool> {
-    if tx.backend() == DbBackend::Postgres {
-        for text in ["SET LOCAL lock_timeout = '500ms'", "LOCK TABLE deleted_users IN ACCESS EXCLUSIVE MODE"] {
-            tx.execute(Statement::from_string(tx.backend(), text)).await?;
-        }
+/// Forgets that a user did more than people do; how many findings, at most `size`.
+pub(in super::super) async fn finding_forget(tx: &Tx, user: Uuid, size: i64) -> Result<u64> {
+    let text = "DELETE FROM suspicious_activity WHERE id IN
+         (SELECT id FROM suspicious_activity WHERE actor = $1 ORDER BY id LIMIT $2)";
+    Ok(tx
+        .execute(Statement::from_sql_and_values(tx.backend(), text, [user.into(), size.into()]))
+        .await?
+        .rows_affected())
+}
+
+/// The transactions under way that have read `deleted_users` and may write: looked at after a deletion was accepted,
+/// they are all that may not know of it. Each holds a lock on the table that lets everybody else in, and keeps it to its
+/// end; those that only read (a backup) have no transaction's number. On SQLite nobody writes beside anybody.
+pub(in super::super) async fn writers_under_way(db: &Db) -> Result<HashSet<String>> {
+    if db.backend() != DbBackend::Postgres {
+        return Ok(HashSet::new());
     }
+    let text = "SELECT DISTINCT l.virtualtransaction AS writer FROM pg_locks l
+         JOIN pg_locks x ON x.virtualtransaction = l.virtualtransaction AND x.locktype = 'transactionid'
+             AND x.mode = 'ExclusiveLock' AND x.granted
+         WHERE l.locktype = 'relation' AND l.relation = 'deleted_users'::regclass
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let found = db.query(Statement::from_string(db.backend(), text)).await?;
+    Ok(found.iter().map(|row| row.try_get("", "writer")).collect::<Result<_, DbErr>>()?)
+}
+
+/// Whether any row of a user is left; ends the deletion if none is. For when every write has ended that may have begun
+/// before the deletion was accepted.
+pub(in super::super) async fn user_finish(tx: &Tx, user: Uuid) -> Result<bool> {
     let mut tables: Vec<(&str, &str)> = OF_USER.iter().map(|(table, _)| (*table, "user_id")).collect();
-    tables.extend([("contents", "author_id"), ("comments", "deleted_by")]);
+    tables.extend([("contents", "author_id"), ("comments", "deleted_by"), ("suspicious_activity", "actor")]);
     for (table, column) in tables {
         let text = format!("SELECT 1 AS one FROM {table} WHERE {column} = $1 LIMIT 1");
         let find = Statement::from_sql_and_values(tx.backend(), text, [user.into()]);
@@ -297,16 +319,6 @@ fn rows_remove(table: &str) -> Sql {
           ON o.lane = r.lane AND o.content_id = r.content_id AND o.id = r.id)"
     );
     Sql::new(&text, IDS)
-}
-
-/// Removes at most `size` tombstones of likes and favorites that were taken back before `before`; how many.
-pub(in super::super) async fn tombstone_prune(tx: &Tx, before: Millis, size: i64) -> Result<u64> {
-    // The condition twice: a row may have been liked again since the inner look.
-    let text = "DELETE FROM behaviors WHERE removed_at IS NOT NULL AND removed_at < $1
-         AND (lane, content_id, user_id, kind) IN (SELECT lane, content_id, user_id, kind FROM behaviors
-             WHERE removed_at IS NOT NULL AND removed_at < $1 ORDER BY removed_at LIMIT $2)";
-    let prune = Statement::from_sql_and_values(tx.backend(), text, [before.0.into(), size.into()]);
-    Ok(tx.execute(prune).await?.rows_affected())
 }
 
 /// An error where a step that must remove something removed nothing: it would be tried for ever.

@@ -4,10 +4,11 @@ use std::pin::pin;
 use std::sync::LazyLock;
 
 use futures_util::TryStreamExt as _;
-use sea_orm::{DbErr, QueryResult, StreamTrait as _};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Statement, StreamTrait as _};
 use uuid::Uuid;
 
 use super::batch::{KEYS, keys};
+use super::recount::{Range, WITHIN};
 use crate::kernel::db::{Sql, Tx};
 use crate::kernel::error::Result;
 use crate::modules::engagement::content::BehaviorKind;
@@ -15,61 +16,57 @@ use crate::modules::engagement::hotness::{Fact, RolledUp, Source, Weight};
 use crate::modules::engagement::openings::Counted;
 use crate::modules::engagement::settings::Versions;
 
-/// A statement on the rows of the wanted contents.
-pub(super) fn of_contents(text: &str) -> Sql {
-    Sql::new(text, KEYS)
+/// Statements on the rows of some contents, and on those of a range of contents: the same facts.
+struct Facts {
+    of: Sql,
+    within: Sql,
 }
 
-pub(super) static BEHAVIORS: LazyLock<Sql> = LazyLock::new(|| {
-    of_contents(
-        "SELECT b.content_id, b.kind, b.acted_at FROM {rows} {cross} behaviors b
-         ON b.lane = r.lane AND b.content_id = r.id WHERE b.removed_at IS NULL",
+impl Facts {
+    /// `text` says `{from TABLE}` where its rows `t` come from, with the condition on the contents.
+    fn new(text: &str) -> Self {
+        let (mut of, mut within) = (text.to_owned(), text.to_owned());
+        while let Some((before, rest)) = of.clone().split_once("{from ") {
+            let Some((table, after)) = rest.split_once('}') else { break };
+            let joined = format!("{{rows}} {{cross}} {table} t ON t.lane = r.lane AND t.content_id = r.id WHERE true");
+            of = format!("{before}FROM {joined}{after}");
+            within = within.replace(&format!("{{from {table}}}"), &format!("FROM {table} t WHERE {WITHIN}"));
+        }
+        Self { of: Sql::new(&of, KEYS), within: Sql::new(&within, &[]) }
+    }
+}
+
+static BEHAVIORS: LazyLock<Facts> =
+    LazyLock::new(|| Facts::new("SELECT t.content_id, t.acted_at, t.kind {from behaviors} AND t.removed_at IS NULL"));
+static COMMENTS: LazyLock<Facts> =
+    LazyLock::new(|| Facts::new("SELECT t.content_id, t.commented_at {from comments} AND t.deleted_at IS NULL"));
+static SHARES: LazyLock<Facts> = LazyLock::new(|| Facts::new("SELECT t.content_id, t.shared_at {from shares}"));
+static VIEWS: LazyLock<Facts> = LazyLock::new(|| {
+    Facts::new(
+        "SELECT t.content_id, t.hour, count(*) AS count {from content_views} GROUP BY t.content_id, t.hour
+         UNION ALL SELECT t.content_id, t.hour, t.count {from content_view_hours}",
     )
 });
-pub(super) static COMMENTS: LazyLock<Sql> = LazyLock::new(|| {
-    of_contents(
-        "SELECT m.content_id, m.commented_at FROM {rows} {cross} comments m
-         ON m.lane = r.lane AND m.content_id = r.id WHERE m.deleted_at IS NULL",
-    )
-});
-pub(super) static SHARES: LazyLock<Sql> = LazyLock::new(|| {
-    of_contents(
-        "SELECT s.content_id, s.shared_at FROM {rows} {cross} shares s
-         ON s.lane = r.lane AND s.content_id = r.id",
-    )
-});
-pub(super) static VIEWS: LazyLock<Sql> = LazyLock::new(|| {
-    of_contents(
-        "SELECT v.content_id, v.hour, count(*) AS count FROM {rows} {cross} content_views v
-         ON v.lane = r.lane AND v.content_id = r.id GROUP BY v.content_id, v.hour
-         UNION ALL
-         SELECT h.content_id, h.hour, h.count FROM {rows} {cross} content_view_hours h
-         ON h.lane = r.lane AND h.content_id = r.id",
-    )
-});
-pub(super) static EPOCHS: LazyLock<Sql> = LazyLock::new(|| {
-    of_contents(
-        "SELECT e.content_id, e.heat_version, e.epoch, e.count, e.mass FROM {rows} {cross} content_view_epochs e
-         ON e.lane = r.lane AND e.content_id = r.id",
-    )
+static EPOCHS: LazyLock<Facts> = LazyLock::new(|| {
+    Facts::new("SELECT t.content_id, t.heat_version, t.epoch, t.count, t.mass {from content_view_epochs}")
 });
 
-pub(super) static OPENINGS: LazyLock<Sql> = LazyLock::new(|| {
-    of_contents(
-        "SELECT o.content_id, o.figure, o.count, o.at FROM {rows} {cross} content_openings o
-         ON o.lane = r.lane AND o.content_id = r.id",
-    )
-});
+static OPENINGS: LazyLock<Facts> =
+    LazyLock::new(|| Facts::new("SELECT t.content_id, t.at, t.count, t.figure {from content_openings}"));
 
 fn opening(row: &QueryResult) -> Result<Fact, DbErr> {
-    let weight = Counted::from_number(row.try_get("", "figure")?)?.weight();
-    Ok(Fact { weight, at: row.try_get("", "at")?, count: row.try_get("", "count")? })
+    let weight = Counted::from_number(row.try_get_by_index(3)?)?.weight();
+    Ok(Fact { weight, at: row.try_get_by_index(1)?, count: row.try_get_by_index(2)? })
 }
 
 fn behavior(row: &QueryResult) -> Result<Fact, DbErr> {
-    let like = row.try_get::<i16>("", "kind")? == BehaviorKind::Like.number();
+    let like = row.try_get_by_index::<i16>(2)? == BehaviorKind::Like.number();
     let weight = if like { Weight::Like } else { Weight::Favorite };
-    Ok(Fact { weight, at: row.try_get("", "acted_at")?, count: 1 })
+    Ok(Fact { weight, at: row.try_get_by_index(1)?, count: 1 })
+}
+
+fn view(row: &QueryResult) -> Result<Fact, DbErr> {
+    Ok(Fact { weight: Weight::View, at: row.try_get_by_index(1)?, count: row.try_get_by_index(2)? })
 }
 
 /// Hands all that adds to heat of these locked contents to `take`, publications left out: the contents' own rows tell of
@@ -78,29 +75,47 @@ pub(in super::super) async fn each(
     tx: &Tx,
     versions: &Versions,
     ids: &[Uuid],
+    take: impl FnMut(Uuid, Source) + Send,
+) -> Result<()> {
+    let bind = |facts: &Facts| facts.of.bind(tx.backend(), keys(&facts.of, ids), []);
+    stream(tx.connection(), versions, bind, take).await
+}
+
+/// The same of all contents of a range of keys.
+pub(in super::super) async fn each_within(
+    reads: &DatabaseTransaction,
+    versions: &Versions,
+    range: Range,
+    take: impl FnMut(Uuid, Source) + Send,
+) -> Result<()> {
+    let backend = ConnectionTrait::get_database_backend(reads);
+    let bind = |facts: &Facts| Statement::from_sql_and_values(backend, facts.within.text(backend), range.values());
+    stream(reads, versions, bind, take).await
+}
+
+async fn stream(
+    connection: &DatabaseTransaction,
+    versions: &Versions,
+    bind: impl Fn(&Facts) -> Statement + Send,
     mut take: impl FnMut(Uuid, Source) + Send,
 ) -> Result<()> {
     type Read = fn(&QueryResult) -> Result<Fact, DbErr>;
-    let facts: [(&'static Sql, Read); 5] = [
+    let facts: [(&'static Facts, Read); 5] = [
         (&BEHAVIORS, behavior),
         (&OPENINGS, opening),
-        (&COMMENTS, |row| Ok(Fact { weight: Weight::Comment, at: row.try_get("", "commented_at")?, count: 1 })),
-        (&SHARES, |row| Ok(Fact { weight: Weight::Share, at: row.try_get("", "shared_at")?, count: 1 })),
-        (&VIEWS, |row| {
-            Ok(Fact { weight: Weight::View, at: row.try_get("", "hour")?, count: row.try_get("", "count")? })
-        }),
+        (&COMMENTS, |row| Ok(Fact { weight: Weight::Comment, at: row.try_get_by_index(1)?, count: 1 })),
+        (&SHARES, |row| Ok(Fact { weight: Weight::Share, at: row.try_get_by_index(1)?, count: 1 })),
+        (&VIEWS, view),
     ];
-    for (sql, read) in facts {
-        let statement = sql.bind(tx.backend(), keys(sql, ids), []);
-        let mut rows = pin!(tx.connection().stream_raw(statement).await?);
+    for (facts, read) in facts {
+        let mut rows = pin!(connection.stream_raw(bind(facts)).await?);
         while let Some(row) = rows.try_next().await? {
-            take(row.try_get("", "content_id")?, Source::Fact(read(&row)?));
+            take(row.try_get_by_index(0)?, Source::Fact(read(&row)?));
         }
     }
-    let statement = EPOCHS.bind(tx.backend(), keys(&EPOCHS, ids), []);
     // Few: a row a content and epoch.
-    for row in sea_orm::ConnectionTrait::query_all_raw(tx.connection(), statement).await? {
-        let made_with = versions.of(tx.connection(), row.try_get("", "heat_version")?).await?;
+    for row in connection.query_all_raw(bind(&EPOCHS)).await? {
+        let made_with = versions.of(connection, row.try_get("", "heat_version")?).await?;
         let (count, mass) = (row.try_get("", "count")?, row.try_get("", "mass")?);
         let rolled_up = RolledUp { epoch: row.try_get("", "epoch")?, count, mass };
         take(row.try_get("", "content_id")?, Source::RolledUp(made_with.heat, rolled_up));

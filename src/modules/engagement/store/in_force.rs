@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::kernel::clock::Millis;
 use crate::kernel::db::Tx;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::{Code, Error, Result, Retry};
 
 /// The row of `heat_in_force`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromQueryResult)]
@@ -109,6 +109,11 @@ pub(in super::super) async fn in_force_update(tx: &Tx, state: &InForce) -> Resul
     write_one(tx, text, [state.version.into(), state.next_version.into(), state.generation.into()]).await
 }
 
+/// Tells the servers that figures changed behind the back of their rank indexes: each reads its own anew.
+pub(in super::super) async fn generation_raise(tx: &Tx) -> Result<()> {
+    write_one(tx, "UPDATE heat_in_force SET generation = generation + 1 WHERE one = 1", []).await
+}
+
 /// Writes how far it is.
 pub(in super::super) async fn progress_put(tx: &Tx, progress: &Progress) -> Result<()> {
     let text = "INSERT INTO heat_recalculation
@@ -137,13 +142,19 @@ pub(in super::super) async fn thresholds_update(tx: &Tx, version: i64, threshold
 }
 
 /// Swaps the tables that were made with those in force. On PostgreSQL it waits for whoever is in the middle of something,
-/// half a second at most: behind it everybody else would wait as well.
+/// half a second at most, because behind it everybody else waits as well; then it fails, and is not to be tried again at
+/// once.
 pub(in super::super) async fn swap(tx: &Tx) -> Result<()> {
     let connection = tx.connection();
     if tx.backend() == DbBackend::Postgres {
         connection.execute_unprepared("SET LOCAL lock_timeout = '500ms'").await?;
         let tables = "content_figures, content_figures_next, content_heat, content_heat_next";
-        connection.execute_unprepared(&format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")).await?;
+        let locked = connection.execute_unprepared(&format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")).await;
+        locked.map_err(|error| {
+            let error = Error::from(error);
+            // The kernel would try again within milliseconds: five times half a second in a row.
+            if error.retry() == Retry::Soon { in_use(&error) } else { error }
+        })?;
     }
     for table in ["content_figures", "content_heat"] {
         for (from, to) in [("", "_old"), ("_next", ""), ("_old", "_next")] {
@@ -151,4 +162,11 @@ pub(in super::super) async fn swap(tx: &Tx) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Of a swap that somebody is in the way of.
+pub(in super::super) const TABLES_IN_USE: Code = Code("TABLES_IN_USE");
+
+fn in_use(cause: &Error) -> Error {
+    Error::new(TABLES_IN_USE, "somebody holds on to the tables").caused_by(cause.for_operator())
 }

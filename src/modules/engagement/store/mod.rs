@@ -1,10 +1,12 @@
-//! All SQL of the module: `read` for resolvers, `batch` for the writer, `recount` for checks, `facts`, `in_force` and
-//! `next` for recalculations, and what concerns one table alone.
+//! All SQL of the module: `read` for resolvers, `batch` for the writer, `recount`, `rollups` and `explain` for checks and
+//! explanations, `facts`, `in_force` and `next` for recalculations, `retention` for what goes in time, and what concerns one
+//! table alone.
 
 pub(super) mod batch;
 pub(super) mod comments;
 pub(super) mod deletions;
 pub(super) mod due;
+pub(super) mod explain;
 pub(super) mod facts;
 pub(super) mod in_force;
 pub(super) mod next;
@@ -12,6 +14,8 @@ pub(super) mod openings;
 pub(super) mod publish;
 pub(super) mod read;
 pub(super) mod recount;
+pub(super) mod retention;
+pub(super) mod rollups;
 pub(super) mod shares;
 pub(super) mod suspicion;
 pub(super) mod views;

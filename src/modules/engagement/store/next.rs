@@ -100,6 +100,20 @@ pub(in super::super) async fn remove(tx: &Tx, ids: &[Uuid]) -> Result<()> {
     Ok(())
 }
 
+/// The contents with figures of any other version beside those in force, with keys after `after` up to `until`.
+pub(in super::super) async fn foreign_between(
+    tx: &Tx,
+    after: (i16, Uuid),
+    until: (i16, Uuid),
+    version: i64,
+) -> Result<Vec<Uuid>> {
+    let text = "SELECT content_id FROM content_figures_next WHERE (lane, content_id) > ($1, $2)
+         AND (lane, content_id) <= ($3, $4) AND heat_version <> $5";
+    let values: [Value; 5] = [after.0.into(), after.1.into(), until.0.into(), until.1.into(), version.into()];
+    let found = tx.connection().query_all_raw(Statement::from_sql_and_values(tx.backend(), text, values)).await?;
+    Ok(found.iter().map(|row| row.try_get("", "content_id")).collect::<Result<_, DbErr>>()?)
+}
+
 /// The keys are the table's own columns: of others, in a list of rows, SQLite looks the first one up alone.
 fn delete_of(table: &str, rest: &str) -> Sql {
     let text = format!(
@@ -172,14 +186,17 @@ pub(in super::super) async fn wanted_after(
     Ok(keys.collect::<Result<_, DbErr>>()?)
 }
 
-/// How many contents are wanted: for progress bars.
+/// How many contents are wanted after `after`: for progress bars.
 pub(in super::super) async fn wanted_count(
     connection: &impl ConnectionTrait,
     backend: DbBackend,
     wanted: &Wanted,
+    after: (i16, Uuid),
 ) -> Result<i64> {
-    let (text, values) = wanted.conditions();
-    let text = format!("SELECT count(*) AS n FROM {FROM} WHERE {text}");
+    let (text, mut values) = wanted.conditions();
+    let n = values.len();
+    values.extend([after.0.into(), after.1.into()]);
+    let text = format!("SELECT count(*) AS n FROM {FROM} WHERE {text} AND (c.lane, c.id) > (${}, ${})", n + 1, n + 2);
     let found = connection.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
     Ok(found.first().map(|row| row.try_get("", "n")).transpose()?.unwrap_or(0))
 }

@@ -2,26 +2,42 @@
 
 use std::sync::LazyLock;
 
-use sea_orm::{ConnectionTrait as _, DbErr};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbErr, QueryResult, Statement};
 use uuid::Uuid;
 
-use super::batch::keys;
-use super::facts::OPENINGS;
+use super::batch::{KEYS, keys};
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Db, Sql, Tx};
 use crate::kernel::error::Result;
+use crate::kernel::integrity::Key;
 use crate::modules::engagement::content::key;
 use crate::modules::engagement::openings::{Counted, Opening};
 
+fn opening(row: &QueryResult) -> Result<Opening, DbErr> {
+    let figure = Counted::from_number(row.try_get("", "figure")?)?;
+    Ok(Opening { figure, count: row.try_get("", "count")?, at: row.try_get("", "at")? })
+}
+
 /// The openings of locked contents.
 pub(in super::super) async fn opening_by_ids(tx: &Tx, ids: &[Uuid]) -> Result<Vec<(Uuid, Opening)>> {
-    let found = tx.connection().query_all_raw(OPENINGS.bind(tx.backend(), keys(&OPENINGS, ids), [])).await?;
-    let rows = found.iter().map(|row| {
-        let figure = Counted::from_number(row.try_get("", "figure")?)?;
-        let opening = Opening { figure, count: row.try_get("", "count")?, at: row.try_get("", "at")? };
-        Ok((row.try_get("", "content_id")?, opening))
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            "SELECT o.content_id, o.figure, o.count, o.at FROM {rows} {cross} content_openings o
+             ON o.lane = r.lane AND o.content_id = r.id",
+            KEYS,
+        )
     });
+    let found = tx.connection().query_all_raw(SQL.bind(tx.backend(), keys(&SQL, ids), [])).await?;
+    let rows = found.iter().map(|row| Ok((row.try_get("", "content_id")?, opening(row)?)));
     Ok(rows.collect::<Result<_, DbErr>>()?)
+}
+
+/// The openings of one content, in the order of their figures.
+pub(in super::super) async fn opening_of(reads: &DatabaseTransaction, content: Key) -> Result<Vec<Opening>> {
+    let text = "SELECT figure, count, at FROM content_openings WHERE lane = $1 AND content_id = $2 ORDER BY figure";
+    let values = [content.0.into(), content.1.into()];
+    let found = reads.query_all_raw(Statement::from_sql_and_values(reads.get_database_backend(), text, values)).await?;
+    Ok(found.iter().map(opening).collect::<Result<_, DbErr>>()?)
 }
 
 /// Writes openings of locked contents as they are now.

@@ -1,186 +1,379 @@
-//! What checks read: stored figures, and the facts that they must equal.
+//! What checks read: stored figures, what facts they must equal is counted to, and what stands beside them.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult as _, QueryResult, Statement, Value,
+};
 use uuid::Uuid;
 
-use super::batch::keys;
-use super::facts::{BEHAVIORS, COMMENTS, EPOCHS, OPENINGS, SHARES, VIEWS, of_contents};
+use super::FIGURES;
 use crate::kernel::clock::Millis;
-use crate::kernel::db::{Sql, Tx};
+use crate::kernel::db::{Db, Tx};
 use crate::kernel::error::Result;
-use crate::modules::engagement::content::DELETED;
-use crate::modules::engagement::hotness::RolledUp;
-use crate::modules::engagement::openings::{Counted, Opening};
+use crate::kernel::integrity::Key;
+use crate::modules::engagement::content::{DELETED, Figures, key};
+use crate::modules::engagement::openings::Counted;
 
-/// One content: what is stored, and what it must be made of.
-#[derive(Default)]
+/// Which contents a check looks at. What is being deleted is left out: its facts go in chunks, and nobody sees its figures.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) enum Which {
+    /// At most so many that follow a key.
+    After(Key, usize),
+    /// This one.
+    One(Key),
+}
+
+impl Which {
+    /// Selects the columns of `contents`, in key order; `$1` to `$3` are [`Which::values`].
+    pub(super) fn source(self, columns: &str) -> String {
+        let condition = match self {
+            Self::After(..) => "(lane, id) > ($1, $2)",
+            Self::One(_) => "lane = $1 AND id = $2",
+        };
+        format!(
+            "(SELECT {columns} FROM contents WHERE {condition} AND status <> {DELETED} ORDER BY lane, id LIMIT $3) c"
+        )
+    }
+
+    pub(super) fn values(self) -> [Value; 3] {
+        let ((lane, id), size) = match self {
+            Self::After(after, size) => (after, i64::try_from(size).unwrap_or(i64::MAX)),
+            Self::One(key) => (key, 1),
+        };
+        [lane.into(), id.into(), size.into()]
+    }
+
+    /// The key of the last one, if there may be more.
+    pub(in super::super) fn next(self, keys: &[Key]) -> Option<Key> {
+        match self {
+            Self::After(_, size) => keys.last().copied().filter(|_| keys.len() >= size),
+            Self::One(_) => None,
+        }
+    }
+}
+
+/// Keys from the first to the last, both included.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Range {
+    pub(in super::super) first: Key,
+    pub(in super::super) last: Key,
+}
+
+impl Range {
+    /// From the first of these keys to the last; they are in order.
+    pub(in super::super) fn of(keys: &[Key]) -> Option<Self> {
+        Some(Self { first: *keys.first()?, last: *keys.last()? })
+    }
+
+    /// What [`WITHIN`] is bound to.
+    pub(super) fn values(self) -> [Value; 4] {
+        [self.first.0.into(), self.first.1.into(), self.last.0.into(), self.last.1.into()]
+    }
+}
+
+/// Of a table whose rows belong to a content: those of the contents of a [`Range`].
+pub(super) const WITHIN: &str =
+    "(t.lane, t.content_id) >= ($1, $2) AND (t.lane, t.content_id) <= ($3, $4) AND t.lane >= $1 AND t.lane <= $3";
+
+/// A content as it is stored.
 pub(in super::super) struct Stored {
+    pub(in super::super) id: Uuid,
     /// Its kind.
     pub(in super::super) kind: i16,
     pub(in super::super) published_at: Millis,
     pub(in super::super) quality: i64,
     pub(in super::super) base_weight: i64,
-    pub(in super::super) like_count: i64,
-    pub(in super::super) favorite_count: i64,
-    pub(in super::super) comment_count: i64,
-    pub(in super::super) share_count: i64,
-    pub(in super::super) view_count: i64,
-    pub(in super::super) heat: Option<i64>,
-    /// Raised by each batch.
-    pub(in super::super) version: i64,
-    /// Which version of the settings made the heat.
-    pub(in super::super) heat_version: i64,
-    pub(in super::super) hot_level: i16,
-    pub(in super::super) wake_at: Option<Millis>,
-    /// The moment that level and wake-up are of; see `Figures::settled_at`.
-    pub(in super::super) settled_at: Millis,
-    /// The stored masses by epoch.
-    pub(in super::super) masses: BTreeMap<i64, i64>,
-    /// Kind and moment of each like and favorite that holds.
-    pub(in super::super) behaviors: Vec<(i16, Millis)>,
-    /// The moment of each comment that was not deleted.
-    pub(in super::super) comments: Vec<Millis>,
-    /// The moment of each share.
-    pub(in super::super) shares: Vec<Millis>,
-    /// Hours and how many views each has, from rows of viewers and from counts: an hour may have both.
-    pub(in super::super) hours: Vec<(Millis, i64)>,
-    /// Epochs that views were rolled up into, each with the version of the settings that it is of.
-    pub(in super::super) epochs: Vec<(i64, RolledUp)>,
-    /// Counts that an import took over.
-    pub(in super::super) openings: Vec<Opening>,
+    /// `None`: the row is missing.
+    pub(in super::super) figures: Option<Figures>,
 }
 
-/// The keys that follow `after`. What is being deleted is left out: its facts go in chunks, and nobody sees its figures.
+fn stored(row: &QueryResult) -> Result<Stored, DbErr> {
+    let version: Option<i64> = row.try_get("", "version")?;
+    Ok(Stored {
+        id: row.try_get("", "id")?,
+        kind: row.try_get("", "kind")?,
+        published_at: row.try_get("", "published_at")?,
+        quality: row.try_get("", "quality")?,
+        base_weight: row.try_get("", "base_weight")?,
+        figures: version.map(|_| Figures::from_query_result(row, "")).transpose()?,
+    })
+}
+
+/// Runs a statement on the wanted contents, in their order.
+async fn select(reads: &DatabaseTransaction, which: Which, text: String) -> Result<Vec<QueryResult>> {
+    let statement = Statement::from_sql_and_values(reads.get_database_backend(), text, which.values());
+    Ok(reads.query_all_raw(statement).await?)
+}
+
+const FIGURES_OF: &str = "LEFT JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id";
+
+/// The wanted contents with their figures.
+pub(in super::super) async fn stored_of(reads: &DatabaseTransaction, which: Which) -> Result<Vec<Stored>> {
+    let source = which.source("lane, id, kind, published_at, quality, base_weight");
+    let text = format!(
+        "SELECT c.lane, c.id, c.kind, c.published_at, c.quality, c.base_weight, {FIGURES} FROM {source} {FIGURES_OF}
+         ORDER BY c.lane, c.id"
+    );
+    let found = select(reads, which, text).await?;
+    Ok(found.iter().map(stored).collect::<Result<_, _>>()?)
+}
+
+/// The keys that follow `after`. What is being deleted is left out.
 pub(in super::super) async fn content_keys(
     connection: &impl ConnectionTrait,
     backend: DbBackend,
-    after: (i16, Uuid),
+    after: Key,
     size: usize,
-) -> Result<Vec<(i16, Uuid)>> {
-    let text = "SELECT lane, id FROM contents WHERE (lane, id) > ($1, $2) AND status <> $4 ORDER BY lane, id LIMIT $3";
-    let size = i64::try_from(size).unwrap_or(i64::MAX);
-    let values: [Value; 4] = [after.0.into(), after.1.into(), size.into(), DELETED.into()];
-    let found = connection.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
+) -> Result<Vec<Key>> {
+    let which = Which::After(after, size);
+    let text = format!("SELECT c.lane, c.id FROM {} ORDER BY c.lane, c.id", which.source("lane, id"));
+    let found = connection.query_all_raw(Statement::from_sql_and_values(backend, text, which.values())).await?;
     let keys = found.iter().map(|row| Ok((row.try_get("", "lane")?, row.try_get("", "id")?)));
     Ok(keys.collect::<Result<_, DbErr>>()?)
 }
 
-/// Locks one content's figures, as every writer of it does first.
-pub(in super::super) async fn content_lock(tx: &Tx, content: (i16, Uuid)) -> Result<()> {
-    let lock = if tx.backend() == DbBackend::Postgres { " FOR NO KEY UPDATE" } else { "" };
-    let text = format!("SELECT version FROM content_figures WHERE lane = $1 AND content_id = $2{lock}");
-    let values: [Value; 2] = [content.0.into(), content.1.into()];
-    tx.connection().query_all_raw(Statement::from_sql_and_values(tx.backend(), text, values)).await?;
+/// The facts of the content `c` that a count is of, counted along their keys, without what opened it.
+fn facts(counted: Counted) -> &'static str {
+    match counted {
+        Counted::Like => {
+            "(SELECT count(*) FROM behaviors t WHERE t.lane = c.lane AND t.content_id = c.id
+              AND t.kind = 0 AND t.removed_at IS NULL)"
+        }
+        Counted::Favorite => {
+            "(SELECT count(*) FROM behaviors t WHERE t.lane = c.lane AND t.content_id = c.id
+              AND t.kind = 1 AND t.removed_at IS NULL)"
+        }
+        Counted::Comment => {
+            "(SELECT count(*) FROM comments t WHERE t.lane = c.lane AND t.content_id = c.id AND t.deleted_at IS NULL)"
+        }
+        Counted::Share => "(SELECT count(*) FROM shares t WHERE t.lane = c.lane AND t.content_id = c.id)",
+        Counted::View => {
+            "(SELECT count(*) FROM content_views t WHERE t.lane = c.lane AND t.content_id = c.id)
+             + (SELECT coalesce(CAST(sum(t.count) AS bigint), 0) FROM content_view_hours t
+                WHERE t.lane = c.lane AND t.content_id = c.id)
+             + (SELECT coalesce(CAST(sum(t.count) AS bigint), 0) FROM content_view_epochs t
+                WHERE t.lane = c.lane AND t.content_id = c.id)"
+        }
+    }
+}
+
+/// A count as it is stored and as it must be.
+pub(in super::super) struct CountRow {
+    pub(in super::super) key: Key,
+    pub(in super::super) kind: i16,
+    /// `None`: there is no row of figures.
+    pub(in super::super) stored: Option<i64>,
+    pub(in super::super) actual: i64,
+}
+
+/// Counts the facts of the wanted contents, in one statement.
+pub(in super::super) async fn count_of(
+    reads: &DatabaseTransaction,
+    counted: Counted,
+    which: Which,
+) -> Result<Vec<CountRow>> {
+    let text = format!(
+        "SELECT c.lane, c.id, c.kind, f.{} AS stored, {}
+         + coalesce((SELECT t.count FROM content_openings t
+                     WHERE t.lane = c.lane AND t.content_id = c.id AND t.figure = {}), 0) AS actual
+         FROM {} {FIGURES_OF} ORDER BY c.lane, c.id",
+        counted.column(),
+        facts(counted),
+        counted.number(),
+        which.source("lane, id, kind")
+    );
+    let row = |row: &QueryResult| {
+        Ok(CountRow {
+            key: (row.try_get("", "lane")?, row.try_get("", "id")?),
+            kind: row.try_get("", "kind")?,
+            stored: row.try_get("", "stored")?,
+            actual: row.try_get("", "actual")?,
+        })
+    };
+    let found = select(reads, which, text).await?;
+    Ok(found.iter().map(row).collect::<Result<_, DbErr>>()?)
+}
+
+/// The stored masses of a range: (content, epoch, mass).
+pub(in super::super) async fn mass_within(reads: &DatabaseTransaction, range: Range) -> Result<Vec<(Uuid, i64, i64)>> {
+    static SQL: LazyLock<String> =
+        LazyLock::new(|| format!("SELECT t.content_id, t.epoch, t.mass FROM content_heat t WHERE {WITHIN}"));
+    masses(reads, &SQL, range.values().to_vec()).await
+}
+
+/// The same of those that are done for a version to come.
+pub(in super::super) async fn next_mass_within(
+    reads: &DatabaseTransaction,
+    range: Range,
+    version: i64,
+) -> Result<Vec<(Uuid, i64, i64)>> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT t.content_id, t.epoch, t.mass FROM content_heat_next t JOIN content_figures_next n
+             ON n.lane = t.lane AND n.content_id = t.content_id AND n.heat_version = $5 WHERE {WITHIN}"
+        )
+    });
+    let mut values = range.values().to_vec();
+    values.push(version.into());
+    masses(reads, &SQL, values).await
+}
+
+async fn masses(reads: &DatabaseTransaction, text: &str, values: Vec<Value>) -> Result<Vec<(Uuid, i64, i64)>> {
+    let statement = Statement::from_sql_and_values(reads.get_database_backend(), text, values);
+    let found = reads.query_all_raw(statement).await?;
+    let row =
+        |row: &QueryResult| Ok((row.try_get("", "content_id")?, row.try_get("", "epoch")?, row.try_get("", "mass")?));
+    Ok(found.iter().map(row).collect::<Result<_, DbErr>>()?)
+}
+
+/// The figures that are done for a version to come, of a range.
+pub(in super::super) async fn next_figures_within(
+    reads: &DatabaseTransaction,
+    range: Range,
+    version: i64,
+) -> Result<Vec<(Uuid, Figures)>> {
+    let text = format!(
+        "SELECT f.content_id, {FIGURES} FROM content_figures_next f WHERE f.heat_version = $5 AND {}",
+        WITHIN.replace("t.", "f.")
+    );
+    let mut values = range.values().to_vec();
+    values.push(version.into());
+    let statement = Statement::from_sql_and_values(reads.get_database_backend(), text, values);
+    let found = reads.query_all_raw(statement).await?;
+    let row = |row: &QueryResult| Ok((row.try_get("", "content_id")?, Figures::from_query_result(row, "")?));
+    Ok(found.iter().map(row).collect::<Result<_, DbErr>>()?)
+}
+
+/// Writes which version of the settings a locked content's figures name.
+pub(in super::super) async fn heat_version_update(tx: &Tx, content: Uuid, version: i64) -> Result<()> {
+    let (lane, id) = key(content);
+    let text = "UPDATE content_figures SET heat_version = $3 WHERE lane = $1 AND content_id = $2";
+    tx.execute(Statement::from_sql_and_values(tx.backend(), text, [lane.into(), id.into(), version.into()])).await?;
     Ok(())
 }
 
-static FIGURES: LazyLock<Sql> = LazyLock::new(|| {
-    of_contents(
-        "SELECT c.id, c.kind, c.published_at, c.quality, c.base_weight, f.heat,
-         coalesce(f.like_count, 0) AS like_count, coalesce(f.favorite_count, 0) AS favorite_count,
-         coalesce(f.comment_count, 0) AS comment_count, coalesce(f.share_count, 0) AS share_count,
-         coalesce(f.view_count, 0) AS view_count, coalesce(f.version, 0) AS version,
-         coalesce(f.heat_version, 0) AS heat_version,
-         coalesce(f.hot_level, CAST(-1 AS smallint)) AS hot_level, f.wake_at,
-         coalesce(f.last_hot_update, 0) AS last_hot_update, coalesce(f.last_history_at, 0) AS last_history_at
-         FROM {rows} {cross} contents c ON c.lane = r.lane AND c.id = r.id
-         LEFT JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id WHERE c.status <> 2",
-    )
-});
-static MASSES: LazyLock<Sql> = LazyLock::new(|| {
-    of_contents(
-        "SELECT h.content_id, h.epoch, h.mass FROM {rows} {cross} content_heat h
-         ON h.lane = r.lane AND h.content_id = r.id",
-    )
-});
-fn bind(sql: &Sql, backend: DbBackend, contents: &[(i16, Uuid)]) -> Statement {
-    let ids: Vec<_> = contents.iter().map(|(_, id)| *id).collect();
-    sql.bind(backend, keys(sql, &ids), [])
+/// Removes the figures of a locked content, if a repair that made them is undone.
+pub(in super::super) async fn figures_delete(tx: &Tx, content: Uuid) -> Result<()> {
+    let (lane, id) = key(content);
+    let text = "DELETE FROM content_figures WHERE lane = $1 AND content_id = $2";
+    tx.execute(Statement::from_sql_and_values(tx.backend(), text, [lane.into(), id.into()])).await?;
+    Ok(())
 }
 
-/// What is stored of these contents, without their facts and masses.
-pub(in super::super) async fn figures_recount(
-    connection: &impl ConnectionTrait,
-    backend: DbBackend,
-    keys: &[(i16, Uuid)],
-) -> Result<BTreeMap<Uuid, Stored>> {
-    let mut contents = BTreeMap::new();
-    for row in connection.query_all_raw(bind(&FIGURES, backend, keys)).await? {
-        let stored = Stored {
-            kind: row.try_get("", "kind")?,
-            published_at: row.try_get("", "published_at")?,
-            quality: row.try_get("", "quality")?,
-            base_weight: row.try_get("", "base_weight")?,
-            like_count: row.try_get("", "like_count")?,
-            favorite_count: row.try_get("", "favorite_count")?,
-            comment_count: row.try_get("", "comment_count")?,
-            share_count: row.try_get("", "share_count")?,
-            view_count: row.try_get("", "view_count")?,
-            heat: row.try_get("", "heat")?,
-            version: row.try_get("", "version")?,
-            heat_version: row.try_get("", "heat_version")?,
-            hot_level: row.try_get("", "hot_level")?,
-            wake_at: row.try_get("", "wake_at")?,
-            settled_at: row.try_get::<Millis>("", "last_hot_update")?.max(row.try_get("", "last_history_at")?),
-            ..Stored::default()
+/// A content, its newest row of history, and how many rows do not stand at the moment of their ids.
+pub(in super::super) struct HistoryOf {
+    pub(in super::super) stored: Stored,
+    pub(in super::super) newest: Option<Newest>,
+    pub(in super::super) misplaced: i64,
+}
+
+/// The newest row of a content's history: the moment of its id, and its level.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Newest {
+    pub(in super::super) at: Millis,
+    pub(in super::super) level: i16,
+}
+
+/// The moment that an id was made for: the first 48 bits of a UUIDv7.
+pub(in super::super) fn moment_of(id: Uuid) -> Millis {
+    let [a, b, c, d, e, f, ..] = *id.as_bytes();
+    Millis(i64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+}
+
+/// Whether a row of history stands elsewhere than its id says, in each dialect.
+fn misplaced(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "substr(uuid_send(t.id), 1, 6) <> substr(int8send(t.calculated_at), 3, 6)",
+        _ => "substr(t.id, 1, 6) <> unhex(printf('%012x', t.calculated_at))",
+    }
+}
+
+/// The wanted contents and what there is to compare of their histories, in one statement.
+pub(in super::super) async fn history_of(reads: &DatabaseTransaction, which: Which) -> Result<Vec<HistoryOf>> {
+    let source = which.source("lane, id, kind, published_at, quality, base_weight");
+    let newest =
+        "(SELECT t.id FROM hot_history t WHERE t.lane = c.lane AND t.content_id = c.id ORDER BY t.id DESC LIMIT 1)";
+    let text = format!(
+        "SELECT c.lane, c.id, c.kind, c.published_at, c.quality, c.base_weight, {FIGURES}, h.id AS newest_id,
+         h.hot_level AS newest_level, (SELECT count(*) FROM hot_history t WHERE t.lane = c.lane
+             AND t.content_id = c.id AND {}) AS misplaced
+         FROM {source} {FIGURES_OF}
+         LEFT JOIN hot_history h ON h.lane = c.lane AND h.content_id = c.id AND h.id = {newest} ORDER BY c.lane, c.id",
+        misplaced(reads.get_database_backend())
+    );
+    let row = |row: &QueryResult| {
+        let newest: Option<Uuid> = row.try_get("", "newest_id")?;
+        let newest = match newest {
+            Some(id) => Some(Newest { at: moment_of(id), level: row.try_get("", "newest_level")? }),
+            None => None,
         };
-        contents.insert(row.try_get::<Uuid>("", "id")?, stored);
-    }
-    Ok(contents)
+        Ok(HistoryOf { stored: stored(row)?, newest, misplaced: row.try_get("", "misplaced")? })
+    };
+    let found = select(reads, which, text).await?;
+    Ok(found.iter().map(row).collect::<Result<_, DbErr>>()?)
 }
 
-/// Everything about these contents.
-pub(in super::super) async fn content_recount(
-    connection: &impl ConnectionTrait,
-    backend: DbBackend,
-    keys: &[(i16, Uuid)],
-) -> Result<BTreeMap<Uuid, Stored>> {
-    let mut contents = figures_recount(connection, backend, keys).await?;
-    let facts: [(&'static Sql, Take); 7] = [
-        (&MASSES, |to, row| {
-            to.masses.insert(row.try_get("", "epoch")?, row.try_get("", "mass")?);
-            Ok(())
-        }),
-        (&OPENINGS, |to, row| {
-            let figure = Counted::from_number(row.try_get("", "figure")?)?;
-            to.openings.push(Opening { figure, count: row.try_get("", "count")?, at: row.try_get("", "at")? });
-            Ok(())
-        }),
-        (&BEHAVIORS, |to, row| {
-            to.behaviors.push((row.try_get("", "kind")?, row.try_get("", "acted_at")?));
-            Ok(())
-        }),
-        (&COMMENTS, |to, row| {
-            to.comments.push(row.try_get("", "commented_at")?);
-            Ok(())
-        }),
-        (&SHARES, |to, row| {
-            to.shares.push(row.try_get("", "shared_at")?);
-            Ok(())
-        }),
-        (&VIEWS, |to, row| {
-            to.hours.push((row.try_get("", "hour")?, row.try_get("", "count")?));
-            Ok(())
-        }),
-        (&EPOCHS, |to, row| {
-            let (count, mass) = (row.try_get("", "count")?, row.try_get("", "mass")?);
-            let rolled_up = RolledUp { epoch: row.try_get("", "epoch")?, count, mass };
-            to.epochs.push((row.try_get("", "heat_version")?, rolled_up));
-            Ok(())
-        }),
+/// The first thousand rows of a content's history that do not stand where their ids say, and where they stand.
+pub(in super::super) async fn history_misplaced(reads: &DatabaseTransaction, key: Key) -> Result<Vec<(Uuid, Millis)>> {
+    let backend = reads.get_database_backend();
+    let text = format!(
+        "SELECT t.id, t.calculated_at FROM hot_history t WHERE t.lane = $1 AND t.content_id = $2 AND {}
+         ORDER BY t.id LIMIT 1000",
+        misplaced(backend)
+    );
+    let statement = Statement::from_sql_and_values(backend, text, [key.0.into(), key.1.into()]);
+    let row = |row: &QueryResult| Ok((row.try_get("", "id")?, row.try_get("", "calculated_at")?));
+    Ok(reads.query_all_raw(statement).await?.iter().map(row).collect::<Result<_, DbErr>>()?)
+}
+
+/// Moves a row of history of a locked content, if it stands at `from`. Whether it did.
+pub(in super::super) async fn history_move(tx: &Tx, content: Uuid, row: Uuid, from: i64, to: i64) -> Result<bool> {
+    let (lane, id) = key(content);
+    let text = "UPDATE hot_history SET calculated_at = $5
+         WHERE lane = $1 AND content_id = $2 AND id = $3 AND calculated_at = $4";
+    let values: [Value; 5] = [lane.into(), id.into(), row.into(), from.into(), to.into()];
+    Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), text, values)).await?.rows_affected() == 1)
+}
+
+/// Removes the newest row of a locked content's history, if a repair wrote it, at this moment and of this level. Whether
+/// it was so.
+pub(in super::super) async fn repaired_row_delete(tx: &Tx, content: Uuid, at: Millis, level: i16) -> Result<bool> {
+    let (lane, id) = key(content);
+    let text = "DELETE FROM hot_history WHERE lane = $1 AND content_id = $2 AND calculation_method = 3
+         AND calculated_at = $3 AND hot_level = $4 AND id =
+         (SELECT t.id FROM hot_history t WHERE t.lane = $1 AND t.content_id = $2 ORDER BY t.id DESC LIMIT 1)";
+    let values: [Value; 4] = [lane.into(), id.into(), at.0.into(), level.into()];
+    Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), text, values)).await?.rows_affected() == 1)
+}
+
+/// The moment of the newest fact of a content.
+pub(in super::super) async fn newest_fact(reads: &DatabaseTransaction, key: Key) -> Result<Option<Millis>> {
+    let newest = |(moment, table): (&str, &str)| {
+        format!("SELECT max({moment}) AS at FROM {table} t WHERE t.lane = $1 AND t.content_id = $2")
+    };
+    let moments = [
+        ("coalesce(t.removed_at, t.acted_at)", "behaviors"),
+        ("coalesce(t.deleted_at, t.commented_at)", "comments"),
+        ("t.shared_at", "shares"),
+        ("t.hour", "content_views"),
+        ("t.hour", "content_view_hours"),
+        ("t.at", "content_openings"),
     ];
-    for (sql, take) in facts {
-        for row in connection.query_all_raw(bind(sql, backend, keys)).await? {
-            if let Some(stored) = contents.get_mut(&row.try_get::<Uuid>("", "content_id")?) {
-                take(stored, &row)?;
-            }
-        }
-    }
-    Ok(contents)
+    let text = format!("SELECT max(at) AS at FROM ({}) m", moments.map(newest).join(" UNION ALL "));
+    let statement = Statement::from_sql_and_values(reads.get_database_backend(), text, [key.0.into(), key.1.into()]);
+    let found = reads.query_one_raw(statement).await?;
+    Ok(found.map(|row| row.try_get("", "at")).transpose()?.flatten())
 }
 
-/// Adds a row of facts to the content that it is of.
-type Take = fn(&mut Stored, &QueryResult) -> Result<(), DbErr>;
+/// How many contents were announced at each level.
+pub(in super::super) async fn level_counts(db: &Db) -> Result<Vec<(i16, i64)>> {
+    let text = format!(
+        "SELECT f.hot_level, count(*) AS n FROM content_figures f
+         JOIN contents c ON c.lane = f.lane AND c.id = f.content_id WHERE c.status <> {DELETED}
+         GROUP BY f.hot_level ORDER BY f.hot_level"
+    );
+    let found = db.query(Statement::from_string(db.backend(), text)).await?;
+    let rows = found.iter().map(|row| Ok((row.try_get("", "hot_level")?, row.try_get("", "n")?)));
+    Ok(rows.collect::<Result<_, DbErr>>()?)
+}

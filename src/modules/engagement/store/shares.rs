@@ -2,9 +2,10 @@
 
 use std::sync::LazyLock;
 
+use sea_orm::Statement;
 use uuid::Uuid;
 
-use crate::kernel::db::{Col, Sql, Tx};
+use crate::kernel::db::{Col, Db, Sql, Tx};
 use crate::kernel::error::Result;
 use crate::modules::engagement::content::key;
 use crate::modules::engagement::interactions::ShareRecord;
@@ -23,6 +24,13 @@ pub(in super::super) async fn share_by_client_keys(tx: &Tx, keys: &[(Uuid, &str)
         rows.push([(*user).into(), (*client_key).into()]);
     }
     tx.select(&SQL, rows).await
+}
+
+/// Whether a user has made a share with this key.
+pub(in super::super) async fn client_key_exists(db: &Db, user: Uuid, client_key: &str) -> Result<bool> {
+    let text = "SELECT 1 AS one FROM shares WHERE user_id = $1 AND client_key = $2";
+    let find = Statement::from_sql_and_values(db.backend(), text, [user.into(), client_key.into()]);
+    Ok(!db.query(find).await?.is_empty())
 }
 
 /// Adds shares.

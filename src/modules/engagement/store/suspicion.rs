@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use sea_orm::{FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
+use super::deletions;
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Db, Sql, Tx};
 use crate::kernel::error::Result;
@@ -29,7 +30,7 @@ pub(in super::super) struct Finding {
 
 const COLUMNS: &str = "id, actor_kind, actor, actions, since_at, until_at";
 
-/// Writes findings as they are now.
+/// Writes findings as they are now; none of a user who was deleted meanwhile.
 pub(in super::super) async fn finding_put(tx: &Tx, findings: &[Finding]) -> Result<()> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new(
@@ -58,7 +59,14 @@ pub(in super::super) async fn finding_put(tx: &Tx, findings: &[Finding]) -> Resu
             finding.until_at.0.into(),
         ]);
     }
-    tx.write_all(&SQL, rows).await
+    tx.write_all(&SQL, rows).await?;
+    // After the write: from then on the end of a deletion waits for this transaction.
+    let users = findings.iter().filter(|finding| finding.actor_kind == USER).map(|finding| finding.actor).collect();
+    for user in deletions::deleted_among(tx, &users).await? {
+        let text = "DELETE FROM suspicious_activity WHERE actor = $1";
+        tx.execute(Statement::from_sql_and_values(tx.backend(), text, [user.into()])).await?;
+    }
+    Ok(())
 }
 
 /// Removes at most `size` findings that began before a moment. How many went.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use sea_orm::{ConnectionTrait as _, DbErr, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use crate::kernel::clock::Millis;
@@ -37,6 +37,16 @@ pub(in super::super) async fn closed_before(tx: &Tx) -> Result<Millis> {
     let found = tx.connection().query_all_raw(SQL.bind(tx.backend(), SQL.rows(), [STATE.into()])).await?;
     let row = found.first().ok_or_else(|| Error::internal("view_state has no row"))?;
     Ok(row.try_get("", "closed_before")?)
+}
+
+/// The database's clock, where it may be another machine's: every node asks the same one.
+pub(in super::super) async fn database_now(db: &Db) -> Result<Option<Millis>> {
+    if db.backend() != DbBackend::Postgres {
+        return Ok(None);
+    }
+    let text = "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint) AS now";
+    let found = db.query(Statement::from_string(db.backend(), text)).await?;
+    Ok(found.first().map(|row| row.try_get("", "now")).transpose()?)
 }
 
 /// Closes the hours before `before`; never opens one again. Returns the moment that holds.
@@ -110,7 +120,7 @@ pub(in super::super) async fn rollup_contents(
 ) -> Result<(Vec<Uuid>, Option<(i16, Uuid)>)> {
     let text = rollup_contents_text(level);
     let values: [Value; 3] = [after.0.into(), after.1.into(), i64::try_from(size).unwrap_or(i64::MAX).into()];
-    let found = db.query(Statement::from_sql_and_values(db.backend(), text, values)).await?;
+    let found = db.query_by_key(Statement::from_sql_and_values(db.backend(), text, values)).await?;
     let mut contents = Vec::new();
     let mut last = None;
     for row in &found {
@@ -310,8 +320,6 @@ pub(in super::super) async fn epoch_add(tx: &Tx, version: i64, sums: &[(Uuid, i6
 mod tests {
     use std::collections::BTreeMap;
 
-    use sea_orm::DbBackend;
-
     use super::*;
     use crate::kernel::config::{SETTINGS, Settings};
     use crate::kernel::db::Migrations;
@@ -323,9 +331,9 @@ mod tests {
         let url = format!("sqlite:{}/views.db", folder.path().display());
         let settings = Settings::read(SETTINGS, None, &BTreeMap::new(), &[("database.url", url)]).unwrap();
         let db = Db::open(&settings).await.unwrap();
-        db.migrate(&[Migrations { module: "engagement", list: tally_migration::engagement::migrations }])
-            .await
-            .unwrap();
+        let kernel = Migrations { module: "kernel", list: tally_migration::kernel::migrations };
+        let engagement = Migrations { module: "engagement", list: tally_migration::engagement::migrations };
+        db.migrate(&[kernel, engagement]).await.unwrap();
         let backend = DbBackend::Sqlite;
         for (text, expected) in [
             (&*rollup_contents_text(Level::Views), "SEARCH t USING PRIMARY KEY ((lane,content_id,hour)>(?,?,?))"),

@@ -1,4 +1,5 @@
-//! Removes old notifications: those that were read, and those that nobody is left of.
+//! Removes old notifications: those that were read, those that nobody is left of, and much later those that nobody
+//! read.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +9,7 @@ use crate::kernel::clock::Millis;
 use crate::kernel::db::Tx;
 use crate::kernel::error::Result;
 use crate::kernel::jobs::JobRun;
+use crate::modules::notifications::consumer;
 use crate::modules::notifications::store::{batch, clean};
 use crate::modules::notifications::work::{self, Totals};
 
@@ -16,24 +18,29 @@ const CHUNK: i64 = 200;
 /// Remembered deletions of one transaction.
 const GONE: i64 = 2_000;
 
-/// Removes what is older than the setting; says how much it was. The acts are left to the clean-up.
+/// Removes what is older than the settings; says how much it was. The acts are left to the clean-up.
 ///
 /// # Errors
 /// The database's own, or that another server does it now.
 pub(in super::super) async fn run(run: &JobRun) -> Result<String> {
-    let days = i64::from(run.kernel.settings.count("notifications.retention_days"));
-    let before = run.tick.plus(-days * Millis::DAY);
+    let settings = &run.kernel.settings;
+    let days = settings.count("notifications.retention_days");
+    let unread_days = settings.count("notifications.unread_retention_days").max(days);
+    let before = |days: u32| run.tick.plus(-i64::from(days) * Millis::DAY);
     let mut removed = 0;
-    loop {
-        let found = clean::notification_older(&run.kernel.db, before, CHUNK).await?;
-        if found.is_empty() {
-            break;
+    for (unread, before) in [(false, before(days)), (true, before(unread_days))] {
+        loop {
+            let found = clean::notification_older(&run.kernel.db, unread, before, CHUNK).await?;
+            if found.is_empty() {
+                break;
+            }
+            removed += run.write(move |tx| Box::pin(prune(tx, found.clone(), unread, before))).await?;
+            run.go_on().await?;
         }
-        removed += run.write(move |tx| Box::pin(prune(tx, found.clone(), before))).await?;
-        run.go_on().await?;
     }
+    let forgettable = forgettable(run, before(days)).await?;
     loop {
-        let forgotten = run.write(move |tx| Box::pin(clean::gone_prune(tx, before, GONE))).await?;
+        let forgotten = run.write(move |tx| Box::pin(clean::gone_prune(tx, forgettable, GONE))).await?;
         if forgotten == 0 {
             break;
         }
@@ -42,12 +49,20 @@ pub(in super::super) async fn run(run: &JobRun) -> Result<String> {
     Ok(format!("{removed} notifications"))
 }
 
-async fn prune(tx: &Tx, found: Vec<(Uuid, (i16, Uuid))>, before: Millis) -> Result<usize> {
+/// Until when deletions may be forgotten: what is deleted stays deleted for events that are still to come, those that
+/// are set aside and may be replayed too. A day less, for clocks that differ.
+async fn forgettable(run: &JobRun, before: Millis) -> Result<Millis> {
+    let oldest = run.kernel.outbox.oldest(consumer::NAME).await?;
+    Ok(oldest.map_or(before, |oldest| before.min(oldest.plus(-Millis::DAY))))
+}
+
+async fn prune(tx: &Tx, found: Vec<(Uuid, (i16, Uuid))>, unread: bool, before: Millis) -> Result<usize> {
     let mut totals = Totals::lock(tx, found.iter().map(|(user, _)| *user), &BTreeSet::new()).await?;
-    // Under the lock: an act may have come in between.
+    // Under the lock: an act may have come in between, or its user.
     let mut old = batch::notification_by_ids(tx, found.iter().map(|(_, key)| *key)).await?;
-    old.retain(|notification| !notification.unread && notification.updated_at < before);
+    old.retain(|notification| notification.unread == unread && notification.updated_at < before);
     let removed = old.len();
+    // Nobody hears of it: there is nothing new in what goes.
     work::bury(tx, &mut totals, old).await?;
     totals.write(tx).await?;
     Ok(removed)

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 use uuid::Uuid;
 
-use super::{KEYS, NOTIFICATION, keys};
+use super::{KEYS, NEXT_BY_KEY, NOTIFICATION, keys};
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Sql, Tx};
 use crate::kernel::error::Result;
@@ -85,17 +85,20 @@ pub(in super::super) async fn notification_by_keys(
     tx.select(&SQL, rows).await
 }
 
+pub(in super::super) static BY_IDS: LazyLock<Sql> = LazyLock::new(|| {
+    let by_key =
+        format!("SELECT {NOTIFICATION} FROM {{rows}} CROSS JOIN LATERAL (SELECT * {NEXT_BY_KEY}) n WHERE n.id = r.id");
+    let join =
+        format!("SELECT {NOTIFICATION} FROM {{rows}} {{cross}} notifications n ON n.lane = r.lane AND n.id = r.id");
+    Sql::of_both(&by_key, &join, KEYS)
+});
+
 /// Notifications of locked users by their keys.
 pub(in super::super) async fn notification_by_ids(
     tx: &Tx,
     wanted: impl IntoIterator<Item = (i16, Uuid)>,
 ) -> Result<Vec<NotificationRecord>> {
-    static SQL: LazyLock<Sql> = LazyLock::new(|| {
-        let text =
-            format!("SELECT {NOTIFICATION} FROM {{rows}} {{cross}} notifications n ON n.lane = r.lane AND n.id = r.id");
-        Sql::new(&text, KEYS)
-    });
-    tx.select(&SQL, keys(&SQL, wanted)).await
+    tx.select(&BY_IDS, keys(&BY_IDS, wanted)).await
 }
 
 /// An act: who did what, or took it back, by the event with the highest sequence so far.
@@ -196,23 +199,35 @@ pub(in super::super) struct EndsRow {
 
 /// The newest and the first act that hold, in two steps along the index. Of the levels that one event reached the
 /// highest is the newest.
-pub(in super::super) const ENDS: &str =
-    "SELECT r.id AS notification_id, l.sequence, l.actor_id, l.level, l.acted_at AS newest_at, f.acted_at AS first_at
-     FROM {rows}
-     {cross} notification_acts l ON l.lane = r.lane AND l.notification_id = r.id AND l.subject_id =
-         (SELECT a.subject_id FROM notification_acts a WHERE a.lane = r.lane AND a.notification_id = r.id
-          AND a.present = 1 ORDER BY a.sequence DESC, a.subject_id DESC LIMIT 1)
-     {cross} notification_acts f ON f.lane = r.lane AND f.notification_id = r.id AND f.subject_id =
-         (SELECT a.subject_id FROM notification_acts a WHERE a.lane = r.lane AND a.notification_id = r.id
-          AND a.present = 1 ORDER BY a.sequence, a.subject_id LIMIT 1)";
+pub(in super::super) static ENDS: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::of_both(
+        // In the words of the index, and with limits: joined, PostgreSQL reads every act of the notification.
+        "SELECT r.id AS notification_id, l.sequence, l.actor_id, l.level, l.acted_at AS newest_at, f.acted_at AS first_at
+         FROM {rows}
+         CROSS JOIN LATERAL (SELECT a.sequence, a.actor_id, a.level, a.acted_at FROM notification_acts a
+             WHERE a.lane = r.lane AND a.notification_id = r.id AND a.present = 1
+             ORDER BY a.lane DESC, a.notification_id DESC, a.sequence DESC, a.subject_id DESC LIMIT 1) l
+         CROSS JOIN LATERAL (SELECT a.acted_at FROM notification_acts a
+             WHERE a.lane = r.lane AND a.notification_id = r.id AND a.present = 1
+             ORDER BY a.lane, a.notification_id, a.sequence, a.subject_id LIMIT 1) f",
+        "SELECT r.id AS notification_id, l.sequence, l.actor_id, l.level, l.acted_at AS newest_at, f.acted_at AS first_at
+         FROM {rows}
+         {cross} notification_acts l ON l.lane = r.lane AND l.notification_id = r.id AND l.subject_id =
+             (SELECT a.subject_id FROM notification_acts a WHERE a.lane = r.lane AND a.notification_id = r.id
+              AND a.present = 1 ORDER BY a.sequence DESC, a.subject_id DESC LIMIT 1)
+         {cross} notification_acts f ON f.lane = r.lane AND f.notification_id = r.id AND f.subject_id =
+             (SELECT a.subject_id FROM notification_acts a WHERE a.lane = r.lane AND a.notification_id = r.id
+              AND a.present = 1 ORDER BY a.sequence, a.subject_id LIMIT 1)",
+        KEYS,
+    )
+});
 
 /// The ends of notifications in which something holds.
 pub(in super::super) async fn ends_by_ids(
     tx: &Tx,
     wanted: impl IntoIterator<Item = (i16, Uuid)>,
 ) -> Result<Vec<EndsRow>> {
-    static SQL: LazyLock<Sql> = LazyLock::new(|| Sql::new(ENDS, KEYS));
-    tx.select(&SQL, keys(&SQL, wanted)).await
+    tx.select(&ENDS, keys(&ENDS, wanted)).await
 }
 
 /// Writes notifications of locked users as they are now.

@@ -3,10 +3,10 @@
 
 use std::sync::LazyLock;
 
-use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
-use super::{KEYS, NOTIFICATION, keys};
+use super::{KEYS, NEXT_BY_KEY, NOTIFICATION, keys};
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Db, Sql, Tx};
 use crate::kernel::error::Result;
@@ -127,14 +127,19 @@ pub(in super::super) async fn notification_by_actor(
     Ok(found.iter().map(row).collect::<Result<_, sea_orm::DbErr>>()?)
 }
 
-/// Notifications that were read, or that nobody is left of, and whose last act is older than `before`.
+/// Notifications whose last act is older than `before`: unread ones, or those that were read or that nobody is left of.
 pub(in super::super) async fn notification_older(
     db: &Db,
+    unread: bool,
     before: Millis,
     size: i64,
 ) -> Result<Vec<(Uuid, (i16, Uuid))>> {
-    let text = "SELECT lane, id, user_id FROM notifications WHERE unread = 0 AND updated_at < $1
-         ORDER BY updated_at LIMIT $2";
+    // Not a parameter: each is the condition of an index.
+    let text = if unread {
+        "SELECT lane, id, user_id FROM notifications WHERE unread = 1 AND updated_at < $1 ORDER BY updated_at LIMIT $2"
+    } else {
+        "SELECT lane, id, user_id FROM notifications WHERE unread = 0 AND updated_at < $1 ORDER BY updated_at LIMIT $2"
+    };
     let found = db.query(Statement::from_sql_and_values(db.backend(), text, [before.0.into(), size.into()])).await?;
     let row = |row: &sea_orm::QueryResult| {
         Ok((row.try_get("", "user_id")?, (row.try_get("", "lane")?, row.try_get("", "id")?)))
@@ -142,33 +147,53 @@ pub(in super::super) async fn notification_older(
     Ok(found.iter().map(row).collect::<Result<_, sea_orm::DbErr>>()?)
 }
 
-/// A statement over a set of keys: for PostgreSQL, which joins pairs, and for SQLite, which would walk whole lanes for
-/// them and looks up each lane and id instead. An id has one lane: both mean the same.
-struct ByKeys {
-    pairs: Sql,
-    each: Sql,
-}
+/// PostgreSQL deletes by the rows' places: any join of keys with a table that was empty when it planned is a walk over
+/// all of it. The places hold, because the rows of locked users are written by nobody else. SQLite would walk whole
+/// lanes for pairs, and looks up each lane and id instead: an id has one lane, so that both mean the same.
+static BURY: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::of_both(
+        &format!(
+            "DELETE FROM notifications WHERE ctid = ANY (ARRAY(
+                 SELECT n.place FROM {{rows}} CROSS JOIN LATERAL (SELECT ctid AS place, id {NEXT_BY_KEY}) n
+                 WHERE n.id = r.id))"
+        ),
+        "DELETE FROM notifications
+         WHERE lane IN (SELECT r.lane FROM {rows}) AND id IN (SELECT r.id FROM {rows})",
+        KEYS,
+    )
+});
 
-impl ByKeys {
-    fn new(text: &str, id: &str) -> Self {
-        let pairs = format!("{text} (lane, {id}) IN (SELECT r.lane, r.id FROM {{rows}})");
-        let each = format!("{text} lane IN (SELECT r.lane FROM {{rows}}) AND {id} IN (SELECT r.id FROM {{rows}})");
-        Self { pairs: Sql::new(&pairs, KEYS), each: Sql::new(&each, KEYS) }
-    }
+/// The same, of the acts of one actor.
+static ACT_DELETE: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::of_both(
+        "DELETE FROM notification_acts WHERE ctid = ANY (ARRAY(
+             SELECT a.place FROM {rows} CROSS JOIN LATERAL (SELECT ctid AS place FROM notification_acts
+                 WHERE actor_id = {1} AND lane = r.lane AND notification_id = r.id
+                 ORDER BY actor_id, lane, notification_id, present, sequence OFFSET 0) a))",
+        "DELETE FROM notification_acts WHERE actor_id = {1}
+         AND lane IN (SELECT r.lane FROM {rows}) AND notification_id IN (SELECT r.id FROM {rows})",
+        KEYS,
+    )
+});
 
-    fn of(&self, tx: &Tx) -> &Sql {
-        if tx.backend() == DbBackend::Postgres { &self.pairs } else { &self.each }
-    }
-}
+/// Some acts of one notification. SQLite would walk the lane for whole keys, and looks up each subject; PostgreSQL
+/// would look for each act in all of them, and takes their places.
+static GRAVE_ACTS: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::of_both(
+        "DELETE FROM notification_acts WHERE ctid = ANY (ARRAY(SELECT ctid FROM notification_acts
+             WHERE lane = {1} AND notification_id = {2} ORDER BY lane, notification_id, subject_id LIMIT {3}))",
+        "DELETE FROM notification_acts WHERE lane = {1} AND notification_id = {2} AND subject_id IN
+             (SELECT subject_id FROM notification_acts WHERE lane = {1} AND notification_id = {2} LIMIT {3})",
+        &[],
+    )
+});
 
 /// Removes notifications of locked users; their acts are left to be removed.
 pub(in super::super) async fn notification_bury(tx: &Tx, buried: &[NotificationRecord]) -> Result<()> {
-    static DELETE: LazyLock<ByKeys> = LazyLock::new(|| ByKeys::new("DELETE FROM notifications WHERE", "id"));
     static GRAVES: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new("INSERT INTO notification_graves (lane, notification_id) SELECT r.lane, r.id FROM {rows}", KEYS)
     });
-    let delete = DELETE.of(tx);
-    tx.write_all(delete, keys(delete, buried.iter().map(NotificationRecord::key))).await?;
+    tx.write_all(&BURY, keys(&BURY, buried.iter().map(NotificationRecord::key))).await?;
     tx.write_all(&GRAVES, keys(&GRAVES, buried.iter().map(NotificationRecord::key))).await
 }
 
@@ -178,25 +203,22 @@ pub(in super::super) async fn act_delete(
     actor: Uuid,
     notifications: impl IntoIterator<Item = (i16, Uuid)>,
 ) -> Result<u64> {
-    static DELETE: LazyLock<ByKeys> =
-        LazyLock::new(|| ByKeys::new("DELETE FROM notification_acts WHERE actor_id = {1} AND", "notification_id"));
-    let delete = DELETE.of(tx);
-    let statement = delete.bind(tx.backend(), keys(delete, notifications), [actor.into()]);
+    let statement = ACT_DELETE.bind(tx.backend(), keys(&ACT_DELETE, notifications), [actor.into()]);
     Ok(tx.execute(statement).await?.rows_affected())
 }
 
-/// Removes up to `size` acts of some removed notifications, and forgets those that have none left. Returns how many rows
-/// went; 0: nothing is left of any. One notification after the other: for a list of pairs SQLite walks whole lanes.
+/// Removes up to `size` acts of some removed notifications, and forgets those that have none left. Returns how many
+/// rows went; 0: nothing is left of any. One notification after the other: for a list of pairs SQLite walks whole
+/// lanes.
 pub(in super::super) async fn grave_clear(tx: &Tx, size: i64) -> Result<u64> {
     let graves = "SELECT lane, notification_id FROM notification_graves ORDER BY lane, notification_id LIMIT 100";
-    let acts = "DELETE FROM notification_acts WHERE lane = $1 AND notification_id = $2 AND subject_id IN
-         (SELECT subject_id FROM notification_acts WHERE lane = $1 AND notification_id = $2 LIMIT $3)";
     let grave = "DELETE FROM notification_graves WHERE lane = $1 AND notification_id = $2";
     let (mut left, mut gone) = (size, 0);
     for row in tx.connection().query_all_raw(Statement::from_string(tx.backend(), graves)).await? {
         let (lane, id): (i16, Uuid) = (row.try_get("", "lane")?, row.try_get("", "notification_id")?);
         let values: [Value; 3] = [lane.into(), id.into(), left.into()];
-        let cleared = tx.execute(Statement::from_sql_and_values(tx.backend(), acts, values)).await?.rows_affected();
+        let statement = GRAVE_ACTS.bind(tx.backend(), GRAVE_ACTS.rows(), values);
+        let cleared = tx.execute(statement).await?.rows_affected();
         gone += cleared;
         left -= i64::try_from(cleared).unwrap_or(i64::MAX);
         if left <= 0 {
@@ -206,4 +228,53 @@ pub(in super::super) async fn grave_clear(tx: &Tx, size: i64) -> Result<u64> {
         gone += tx.execute(Statement::from_sql_and_values(tx.backend(), grave, values)).await?.rows_affected();
     }
     Ok(gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::DbBackend;
+
+    use super::super::batch::{BY_IDS, ENDS};
+    use super::*;
+    use crate::kernel::db::{Migrations, plans};
+
+    /// With the plans that PostgreSQL makes while the tables are empty, and keeps.
+    #[tokio::test]
+    async fn acts_are_found_by_whole_keys_on_postgres() {
+        let backend = DbBackend::Postgres;
+        let of_rows = "Index Cond: ((lane = u.lane) AND (notification_id = u.id))";
+        let wanted: [(&str, &str, &[&str]); 5] = [
+            (
+                ENDS.text(backend),
+                of_rows,
+                &["Scan Backward using notification_acts_by_sequence", "Scan using notification_acts_by_sequence"],
+            ),
+            (
+                ACT_DELETE.text(backend),
+                "Index Cond: ((actor_id = $?) AND (lane = u.lane) AND (notification_id = u.id))",
+                &["using notification_acts_by_actor", "Tid Scan"],
+            ),
+            (
+                GRAVE_ACTS.text(backend),
+                "Index Cond: ((lane = $?) AND (notification_id = $?))",
+                &["using notification_acts_pkey", "Tid Scan"],
+            ),
+            (
+                BURY.text(backend),
+                "Index Cond: (ROW(lane, id) >= ROW(u.lane, u.id))",
+                &["using notifications_pkey", "Tid Scan"],
+            ),
+            (BY_IDS.text(backend), "Index Cond: (ROW(lane, id) >= ROW(u.lane, u.id))", &["using notifications_pkey"]),
+        ];
+        let module = Migrations { module: "notifications", list: tally_migration::notifications::migrations };
+        let plans = plans::of_empty_tables(&[module], &wanted.map(|(text, ..)| text)).await.unwrap();
+        for (plans, (text, condition, parts)) in plans.iter().zip(wanted) {
+            for plan in plans {
+                let of_any = (1..10).fold(plan.clone(), |plan, n| plan.replace(&format!("${n}"), "$?"));
+                assert!(of_any.contains(condition), "{text}\n{plan}");
+                assert!(parts.iter().all(|part| plan.contains(part)), "{text}\n{plan}");
+                assert!(!plan.contains("Sort") && !plan.contains("Join Filter"), "{text}\n{plan}");
+            }
+        }
+    }
 }

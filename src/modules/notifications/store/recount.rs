@@ -8,9 +8,11 @@ use uuid::Uuid;
 
 use super::batch::{ENDS, EndsRow};
 use super::{KEYS, NOTIFICATION, keys};
-use crate::kernel::db::Sql;
+use crate::kernel::clock::Millis;
+use crate::kernel::db::{Sql, Tx};
 use crate::kernel::error::Result;
 use crate::kernel::integrity::Key;
+use crate::kernel::page::Page;
 use crate::modules::notifications::notification::NotificationRecord;
 
 /// A user's unread count as it is stored and as it must be.
@@ -116,10 +118,9 @@ pub(in super::super) async fn notification_recount(
             KEYS,
         )
     });
-    static ENDS_OF: LazyLock<Sql> = LazyLock::new(|| Sql::new(ENDS, KEYS));
     let stored: Vec<NotificationRecord> = rows(connection, backend, &STORED, wanted).await?;
     let actors: Vec<ActorsRow> = rows(connection, backend, &ACTORS, wanted).await?;
-    let ends: Vec<EndsRow> = rows(connection, backend, &ENDS_OF, wanted).await?;
+    let ends: Vec<EndsRow> = rows(connection, backend, &ENDS, wanted).await?;
     let actors: BTreeMap<_, _> = actors.into_iter().map(|row| (row.notification_id, row.actors)).collect();
     let mut ends: BTreeMap<_, _> = ends.into_iter().map(|row| (row.notification_id, row)).collect();
     let recounted = stored.into_iter().map(|stored| {
@@ -137,4 +138,85 @@ async fn rows<T: FromQueryResult>(
 ) -> Result<Vec<T>> {
     let found = connection.query_all_raw(sql.bind(backend, keys(sql, wanted.iter().copied()), [])).await?;
     Ok(found.iter().map(|row| T::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+/// Removes the totals of a locked user, if a repair that made them is undone.
+pub(in super::super) async fn totals_delete(tx: &Tx, (lane, user): Key) -> Result<()> {
+    let text = "DELETE FROM notification_totals WHERE lane = $1 AND user_id = $2";
+    tx.execute(Statement::from_sql_and_values(tx.backend(), text, [lane.into(), user.into()])).await?;
+    Ok(())
+}
+
+/// The newest version that a user's notifications know; 0 without any.
+pub(in super::super) async fn newest_version(tx: &Tx, (lane, user): Key) -> Result<i64> {
+    let text = "SELECT coalesce(max(version), 0) AS n FROM notifications WHERE lane = $1 AND user_id = $2";
+    let statement = Statement::from_sql_and_values(tx.backend(), text, [lane.into(), user.into()]);
+    let found = tx.connection().query_one_raw(statement).await?;
+    Ok(found.map(|row| row.try_get("", "n")).transpose()?.unwrap_or(0))
+}
+
+/// Notifications after `after` that acts name, and which of them there are not, removed ones apart.
+pub(in super::super) async fn act_orphans(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    after: Key,
+    size: usize,
+) -> Result<Vec<(Key, bool)>> {
+    let text = "SELECT k.lane, k.notification_id AS id,
+         NOT EXISTS (SELECT 1 FROM notifications n WHERE n.lane = k.lane AND n.id = k.notification_id)
+         AND NOT EXISTS (SELECT 1 FROM notification_graves g
+             WHERE g.lane = k.lane AND g.notification_id = k.notification_id) AS orphan
+         FROM (SELECT DISTINCT lane, notification_id FROM notification_acts WHERE (lane, notification_id) > ($1, $2)
+               ORDER BY lane, notification_id LIMIT $3) k ORDER BY k.lane, k.notification_id";
+    let values: [Value; 3] = [after.0.into(), after.1.into(), limit(size).into()];
+    let found = connection.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
+    let row = |row: &sea_orm::QueryResult| {
+        Ok(((row.try_get("", "lane")?, row.try_get("", "id")?), row.try_get::<bool>("", "orphan")?))
+    };
+    Ok(found.iter().map(row).collect::<Result<_, DbErr>>()?)
+}
+
+/// How many acts name a notification that there is not.
+pub(in super::super) async fn acts_of(connection: &impl ConnectionTrait, backend: DbBackend, key: Key) -> Result<i64> {
+    let text = "SELECT count(*) AS n FROM notification_acts a WHERE a.lane = $1 AND a.notification_id = $2
+         AND NOT EXISTS (SELECT 1 FROM notifications n WHERE n.lane = $1 AND n.id = $2)
+         AND NOT EXISTS (SELECT 1 FROM notification_graves g WHERE g.lane = $1 AND g.notification_id = $2)";
+    let statement = Statement::from_sql_and_values(backend, text, [key.0.into(), key.1.into()]);
+    let found = connection.query_one_raw(statement).await?;
+    Ok(found.map(|row| row.try_get("", "n")).transpose()?.unwrap_or(0))
+}
+
+/// Deleted users of whom something was still left to be removed, from before `before`.
+pub(in super::super) async fn gone_before(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    before: Millis,
+) -> Result<Vec<(Uuid, Millis)>> {
+    let text = "SELECT pending_id, gone_at FROM notification_gone
+         WHERE pending_id IS NOT NULL AND gone_at < $1 ORDER BY pending_id LIMIT 100";
+    let found = connection.query_all_raw(Statement::from_sql_and_values(backend, text, [before.0.into()])).await?;
+    let rows = found.iter().map(|row| Ok((row.try_get("", "pending_id")?, row.try_get("", "gone_at")?)));
+    Ok(rows.collect::<Result<_, DbErr>>()?)
+}
+
+/// One unread notification of a user more than the page holds, by id, in the direction of reading.
+pub(in super::super) async fn unread_page(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    (lane, user): Key,
+    page: &Page,
+) -> Result<Vec<NotificationRecord>> {
+    let (further, back, direction) = if page.backward { ("<", ">", "DESC") } else { (">", "<", "ASC") };
+    let mut text =
+        format!("SELECT {NOTIFICATION} FROM notifications n WHERE n.lane = $1 AND n.user_id = $2 AND n.unread = 1");
+    let mut values: Vec<Value> = vec![lane.into(), user.into(), limit(page.size + 1).into()];
+    for (cursor, side) in [(page.from, further), (page.until, back)] {
+        if let Some(cursor) = cursor {
+            values.push(cursor.id.into());
+            text.push_str(&format!(" AND n.id {side} ${}", values.len()));
+        }
+    }
+    text.push_str(&format!(" ORDER BY n.id {direction} LIMIT $3"));
+    let found = connection.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
+    Ok(found.iter().map(|row| NotificationRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }

@@ -1,0 +1,134 @@
+//! Runs checks: chunks of reads, and what seems to differ again under its lock.
+
+use super::hand::{Hand, Hear};
+use super::report::{CheckLine, Kind, Report};
+use super::{Check, CheckReport, Drift, Integrity, Key, Scope};
+use crate::kernel::context::Kernel;
+use crate::kernel::error::Result;
+
+/// Items read at once.
+pub(super) const CHUNK: usize = 500;
+/// Drifts of a check that a report shows.
+const EXAMPLES: usize = 20;
+
+/// Runs a check over everything. `progress` hears how many items were compared so far.
+///
+/// # Errors
+/// The database's own.
+pub async fn run(check: &dyn Check, kernel: &Kernel, progress: &(dyn Fn(u64) + Sync)) -> Result<CheckReport> {
+    examine(&Hand::of(kernel), check, None, progress, &|_, _| ()).await
+}
+
+/// The same for everything or one item, with a pause between chunks in which the run may be told to end; `told` hears of
+/// every drift.
+pub(super) async fn examine(
+    hand: &Hand<'_>,
+    check: &dyn Check,
+    only: Option<Key>,
+    progress: &(dyn Fn(u64) + Sync),
+    told: &(dyn Fn(Key, &Drift) + Sync),
+) -> Result<CheckReport> {
+    let kernel = hand.kernel;
+    let (module, name) = (check.module(), check.name());
+    let mut report = CheckReport { module, name, checked: 0, drifted: 0, items: 0, examples: Vec::new() };
+    if let Some(key) = only {
+        report.checked = 1;
+        confirm(kernel, check, key, &mut report, told).await?;
+        return Ok(report);
+    }
+    let mut after = None;
+    loop {
+        let chunk = check.scan(kernel, after, CHUNK).await?;
+        report.checked += chunk.checked;
+        for suspect in chunk.suspects {
+            confirm(kernel, check, suspect, &mut report, told).await?;
+        }
+        progress(report.checked);
+        match chunk.next {
+            Some(next) => after = Some(next),
+            None => return Ok(report),
+        }
+        hand.go_on().await?;
+    }
+}
+
+async fn confirm(
+    kernel: &Kernel,
+    check: &dyn Check,
+    key: Key,
+    report: &mut CheckReport,
+    told: &(dyn Fn(Key, &Drift) + Sync),
+) -> Result<()> {
+    let drifts = check.confirm(kernel, key).await?;
+    drifts.iter().for_each(|drift| told(key, drift));
+    report.drifted += drifts.len() as u64;
+    report.items += u64::from(!drifts.is_empty());
+    let room = EXAMPLES.saturating_sub(report.examples.len());
+    report.examples.extend(drifts.into_iter().take(room));
+    Ok(())
+}
+
+impl Integrity {
+    /// Runs the checks of a scope and records what they found. A database that takes no writes is checked all the same:
+    /// the record is then missing, which the log says.
+    ///
+    /// # Errors
+    /// [`crate::kernel::error::Code::INVALID_INPUT`] for a scope without checks,
+    /// [`crate::kernel::error::Code::UNAVAILABLE`] when the process is told to end, the database's own.
+    pub async fn check(&self, kernel: &Kernel, scope: &Scope, by: &str, hear: &dyn Hear) -> Result<Report> {
+        self.check_by(Hand::of(kernel), scope, by, hear).await
+    }
+
+    pub(super) async fn check_by(
+        &self,
+        mut hand: Hand<'_>,
+        scope: &Scope,
+        by: &str,
+        hear: &dyn Hear,
+    ) -> Result<Report> {
+        let chosen = self.choose(scope)?;
+        let mut report = Report::begin(hand.kernel, Kind::Check, scope, by);
+        if let Err(error) = hand.begin(&report).await {
+            tracing::warn!(error = error.for_operator(), "the check goes on without a record of it");
+        }
+        // A tick that another process began goes on where it stopped: with the first check that has no result yet.
+        let done = match hand.tick() {
+            Some(tick) => super::store::results_since(&hand.kernel.db, tick).await?,
+            None => Vec::new(),
+        };
+        let checked = async {
+            for (check, key) in &chosen {
+                let kept = done.iter().find(|line| line.module == check.module() && line.name == check.name());
+                let line = match kept {
+                    Some(line) => line.clone(),
+                    None => self.check_one(&hand, check.as_ref(), *key, &report, hear).await?,
+                };
+                report.checks.push(line);
+            }
+            Ok(())
+        };
+        let checked = checked.await;
+        report.recommend(&self.checks);
+        hand.end(&mut report, checked).await
+    }
+
+    /// Runs one check and records what it found.
+    pub(super) async fn check_one(
+        &self,
+        hand: &Hand<'_>,
+        check: &dyn Check,
+        key: Option<Key>,
+        report: &Report,
+        hear: &dyn Hear,
+    ) -> Result<CheckLine> {
+        hear.begins(check.name());
+        let line = CheckLine::from(examine(hand, check, key, &|checked| hear.checked(checked), &|_, _| ()).await?);
+        // What is true of one item says nothing of the rest.
+        if key.is_none() {
+            hand.result(report, &line).await;
+        }
+        hear.ends(&line);
+        hand.go_on().await?;
+        Ok(line)
+    }
+}

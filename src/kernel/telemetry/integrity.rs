@@ -1,0 +1,67 @@
+//! Metrics of checks: what each found last, and when everything was looked at last; of the whole cluster.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::kernel::integrity::Check;
+
+/// Kinds of runs over everything.
+const KINDS: [&str; 2] = ["check", "repair"];
+
+/// Names of checks are words of the source, or of a table that only the source writes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CheckLabels {
+    module: String,
+    check: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RunLabel {
+    kind: &'static str,
+}
+
+/// What checks found. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct IntegrityMetrics {
+    drift: Family<CheckLabels, Gauge>,
+    last_run: Family<RunLabel, Gauge>,
+    duration: Family<RunLabel, Gauge>,
+}
+
+impl IntegrityMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self { drift: Family::default(), last_run: Family::default(), duration: Family::default() };
+        let drift = "Figures that differed from their facts when the check ran last; of the whole cluster";
+        registry.register("integrity_drift", drift, metrics.drift.clone());
+        let last = "When a run over everything last ended, in seconds since 1970, 0 for never; of the whole cluster";
+        registry.register("integrity_last_run_seconds", last, metrics.last_run.clone());
+        let duration = "How long the last run over everything took, in seconds; of the whole cluster";
+        registry.register("integrity_duration_seconds", duration, metrics.duration.clone());
+        metrics
+    }
+
+    /// These checks are there.
+    pub(crate) fn begin(&self, checks: &[Arc<dyn Check>]) {
+        for check in checks {
+            self.drifted(check.module(), check.name(), 0);
+        }
+        for kind in KINDS {
+            self.ran(kind, 0, 0);
+        }
+    }
+
+    pub(crate) fn drifted(&self, module: &str, check: &str, figures: i64) {
+        let label = CheckLabels { module: module.to_owned(), check: check.to_owned() };
+        self.drift.get_or_create(&label).set(figures);
+    }
+
+    /// `kind` is one of `check`, `repair`.
+    pub(crate) fn ran(&self, kind: &'static str, at_secs: i64, took_secs: i64) {
+        self.last_run.get_or_create(&RunLabel { kind }).set(at_secs);
+        self.duration.get_or_create(&RunLabel { kind }).set(took_secs);
+    }
+}

@@ -1,0 +1,251 @@
+//! Every figure of the module, recomputed from its facts, and put right.
+
+mod announced;
+mod counts;
+mod explain;
+mod heat;
+mod history;
+mod locked;
+mod missing;
+mod orphans;
+mod ranking;
+mod tombstones;
+mod views;
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
+use uuid::Uuid;
+
+use super::content::key;
+use super::graphql::{ContentId, content_id_text};
+use super::hotness::Hotness;
+use super::settings::{self, Versions};
+use super::store::in_force::{self, InForce, Lock};
+use super::store::recount::{self, Which};
+use crate::kernel::clock::Millis;
+use crate::kernel::context::Kernel;
+use crate::kernel::db::Tx;
+use crate::kernel::error::Result;
+use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
+pub(super) use explain::all as explanations;
+use locked::Locked;
+pub(super) use ranking::Ranking;
+
+/// The checks that need no running server, in the order in which what one repairs is what the next one builds on.
+pub(super) fn all() -> Vec<Arc<dyn Check>> {
+    let counts = counts::Count::ALL.map(|count| Arc::new(Of::new(count)) as Arc<dyn Check>);
+    let others: [Arc<dyn Check>; 7] = [
+        Arc::new(Of::new(heat::HeatMass)),
+        Arc::new(Of::new(heat::Heat)),
+        Arc::new(Of::new(announced::AnnouncedLevel)),
+        Arc::new(Of::new(history::History)),
+        Arc::new(Of::new(views::Rollups)),
+        Arc::new(Of::new(tombstones::Tombstones)),
+        Arc::new(orphans::Orphans),
+    ];
+    std::iter::once(Arc::new(Of::new(missing::Missing)) as Arc<dyn Check>).chain(counts).chain(others).collect()
+}
+
+const START: Key = (i16::MIN, Uuid::nil());
+
+/// What a check compares with: all of the moment of its reads.
+struct Ground {
+    versions: Versions,
+    /// What is in force; `None` before the first start, and there is nothing to compare then.
+    state: Option<InForce>,
+    /// The settings of that version.
+    hotness: Option<Arc<Hotness>>,
+    /// Tombstones from before this moment are to be gone; `None`: nobody removes them.
+    tombstones_before: Option<Millis>,
+}
+
+/// How much longer than its time a tombstone may be there, until somebody should look at the job.
+const TOMBSTONE_GRACE: i64 = 7 * Millis::DAY;
+
+impl Ground {
+    async fn read(kernel: &Kernel, versions: Versions, reads: &DatabaseTransaction) -> Result<Self> {
+        let state = in_force::in_force(reads, reads.get_database_backend(), Lock::None).await?;
+        let hotness = match state {
+            Some(state) => Some(versions.of(reads, state.version).await?),
+            None => None,
+        };
+        let now = kernel.clock.now();
+        let pruned = kernel.settings.text("engagement.retention") != "off";
+        let tombstones_before =
+            pruned.then(|| now.plus(-settings::tombstone_ms(&kernel.settings)).plus(-TOMBSTONE_GRACE));
+        Ok(Self { versions, state, hotness, tombstones_before })
+    }
+}
+
+/// What was compared, in key order, and what differs.
+#[derive(Default)]
+struct Found {
+    keys: Vec<Key>,
+    drifts: Vec<(Key, Drift)>,
+}
+
+/// One content's drifts, as they are found.
+struct Drifts<'a> {
+    found: &'a mut Found,
+    kind: i16,
+    id: Uuid,
+}
+
+impl Found {
+    /// Notes that a content was looked at.
+    fn of(&mut self, kind: i16, id: Uuid) -> Drifts<'_> {
+        self.keys.push(key(id));
+        Drifts { found: self, kind, id }
+    }
+}
+
+impl Drifts<'_> {
+    /// Notes a drift where the texts differ.
+    fn compare(&mut self, field: impl Into<String>, stored: &dyn Display, actual: &dyn Display) {
+        let (stored, actual) = (stored.to_string(), actual.to_string());
+        if stored != actual {
+            self.add(field, stored, actual);
+        }
+    }
+
+    fn add(&mut self, field: impl Into<String>, stored: String, actual: String) {
+        let drift = Drift { id: content_id_text(self.kind, self.id), field: field.into(), stored, actual };
+        self.found.drifts.push((key(self.id), drift));
+    }
+}
+
+/// A check of what each content has. [`Of`] makes it a [`Check`].
+#[async_trait]
+trait OfContents: Send + Sync + 'static {
+    fn name(&self) -> &'static str;
+
+    fn remedy(&self) -> Remedy {
+        Remedy::Repair
+    }
+
+    /// Compares contents; `reads` sees one moment, or holds the lock of the one that is wanted.
+    async fn find(&self, ground: &Ground, reads: &DatabaseTransaction, which: Which) -> Result<Found>;
+
+    /// Makes a locked content what a drift says is actual. Whether it can.
+    async fn repair(&self, _ground: &Ground, _locked: &mut Locked<'_>, _drift: &Drift) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Puts a locked content back to what was stored. Whether it could.
+    async fn restore(&self, _locked: &mut Locked<'_>, _drift: &Drift) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+/// A check of contents.
+struct Of<T>(Arc<T>);
+
+impl<T> Of<T> {
+    fn new(check: T) -> Self {
+        Self(Arc::new(check))
+    }
+}
+
+#[async_trait]
+impl<T: OfContents> Check for Of<T> {
+    fn module(&self) -> &'static str {
+        "engagement"
+    }
+
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn key(&self, id: &str) -> Option<Key> {
+        content_key(id).ok()
+    }
+
+    fn remedy(&self) -> Remedy {
+        self.0.remedy()
+    }
+
+    async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
+        let versions = settings::for_checks(kernel).await?;
+        let which = Which::After(after.unwrap_or(START), size);
+        let reads = kernel.db.snapshot().await?;
+        let ground = Ground::read(kernel, versions, &reads).await?;
+        let Found { keys, drifts } = self.0.find(&ground, &reads, which).await?;
+        reads.commit().await?;
+        let mut suspects: Vec<Key> = drifts.into_iter().map(|(key, _)| key).collect();
+        suspects.dedup();
+        Ok(Chunk { checked: keys.len() as u64, suspects, next: which.next(&keys) })
+    }
+
+    async fn confirm(&self, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
+        let (check, kernel) = (Arc::clone(&self.0), kernel.clone());
+        let db = kernel.db.clone();
+        db.write(move |tx| {
+            let (check, kernel) = (Arc::clone(&check), kernel.clone());
+            Box::pin(async move {
+                let versions = settings::for_checks(&kernel).await?;
+                locked::lock(tx, content).await?;
+                let ground = Ground::read(&kernel, versions, tx.connection()).await?;
+                let found = check.find(&ground, tx.connection(), Which::One(content)).await?;
+                Ok(found.drifts.into_iter().map(|(_, drift)| drift).collect())
+            })
+        })
+        .await
+    }
+
+    async fn repair(&self, kernel: &Kernel, tx: &Tx, content: Key) -> Result<Vec<Drift>> {
+        let versions = settings::for_checks(kernel).await?;
+        locked::lock(tx, content).await?;
+        let ground = Ground::read(kernel, versions, tx.connection()).await?;
+        let found = self.0.find(&ground, tx.connection(), Which::One(content)).await?;
+        let mut repaired = Vec::new();
+        if found.drifts.is_empty() {
+            return Ok(repaired);
+        }
+        let Some(mut locked) = Locked::open(kernel, tx, content).await? else { return Ok(repaired) };
+        for (_, drift) in found.drifts {
+            if self.0.repair(&ground, &mut locked, &drift).await? {
+                repaired.push(drift);
+            }
+        }
+        locked.write().await?;
+        Ok(repaired)
+    }
+
+    async fn restore(&self, kernel: &Kernel, tx: &Tx, content: Key, drifts: &[Drift]) -> Result<Vec<bool>> {
+        locked::lock(tx, content).await?;
+        let none = || Ok(vec![false; drifts.len()]);
+        // Deleted since, or without figures: there is nothing to put anything back into.
+        let there = recount::stored_of(tx.connection(), Which::One(content)).await?;
+        if !there.iter().any(|stored| stored.figures.is_some()) {
+            return none();
+        }
+        let Some(mut locked) = Locked::open(kernel, tx, content).await? else { return none() };
+        let mut restored = Vec::with_capacity(drifts.len());
+        // The last one first, as a pile is taken down.
+        for drift in drifts.iter().rev() {
+            restored.push(self.0.restore(&mut locked, drift).await?);
+        }
+        restored.reverse();
+        locked.write().await?;
+        Ok(restored)
+    }
+
+    async fn changed(&self, kernel: &Kernel, keys: &[Key]) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        // Figures changed behind the back of the servers' rank indexes.
+        kernel.db.write(|tx| Box::pin(in_force::generation_raise(tx))).await
+    }
+}
+
+/// The key of a content by its TypeID.
+///
+/// # Errors
+/// [`crate::kernel::error::Code::INVALID_INPUT`] for an id of another kind.
+fn content_key(id: &str) -> Result<Key> {
+    Ok(key(id.parse::<ContentId>()?.uuid))
+}

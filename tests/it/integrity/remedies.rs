@@ -1,0 +1,145 @@
+//! What a run makes of checks that answer as the test says: no remedy, a repair that fails, an old value that stays away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use tally::kernel::context::Kernel;
+use tally::kernel::db::Tx;
+use tally::kernel::error::{Code, Error, Result};
+use tally::kernel::integrity::{Check, Chunk, Drift, Integrity, Key, Remedy, Scope, Silent, State};
+use uuid::Uuid;
+
+use crate::harness::{Backend, TestApp, on_every_backend};
+
+on_every_backend!(
+    without_a_remedy_there_is_advice,
+    what_cannot_be_put_back_is_left_and_said,
+    a_repair_that_fails_keeps_what_it_did,
+);
+
+/// Some items, each wrong until it is put right.
+struct Actor {
+    remedy: Remedy,
+    items: u128,
+    /// Items that were put right, one bit each.
+    right: AtomicU64,
+    /// The item whose repair fails, while it does.
+    fails_at: Option<u128>,
+    fails: AtomicBool,
+    /// How often it heard of changes.
+    told: AtomicU64,
+}
+
+impl Actor {
+    fn new(remedy: Remedy, items: u128) -> Self {
+        let (right, told) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { remedy, items, right, fails_at: None, fails: AtomicBool::new(true), told }
+    }
+
+    fn drifts(&self, item: u128) -> Vec<Drift> {
+        if self.right.load(Ordering::SeqCst) & (1 << item) != 0 {
+            return Vec::new();
+        }
+        vec![Drift { id: format!("item {item}"), field: "size".into(), stored: "2".into(), actual: "1".into() }]
+    }
+}
+
+#[async_trait]
+impl Check for Actor {
+    fn module(&self) -> &'static str {
+        "stage"
+    }
+    fn name(&self) -> &'static str {
+        "actor"
+    }
+    fn remedy(&self) -> Remedy {
+        self.remedy
+    }
+
+    async fn scan(&self, _: &Kernel, after: Option<Key>, _: usize) -> Result<Chunk> {
+        // One item a chunk.
+        let item = after.map_or(0, |(_, id)| id.as_u128() + 1);
+        let key = (0, Uuid::from_u128(item));
+        let suspects = self.drifts(item).iter().map(|_| key).collect();
+        Ok(Chunk { checked: 1, suspects, next: Some(key).filter(|_| item + 1 < self.items) })
+    }
+
+    async fn confirm(&self, _: &Kernel, (_, id): Key) -> Result<Vec<Drift>> {
+        Ok(self.drifts(id.as_u128()))
+    }
+
+    async fn repair(&self, _: &Kernel, _: &Tx, (_, id): Key) -> Result<Vec<Drift>> {
+        let item = id.as_u128();
+        if self.fails_at == Some(item) && self.fails.load(Ordering::SeqCst) {
+            return Err(Error::internal("it falls over"));
+        }
+        let drifts = self.drifts(item);
+        self.right.fetch_or(1 << item, Ordering::SeqCst);
+        Ok(drifts)
+    }
+
+    async fn restore(&self, _: &Kernel, _: &Tx, (_, id): Key, drifts: &[Drift]) -> Result<Vec<bool>> {
+        // Something has happened to the odd ones.
+        let back = id.as_u128() % 2 == 0;
+        if back {
+            self.right.fetch_and(!(1 << id.as_u128()), Ordering::SeqCst);
+        }
+        Ok(vec![back; drifts.len()])
+    }
+
+    async fn changed(&self, _: &Kernel, keys: &[Key]) -> Result<()> {
+        self.told.fetch_add(keys.len() as u64, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+fn of(actor: &Arc<Actor>) -> Integrity {
+    let check: Arc<dyn Check> = Arc::<Actor>::clone(actor);
+    Integrity::new(vec![check], Vec::new(), Vec::new())
+}
+
+async fn without_a_remedy_there_is_advice(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let actor = Arc::new(Actor::new(Remedy::Advice("ask the director"), 4));
+    let integrity = of(&actor);
+    let report = integrity.repair(&app.kernel, &Scope::default(), false, "test", &Silent).await.unwrap();
+    assert_eq!((report.state, report.drifted(), report.changed()), (State::Drift, 4, 0));
+    assert_eq!(report.recommendations, ["actor: ask the director"]);
+    assert_eq!(report.consistency_rate, 0.0);
+    app.finish().await;
+}
+
+async fn what_cannot_be_put_back_is_left_and_said(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let actor = Arc::new(Actor::new(Remedy::Repair, 5));
+    let integrity = of(&actor);
+    let repair = integrity.repair(&app.kernel, &Scope::default(), false, "test", &Silent).await.unwrap();
+    assert_eq!((repair.state, repair.changed(), actor.told.load(Ordering::SeqCst)), (State::Ok, 5, 5));
+    let undo = integrity.undo(&app.kernel, repair.id, "test", &Silent).await.unwrap();
+    assert_eq!((undo.state, undo.changed(), undo.left()), (State::Drift, 3, 2));
+    assert_eq!(actor.told.load(Ordering::SeqCst), 8, "of what is back, not of what was left");
+    let changes = integrity.changes(&app.kernel, repair.id, 0, 10).await.unwrap();
+    let back: Vec<_> = changes.iter().map(|change| change.put_back).collect();
+    assert_eq!(back, [Some(true), Some(false), Some(true), Some(false), Some(true)]);
+    let again = integrity.undo(&app.kernel, repair.id, "test", &Silent).await.unwrap_err();
+    assert_eq!(again.code(), Code::CONFLICT);
+    let error = integrity.undo(&app.kernel, undo.id, "test", &Silent).await.unwrap_err();
+    assert!(error.client().contains("is UNDO: only repairs are undone"), "{error}");
+    app.finish().await;
+}
+
+async fn a_repair_that_fails_keeps_what_it_did(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let actor = Arc::new(Actor { fails_at: Some(3), ..Actor::new(Remedy::Repair, 5) });
+    let integrity = of(&actor);
+    let error = integrity.repair(&app.kernel, &Scope::default(), false, "test", &Silent).await.unwrap_err();
+    assert_eq!(error.code(), Code::INTERNAL);
+    let failed = app.number("SELECT count(*) FROM integrity_runs WHERE state = 'FAILED' AND kind = 'REPAIR'").await;
+    assert_eq!((failed, app.number("SELECT count(*) FROM integrity_changes").await), (1, 3));
+    assert!(!integrity.is_repairing(&app.kernel).await.unwrap());
+    actor.fails.store(false, Ordering::SeqCst);
+    let rest = integrity.repair(&app.kernel, &Scope::default(), false, "test", &Silent).await.unwrap();
+    assert_eq!((rest.state, rest.changed()), (State::Ok, 2));
+    app.finish().await;
+}
