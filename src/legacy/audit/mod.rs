@@ -156,7 +156,7 @@ impl Audit<'_> {
         while let Some(row) = found.try_next().await? {
             let rows = count(row.get(1))?;
             let words = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
-            let example = || Example::new(named(&[column], &row), words, format!("no such row in {}", of.theirs));
+            let example = || Example::new(named(&[column], &row), words, "0 rows");
             finding.note(rows, self.options.examples, example);
         }
         self.report.findings.push(finding);
