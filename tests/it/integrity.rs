@@ -170,7 +170,7 @@ async fn a_repair_keeps_what_it_replaced_and_an_undo_puts_it_back(backend: Backe
     let stage = Stage::set(backend).await;
     let database = &stage.app.database;
     stage.plant(40).await;
-    let (status, text, errors) = run(database, "repair").await;
+    let (status, text, errors) = run(database, "repair --no-backup").await;
     assert_eq!((status, &*errors), (0, ""), "{text}");
     let (ann, ben) = (stage.ann.id().await, stage.ben.id().await);
     assert!(text.contains(&format!("note-count: {ann} noteCount: 42 → 2\n")), "{text}");

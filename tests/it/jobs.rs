@@ -279,7 +279,7 @@ async fn events_set_aside_are_removed_after_their_days(backend: Backend) {
     world.later(Millis::DAY + 1);
     assert_eq!(world.run().await, 1);
     assert_eq!(world.courier.number(set_aside).await, 2, "the old ones");
-    let said = "SELECT count(*) AS n FROM job_runs WHERE detail LIKE '% 2 events set aside removed'";
+    let said = "SELECT count(*) AS n FROM job_runs WHERE detail LIKE '%, 2 events set aside,%'";
     assert_eq!(world.courier.number(said).await, 1);
     world.app.finish().await;
 }

@@ -10,10 +10,11 @@ use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::integrity::Drift;
 use crate::modules::engagement::content::key;
+use crate::modules::engagement::item::RECALCULATION;
 use crate::modules::engagement::store::recount::{self, Which};
 
-/// What of the history can be told: that each row stands at the moment that its id was made for, that none is newer than
-/// the figures know, and that the newest one, where it is of the moment that was last looked at, says the announced level
+/// What of the history can be told: that each row stands at the moment that its id was made for, that none but
+/// a recalculation's is newer than the figures know, and that the newest one, where it is of the moment that was last looked at, says the announced level
 /// (or what that should be: then it is the check `announced-level` that complains). Scores of the past were made with
 /// settings and facts of the past.
 pub(super) struct History;
@@ -33,7 +34,8 @@ impl OfContents for History {
         for row in recount::history_of(reads, which).await? {
             let mut drifts = found.of(row.stored.kind, row.stored.id);
             let (Some(figures), Some(newest)) = (row.stored.figures, row.newest) else { continue };
-            if newest.at > figures.last_history_at {
+            // What a change of settings did is written down afterwards, beside figures that were made before.
+            if newest.at > figures.last_history_at && newest.method != RECALCULATION {
                 drifts.add(NEWEST, figures.last_history_at.0.to_string(), newest.at.0.to_string());
             }
             if newest.at == figures.last_history_at && newest.level != figures.hot_level {

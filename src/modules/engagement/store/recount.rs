@@ -273,6 +273,8 @@ pub(in super::super) struct HistoryOf {
 pub(in super::super) struct Newest {
     pub(in super::super) at: Millis,
     pub(in super::super) level: i16,
+    /// How it came about: see `item.rs`.
+    pub(in super::super) method: i16,
 }
 
 /// The moment that an id was made for: the first 48 bits of a UUIDv7.
@@ -296,7 +298,7 @@ pub(in super::super) async fn history_of(reads: &DatabaseTransaction, which: Whi
         "(SELECT t.id FROM hot_history t WHERE t.lane = c.lane AND t.content_id = c.id ORDER BY t.id DESC LIMIT 1)";
     let text = format!(
         "SELECT c.lane, c.id, c.kind, c.published_at, c.quality, c.base_weight, {FIGURES}, h.id AS newest_id,
-         h.hot_level AS newest_level, (SELECT count(*) FROM hot_history t WHERE t.lane = c.lane
+         h.hot_level AS newest_level, h.calculation_method AS newest_method, (SELECT count(*) FROM hot_history t WHERE t.lane = c.lane
              AND t.content_id = c.id AND {}) AS misplaced
          FROM {source} {FIGURES_OF}
          LEFT JOIN hot_history h ON h.lane = c.lane AND h.content_id = c.id AND h.id = {newest} ORDER BY c.lane, c.id",
@@ -305,7 +307,11 @@ pub(in super::super) async fn history_of(reads: &DatabaseTransaction, which: Whi
     let row = |row: &QueryResult| {
         let newest: Option<Uuid> = row.try_get("", "newest_id")?;
         let newest = match newest {
-            Some(id) => Some(Newest { at: moment_of(id), level: row.try_get("", "newest_level")? }),
+            Some(id) => Some(Newest {
+                at: moment_of(id),
+                level: row.try_get("", "newest_level")?,
+                method: row.try_get("", "newest_method")?,
+            }),
             None => None,
         };
         Ok(HistoryOf { stored: stored(row)?, newest, misplaced: row.try_get("", "misplaced")? })
