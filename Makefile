@@ -13,7 +13,7 @@ build-release:
 
 test:
 	@scripts/setup.sh test
-	scripts/postgres.sh cargo test --locked --workspace
+	scripts/mariadb.sh scripts/postgres.sh cargo test --locked --workspace
 	scripts/pages.sh target/debug/tally
 	scripts/conformance.sh target/debug/tally
 

@@ -2,7 +2,7 @@
 # Installs what building and testing need and this Debian machine lacks.   scripts/setup.sh build | test
 #
 #   build   a C compiler, for the crates that build C
-#   test    PostgreSQL with its client programs, Node.js with npm, Chromium
+#   test    PostgreSQL with its client programs, MariaDB, Node.js with npm, Chromium
 #
 # Does nothing when all is there. Needs root, or sudo.
 set -euo pipefail
@@ -15,6 +15,7 @@ case "${1:-build}" in
 build) ;;
 test)
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || [ -n "${TALLY_TEST_POSTGRES_URL:-}" ] || want+=(postgresql)
+    command -v mariadb-install-db >/dev/null 2>&1 || [ -n "${TALLY_TEST_MARIADB_URL:-}" ] || want+=(mariadb-server)
     # Backups are made with it; it comes with the server, unless that is elsewhere.
     ls /usr/lib/postgresql/*/bin/pg_dump >/dev/null 2>&1 || need pg_dump postgresql-client
     need python3 python3

@@ -7,6 +7,7 @@ pub mod app;
 pub mod cli;
 pub mod demo;
 pub mod kernel;
+pub mod legacy;
 pub mod modules;
 pub mod server;
 

@@ -327,6 +327,21 @@ migration!(
     ]
 );
 
+migration!(
+    /// Counts that an import took over with no rows behind them: facts that say «so many, at this moment».
+    M0042Openings,
+    [
+        "CREATE TABLE content_openings (
+            lane {small} NOT NULL,
+            content_id {id} NOT NULL,
+            figure {small} NOT NULL,
+            count {int} NOT NULL,
+            at {int} NOT NULL,
+            PRIMARY KEY (lane, content_id, figure)
+        ) {clustered}",
+    ]
+);
+
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
@@ -343,5 +358,6 @@ pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
         Box::new(M0030Suspicion),
         Box::new(M0040CommentTombstones),
         Box::new(M0041SuspiciousRetention),
+        Box::new(M0042Openings),
     ]
 }

@@ -1,11 +1,13 @@
 //! The command line. A crate with its own list of modules hands it to [`main`] and has every command.
 
+mod audit;
 pub(crate) mod backup;
 mod check;
 mod demo;
 mod doctor;
 mod events;
 mod explain;
+mod import;
 mod jobs;
 mod recalculate;
 mod repair;
@@ -89,6 +91,12 @@ enum Command {
     /// for every content, and only then the new settings come into force. Status 0: all done, 1: some failed, 2: could not
     /// be run. Killed, it goes on where it stopped when it is run again.
     Recalculate(recalculate::Options),
+    /// Say what does not tally in the tables of a system that tally is to replace. Reads only. Status 0: all tallies, 1: drift
+    /// found, 2: could not be run.
+    Audit(audit::Options),
+    /// Take the tables of another system over, while servers run. Run again, it goes on and nothing doubles. Status 0: done,
+    /// 2: could not be run.
+    Import(import::Options),
     /// Print a token for development, alone: signed with `auth.secret`.
     Token {
         /// The token's subject: the user's external id.
@@ -150,6 +158,8 @@ async fn dispatch<A: App>(command: Command) -> Result<u8> {
         Command::Repair(options) => repair::run::<A>(&options).await,
         Command::Explain(options) => explain::run::<A>(&options).await,
         Command::Recalculate(options) => recalculate::run::<A>(options).await,
+        Command::Audit(options) => audit::run(&options).await,
+        Command::Import(options) => import::run::<A>(&options).await,
         Command::Token { user, role, hours } => token::<A>(&user, &role, hours),
         Command::Schema => {
             Modules::new(A::modules())?;
@@ -220,7 +230,15 @@ async fn open_migrated<A: App>() -> Result<(Kernel, Modules)> {
 
 /// Opens the database without starting modules.
 async fn open<A: App>() -> Result<(Kernel, Modules)> {
-    let settings = settings::<A>(&[])?;
+    open_with::<A>(settings::<A>(&[])?).await
+}
+
+/// Opens another database than the settings' without starting modules.
+async fn open_at<A: App>(url: &str) -> Result<(Kernel, Modules)> {
+    open_with::<A>(settings::<A>(&[("database.url", url.to_owned())])?).await
+}
+
+async fn open_with<A: App>(settings: Settings) -> Result<(Kernel, Modules)> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids = Arc::new(Ids::new(Arc::clone(&clock)));
     Ok((Kernel::open(settings, clock, ids).await?, Modules::new(A::modules())?))

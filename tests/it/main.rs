@@ -32,6 +32,7 @@ mod hotness;
 mod integrity;
 mod jobs;
 mod jwks;
+mod legacy;
 mod likes;
 mod limits;
 mod lists;

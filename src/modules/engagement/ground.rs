@@ -9,7 +9,8 @@ use super::content::{Figures, key};
 use super::hotness::Hotness;
 use super::store::batch;
 use super::store::in_force::{self, InForce, Lock};
-use super::writer::{EngagementWriter, Wanted};
+use super::wanted::Wanted;
+use super::writer::EngagementWriter;
 use crate::kernel::db::Tx;
 use crate::kernel::error::Result;
 

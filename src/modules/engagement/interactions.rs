@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::content::Kind;
+use super::openings::{Counted, Opening};
 use super::viewers::Viewer;
 use super::writer::Command;
 use super::{store, viewers};
@@ -152,6 +153,9 @@ pub(super) struct Interactions {
     /// (content, viewer's key) of views that count already.
     pub(super) viewed: HashSet<(Uuid, Uuid)>,
     new_views: Vec<(Uuid, Uuid)>,
+    /// Counts that imports took over, of the contents that one names.
+    pub(super) openings: HashMap<(Uuid, Counted), Opening>,
+    new_openings: BTreeSet<(Uuid, Counted)>,
 }
 
 /// What the commands of a batch need to know of comments, shares and views.
@@ -162,6 +166,7 @@ pub(super) struct Wanted<'a> {
     share_keys: Vec<(Uuid, &'a str)>,
     shares: Vec<(Uuid, Uuid)>,
     views: Vec<(&'a [(Uuid, Kind)], Viewer)>,
+    openings: Vec<Uuid>,
 }
 
 impl<'a> Wanted<'a> {
@@ -180,6 +185,7 @@ impl<'a> Wanted<'a> {
                 self.shares.extend(forget.shares.iter().map(|id| (forget.content, *id)));
             }
             Command::View(view) => self.views.push((&view.contents, view.viewer)),
+            Command::Import(import) if !import.openings.is_empty() => self.openings.push(import.content),
             _ => {}
         }
     }
@@ -211,6 +217,10 @@ impl<'a> Wanted<'a> {
                 keys.extend(contents.iter().map(|(content, _)| (*content, viewer)));
             }
             known.viewed = store::views::view_by_keys(tx, known.hour, &keys).await?;
+        }
+        if !self.openings.is_empty() {
+            let held = store::openings::opening_by_ids(tx, &self.openings).await?;
+            known.openings = held.into_iter().map(|(content, held)| ((content, held.figure), held)).collect();
         }
         Ok(known)
     }
@@ -272,6 +282,12 @@ impl Interactions {
         }
     }
 
+    /// Notes a count that an import took over, as it is now.
+    pub(super) fn put_opening(&mut self, content: Uuid, opening: Opening) {
+        self.openings.insert((content, opening.figure), opening);
+        self.new_openings.insert((content, opening.figure));
+    }
+
     /// Writes what is new; the figures' locks are held.
     pub(super) async fn write(&self, tx: &Tx) -> Result<()> {
         // Two groups that insert the same unique keys must meet in one order.
@@ -285,6 +301,8 @@ impl Interactions {
         store::shares::share_insert(tx, &shares).await?;
         store::deletions::comment_remove(tx, &self.gone_comments).await?;
         store::deletions::share_remove(tx, &self.gone_shares).await?;
+        let openings = self.new_openings.iter().filter_map(|key| Some((key.0, *self.openings.get(key)?)));
+        store::openings::opening_put(tx, openings).await?;
         store::views::view_insert(tx, self.hour, &self.new_views).await
     }
 }

@@ -18,6 +18,8 @@ pub(super) const REALTIME: i16 = 0;
 pub(super) const SCHEDULED: i16 = 1;
 /// `calculation_method` of a row that a recalculation wrote.
 pub(super) const RECALCULATION: i16 = 2;
+/// `calculation_method` of a row that an import wrote.
+pub(super) const IMPORT: i16 = 4;
 
 /// Masses of a version that is not in force yet.
 pub(super) struct Next {
@@ -52,6 +54,8 @@ pub(super) struct Item {
     pub(super) cause: Option<Cause>,
     /// Whether anything but a recalculation changed it.
     pub(super) somebody: bool,
+    /// Whether an import brought what is new.
+    pub(super) imported: bool,
     /// Whether the heat changed since the level was announced.
     pub(super) unsettled: bool,
     /// Whether its announced level is that of the moment at which its settings came into force: nobody did anything.
@@ -85,6 +89,7 @@ impl Item {
             deleted_now: false,
             cause: None,
             somebody: false,
+            imported: false,
             unsettled: false,
             settled_anew: false,
             recorded: Some(figures.hot_level),
@@ -131,6 +136,22 @@ impl Item {
             next.masses.set(sum);
         }
         self.masses.set(sum);
+        Ok(())
+    }
+
+    /// Adds several facts, or none of them.
+    ///
+    /// # Errors
+    /// When a sum does not fit.
+    pub(super) fn add_each(&mut self, hotness: &Hotness, facts: &[Fact]) -> Result<()> {
+        for (done, fact) in facts.iter().enumerate() {
+            if let Err(error) = self.add(hotness, fact) {
+                for undone in facts.iter().take(done).rev() {
+                    self.add(hotness, &Fact { count: -undone.count, ..*undone })?;
+                }
+                return Err(error);
+            }
+        }
         Ok(())
     }
 

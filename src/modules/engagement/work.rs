@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::content::{BehaviorKind, ContentRecord, Figures};
 use super::hotness::{Hotness, Level};
 use super::interactions::Interactions;
-use super::item::{Item, Moment, Next, REALTIME, RECALCULATION, history_id, made_with};
+use super::item::{IMPORT, Item, Moment, Next, REALTIME, RECALCULATION, history_id, made_with};
 use super::masses::Masses;
 use super::outbox::{Happened, Pending};
 use super::store::batch::{BehaviorRow, HeldMassRow, HistoryRow, MassRow};
@@ -194,6 +194,7 @@ impl<'a> Work<'a> {
                 item.announce(self.hotness);
                 let at = item.settled_at();
                 match item.cause {
+                    Some(Cause::Recalculated) if item.imported => item.write_down(at, IMPORT, i64::MAX),
                     // Always a row: it says that the earlier ones were wrong.
                     Some(Cause::Recalculated) => item.write_down(at, RECALCULATION, 0),
                     _ => item.write_down(at, REALTIME, interval_ms),

@@ -1,6 +1,6 @@
 //! The write side of engagement: one batch locks, reads, folds, writes.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -11,21 +11,22 @@ use super::commands::comment::{self, Comment, CommentOutcome, DeleteComment};
 use super::commands::cool;
 use super::commands::delete_content::{self, DeleteContent};
 use super::commands::forget::{self, Forget};
+use super::commands::import::{self, Import, ImportOutcome};
 use super::commands::publish::{self, Publish, PublishOutcome};
 use super::commands::recalculate::{self, Recalculate};
 use super::commands::set_status::{self, SetStatus};
 use super::commands::share::{self, Share, ShareOutcome};
 use super::commands::view::{self, View};
-use super::content::{BehaviorKind, ContentRecord, Figures, key};
+use super::content::{ContentRecord, Figures};
 use super::events::HotnessEvent;
 use super::hotness::{Level, Source};
-use super::interactions;
 use super::item::Item;
 use super::masses::{self, Sums};
 use super::outbox::sequences;
 use super::ranks::Ranks;
 use super::settings::{self, Versions};
 use super::store;
+use super::wanted::Wanted;
 use super::work::{Cause, Work};
 use crate::kernel::batch::{Applied, BatchWriter};
 use crate::kernel::clock::Clock;
@@ -60,10 +61,12 @@ pub(super) enum Command {
     DeleteContent(DeleteContent),
     /// See [`forget`].
     Forget(Box<Forget>),
+    /// See [`import`].
+    Import(Box<Import>),
 }
 
 impl Command {
-    fn content(&self) -> Uuid {
+    pub(super) fn content(&self) -> Uuid {
         match self {
             Self::Act(act) => act.content,
             Self::Publish(publish) => publish.info.id,
@@ -77,11 +80,12 @@ impl Command {
             Self::Cool(content) => *content,
             Self::DeleteContent(delete) => delete.content,
             Self::Forget(forget) => forget.content,
+            Self::Import(import) => import.content,
         }
     }
 
     /// Whose act it is; refused when that user was deleted.
-    fn user(&self) -> Option<Uuid> {
+    pub(super) fn user(&self) -> Option<Uuid> {
         match self {
             Self::Act(act) => Some(act.user),
             Self::Publish(publish) => Some(publish.info.author_id),
@@ -91,6 +95,8 @@ impl Command {
             // Views know no user, and the others write down none.
             Self::View(_) | Self::SetStatus(_) | Self::Recalculate(_) => None,
             Self::Cool(_) | Self::DeleteContent(_) | Self::Forget(_) => None,
+            // Each of its acts has one.
+            Self::Import(import) => import.publish.as_ref().map(|publish| publish.info.author_id),
         }
     }
 }
@@ -113,6 +119,8 @@ pub(super) enum Outcome {
     Changed(bool),
     /// Of forgetting: how many rows go.
     Forgotten(u64),
+    /// Of an import.
+    Imported(ImportOutcome),
 }
 
 /// Writes the facts and figures of contents.
@@ -200,63 +208,7 @@ fn fold(work: &mut Work<'_>, command: &Command) -> Result<Outcome> {
         Command::Cool(content) => Ok(Outcome::Changed(cool::fold(work, *content))),
         Command::DeleteContent(delete) => delete_content::fold(work, delete).map(Outcome::Changed),
         Command::Forget(forget) => forget::fold(work, forget).map(Outcome::Forgotten),
-    }
-}
-
-/// What a batch needs to read.
-#[derive(Default)]
-pub(super) struct Wanted<'a> {
-    /// By (lane, id): the one order in which every writer locks.
-    pub(super) contents: BTreeSet<(i16, Uuid)>,
-    behaviors: HashSet<(Uuid, Uuid, i16)>,
-    pub(super) publishes: bool,
-    /// External ids and client keys of those to be published.
-    pub(super) publications: Vec<(Option<&'a str>, Uuid, Option<&'a str>)>,
-    pub(super) taken: Vec<store::batch::TakenRow>,
-    recalculations: BTreeSet<Uuid>,
-    interactions: interactions::Wanted<'a>,
-    /// Whose acts these are.
-    users: BTreeSet<Uuid>,
-}
-
-impl<'a> Wanted<'a> {
-    fn of(commands: &'a [Command]) -> Self {
-        let mut wanted = Self { users: commands.iter().filter_map(Command::user).collect(), ..Self::default() };
-        for command in commands {
-            wanted.interactions.by(command);
-            match command {
-                Command::Act(act) => {
-                    wanted.contents.insert(key(act.content));
-                    wanted.behaviors.insert((act.content, act.user, act.kind.number()));
-                }
-                Command::Publish(publish) => {
-                    wanted.publishes = true;
-                    let (info, client_key) = (&publish.info, publish.client_key.as_deref());
-                    if info.external_id.is_some() || client_key.is_some() {
-                        wanted.publications.push((info.external_id.as_deref(), info.author_id, client_key));
-                    }
-                }
-                Command::Recalculate(recalculate) => {
-                    wanted.contents.insert(key(recalculate.content));
-                    wanted.recalculations.insert(recalculate.content);
-                }
-                Command::View(view) => wanted.contents.extend(view.contents.iter().map(|(content, _)| key(*content))),
-                Command::Forget(forget) => {
-                    wanted.contents.insert(key(forget.content));
-                    for kind in [BehaviorKind::Like, BehaviorKind::Favorite] {
-                        wanted.behaviors.insert((forget.content, forget.user, kind.number()));
-                    }
-                }
-                other => {
-                    wanted.contents.insert(key(other.content()));
-                }
-            }
-        }
-        wanted
-    }
-
-    pub(super) fn ids(&self) -> Vec<Uuid> {
-        self.contents.iter().map(|(_, id)| *id).collect()
+        Command::Import(import) => import::fold(work, import).map(Outcome::Imported),
     }
 }
 

@@ -8,6 +8,7 @@ mod store;
 
 use sea_orm_migration::MigrationTrait;
 
+pub use commands::import_users::{ImportedUser, UserOutcome, import_users, users_by_external_ids};
 pub use facade::{NewUser, UserKind, UserRecord, UsersFacade};
 
 use crate::kernel::auth::{Access, Role, Root};

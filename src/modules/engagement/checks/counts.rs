@@ -7,8 +7,8 @@ use super::locked::{Locked, number};
 use super::{Found, Ground, OfContents};
 use crate::kernel::error::Result;
 use crate::kernel::integrity::Drift;
-use crate::modules::engagement::content::Figures;
-use crate::modules::engagement::store::recount::{self, Counted, Which};
+use crate::modules::engagement::openings::Counted;
+use crate::modules::engagement::store::recount::{self, Which};
 
 /// A count against the facts of its kind that hold.
 pub(super) struct Count {
@@ -19,27 +19,17 @@ pub(super) struct Count {
 
 impl Count {
     pub(super) const ALL: [Self; 5] = [
-        Self { counted: Counted::Likes, name: "like-count", field: "likeCount" },
-        Self { counted: Counted::Favorites, name: "favorite-count", field: "favoriteCount" },
-        Self { counted: Counted::Comments, name: "comment-count", field: "commentCount" },
-        Self { counted: Counted::Shares, name: "share-count", field: "shareCount" },
-        Self { counted: Counted::Views, name: "view-count", field: "viewCount" },
+        Self { counted: Counted::Like, name: "like-count", field: "likeCount" },
+        Self { counted: Counted::Favorite, name: "favorite-count", field: "favoriteCount" },
+        Self { counted: Counted::Comment, name: "comment-count", field: "commentCount" },
+        Self { counted: Counted::Share, name: "share-count", field: "shareCount" },
+        Self { counted: Counted::View, name: "view-count", field: "viewCount" },
     ];
-
-    fn of<'a>(&self, figures: &'a mut Figures) -> &'a mut i64 {
-        match self.counted {
-            Counted::Likes => &mut figures.like_count,
-            Counted::Favorites => &mut figures.favorite_count,
-            Counted::Comments => &mut figures.comment_count,
-            Counted::Shares => &mut figures.share_count,
-            Counted::Views => &mut figures.view_count,
-        }
-    }
 
     /// What recalculations have made beside what is in force has the same counts.
     fn add(&self, locked: &mut Locked<'_>, difference: i64) {
         for figures in std::iter::once(&mut locked.figures).chain(&mut locked.next) {
-            let count = self.of(figures);
+            let count = self.counted.of(figures);
             *count = count.wrapping_add(difference);
         }
         locked.changed = true;

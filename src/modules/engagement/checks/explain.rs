@@ -15,10 +15,11 @@ use crate::kernel::integrity::{self, Explain, Explained, Key};
 use crate::kernel::page::{Cursor, Page};
 use crate::modules::engagement::graphql::{CommentKind, ShareKind, content_id_text};
 use crate::modules::engagement::hotness::{Fact, HeatSettings, RolledUp, Source, Weight};
+use crate::modules::engagement::openings::{Counted, Opening};
 use crate::modules::engagement::settings;
 use crate::modules::engagement::store::explain::{self, FactRow, Of};
-use crate::modules::engagement::store::recount::{self, Counted, Range, Stored, Which};
-use crate::modules::engagement::store::rollups;
+use crate::modules::engagement::store::recount::{self, Range, Stored, Which};
+use crate::modules::engagement::store::{openings, rollups};
 use crate::modules::users::UserKind;
 
 /// The explanations of the module's figures.
@@ -44,30 +45,42 @@ enum Part {
     Facts(Of),
     /// Views that were summed up by the epoch.
     Epochs,
+    /// What an import took over of a count, or of all five.
+    Openings(Option<Counted>),
     /// The factor of all the others.
     Quality,
 }
 
 const FIGURES: &[Figure] = &[
-    Figure { name: "like-count", unit: "likes", counted: Some(Counted::Likes), parts: &[Part::Facts(Of::Likes)] },
+    Figure {
+        name: "like-count",
+        unit: "likes",
+        counted: Some(Counted::Like),
+        parts: &[Part::Facts(Of::Likes), Part::Openings(Some(Counted::Like))],
+    },
     Figure {
         name: "favorite-count",
         unit: "favorites",
-        counted: Some(Counted::Favorites),
-        parts: &[Part::Facts(Of::Favorites)],
+        counted: Some(Counted::Favorite),
+        parts: &[Part::Facts(Of::Favorites), Part::Openings(Some(Counted::Favorite))],
     },
     Figure {
         name: "comment-count",
         unit: "comments",
-        counted: Some(Counted::Comments),
-        parts: &[Part::Facts(Of::Comments)],
+        counted: Some(Counted::Comment),
+        parts: &[Part::Facts(Of::Comments), Part::Openings(Some(Counted::Comment))],
     },
-    Figure { name: "share-count", unit: "shares", counted: Some(Counted::Shares), parts: &[Part::Facts(Of::Shares)] },
+    Figure {
+        name: "share-count",
+        unit: "shares",
+        counted: Some(Counted::Share),
+        parts: &[Part::Facts(Of::Shares), Part::Openings(Some(Counted::Share))],
+    },
     Figure {
         name: "view-count",
         unit: "views",
-        counted: Some(Counted::Views),
-        parts: &[Part::Facts(Of::Hours), Part::Epochs],
+        counted: Some(Counted::View),
+        parts: &[Part::Facts(Of::Hours), Part::Epochs, Part::Openings(Some(Counted::View))],
     },
     Figure {
         name: "hotness",
@@ -81,6 +94,7 @@ const FIGURES: &[Figure] = &[
             Part::Facts(Of::Shares),
             Part::Facts(Of::Hours),
             Part::Epochs,
+            Part::Openings(None),
             Part::Quality,
         ],
     },
@@ -167,6 +181,15 @@ impl Reader<'_> {
                     rows.push(row(place, "VIEWS_OF_AN_EPOCH", heat.epoch_start(epoch), contribution));
                 }
                 rows
+            }
+            Part::Openings(counted) => {
+                let held = openings::opening_of(self.reads, self.content).await?;
+                let wanted = held.iter().filter(|opening| counted.is_none_or(|counted| counted == opening.figure));
+                let opening = |opening: &Opening| {
+                    let contribution = self.contribution(&Source::Fact(opening.fact()), opening.count);
+                    row(opening.figure.number().into(), opening.figure.opening(), opening.at, contribution)
+                };
+                wanted.map(opening).collect()
             }
             Part::Quality => vec![row(0, "QUALITY", at, format!("x {}", self.stored.quality as f64 / 1000.0))],
             Part::Facts(_) => Vec::new(),

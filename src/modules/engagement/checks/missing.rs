@@ -10,7 +10,8 @@ use crate::kernel::clock::Millis;
 use crate::kernel::error::Result;
 use crate::kernel::integrity::Drift;
 use crate::modules::engagement::content::{Figures, key};
-use crate::modules::engagement::store::recount::{self, Counted, Stored, Which};
+use crate::modules::engagement::openings::Counted;
+use crate::modules::engagement::store::recount::{self, Stored, Which};
 
 /// Each content has a row of figures. The other checks compare what is there, and pass over one that is not.
 pub(super) struct Missing;
@@ -27,8 +28,7 @@ impl Anew {
     async fn read(ground: &Ground, reads: &DatabaseTransaction, stored: &Stored) -> Result<Self> {
         let one = Which::One(key(stored.id));
         let mut counts = [0; 5];
-        let kinds = [Counted::Likes, Counted::Favorites, Counted::Comments, Counted::Shares, Counted::Views];
-        for (count, kind) in counts.iter_mut().zip(kinds) {
+        for (count, kind) in counts.iter_mut().zip(Counted::ALL) {
             *count = recount::count_of(reads, kind, one).await?.first().map_or(0, |row| row.actual);
         }
         Ok(Self { counts, heat: heat::of_one(ground, reads, one).await? })

@@ -90,7 +90,7 @@ fn after_last(held: Option<Behavior>) -> Millis {
 }
 
 /// The register's next state; `None` when the act is a repeat or comes too late.
-fn step(held: Option<Behavior>, on: bool, at: Millis) -> Option<Behavior> {
+pub(super) fn step(held: Option<Behavior>, on: bool, at: Millis) -> Option<Behavior> {
     match (held, on) {
         (None, true) => Some(Behavior { acted_at: at, removed_at: None }),
         (None, false) => Some(Behavior { acted_at: at, removed_at: Some(at) }),

@@ -5,6 +5,7 @@ pub(super) mod comment;
 pub(super) mod cool;
 pub(super) mod delete_content;
 pub(super) mod forget;
+pub(super) mod import;
 pub(super) mod publish;
 pub(super) mod recalculate;
 pub(super) mod set_status;

@@ -43,7 +43,7 @@ pub struct NewContent {
 pub(in crate::modules::engagement) struct Publish {
     pub(in crate::modules::engagement) info: ContentInfo,
     pub(in crate::modules::engagement) client_key: Option<String>,
-    published_at: Option<Millis>,
+    pub(in crate::modules::engagement) published_at: Option<Millis>,
 }
 
 /// What came of publishing.

@@ -117,6 +117,7 @@ const OF_CONTENT: &[(&str, &str)] = &[
     ("content_views", "hour, viewer_key"),
     ("content_view_hours", "hour"),
     ("content_view_epochs", "heat_version, epoch"),
+    ("content_openings", "figure"),
     ("comments", "id"),
     ("shares", "id"),
     ("behaviors", "user_id, kind"),

@@ -13,6 +13,7 @@ use crate::kernel::db::{Sql, Tx};
 use crate::kernel::error::Result;
 use crate::modules::engagement::content::BehaviorKind;
 use crate::modules::engagement::hotness::{Fact, RolledUp, Source, Weight};
+use crate::modules::engagement::openings::Counted;
 use crate::modules::engagement::settings::Versions;
 
 /// Statements on the rows of some contents, and on those of a range of contents: the same facts.
@@ -49,6 +50,14 @@ static VIEWS: LazyLock<Facts> = LazyLock::new(|| {
 static EPOCHS: LazyLock<Facts> = LazyLock::new(|| {
     Facts::new("SELECT t.content_id, t.heat_version, t.epoch, t.count, t.mass {from content_view_epochs}")
 });
+
+static OPENINGS: LazyLock<Facts> =
+    LazyLock::new(|| Facts::new("SELECT t.content_id, t.at, t.count, t.figure {from content_openings}"));
+
+fn opening(row: &QueryResult) -> Result<Fact, DbErr> {
+    let weight = Counted::from_number(row.try_get_by_index(3)?)?.weight();
+    Ok(Fact { weight, at: row.try_get_by_index(1)?, count: row.try_get_by_index(2)? })
+}
 
 fn behavior(row: &QueryResult) -> Result<Fact, DbErr> {
     let like = row.try_get_by_index::<i16>(2)? == BehaviorKind::Like.number();
@@ -91,8 +100,9 @@ async fn stream(
     mut take: impl FnMut(Uuid, Source) + Send,
 ) -> Result<()> {
     type Read = fn(&QueryResult) -> Result<Fact, DbErr>;
-    let facts: [(&'static Facts, Read); 4] = [
+    let facts: [(&'static Facts, Read); 5] = [
         (&BEHAVIORS, behavior),
+        (&OPENINGS, opening),
         (&COMMENTS, |row| Ok(Fact { weight: Weight::Comment, at: row.try_get_by_index(1)?, count: 1 })),
         (&SHARES, |row| Ok(Fact { weight: Weight::Share, at: row.try_get_by_index(1)?, count: 1 })),
         (&VIEWS, view),

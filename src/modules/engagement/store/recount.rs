@@ -13,6 +13,7 @@ use crate::kernel::db::{Db, Tx};
 use crate::kernel::error::Result;
 use crate::kernel::integrity::Key;
 use crate::modules::engagement::content::{DELETED, Figures, key};
+use crate::modules::engagement::openings::Counted;
 
 /// Which contents a check looks at. What is being deleted is left out: its facts go in chunks, and nobody sees its figures.
 #[derive(Clone, Copy, Debug)]
@@ -132,49 +133,27 @@ pub(in super::super) async fn content_keys(
     Ok(keys.collect::<Result<_, DbErr>>()?)
 }
 
-/// A count of a content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Counted {
-    Likes,
-    Favorites,
-    Comments,
-    Shares,
-    Views,
-}
-
-impl Counted {
-    fn column(self) -> &'static str {
-        match self {
-            Self::Likes => "like_count",
-            Self::Favorites => "favorite_count",
-            Self::Comments => "comment_count",
-            Self::Shares => "share_count",
-            Self::Views => "view_count",
+/// The facts of the content `c` that a count is of, counted along their keys, without what opened it.
+fn facts(counted: Counted) -> &'static str {
+    match counted {
+        Counted::Like => {
+            "(SELECT count(*) FROM behaviors t WHERE t.lane = c.lane AND t.content_id = c.id
+              AND t.kind = 0 AND t.removed_at IS NULL)"
         }
-    }
-
-    /// The facts of the content `c`, counted along their keys.
-    fn facts(self) -> &'static str {
-        match self {
-            Self::Likes => {
-                "(SELECT count(*) FROM behaviors t WHERE t.lane = c.lane AND t.content_id = c.id
-                  AND t.kind = 0 AND t.removed_at IS NULL)"
-            }
-            Self::Favorites => {
-                "(SELECT count(*) FROM behaviors t WHERE t.lane = c.lane AND t.content_id = c.id
-                  AND t.kind = 1 AND t.removed_at IS NULL)"
-            }
-            Self::Comments => {
-                "(SELECT count(*) FROM comments t WHERE t.lane = c.lane AND t.content_id = c.id AND t.deleted_at IS NULL)"
-            }
-            Self::Shares => "(SELECT count(*) FROM shares t WHERE t.lane = c.lane AND t.content_id = c.id)",
-            Self::Views => {
-                "(SELECT count(*) FROM content_views t WHERE t.lane = c.lane AND t.content_id = c.id)
-                 + (SELECT coalesce(CAST(sum(t.count) AS bigint), 0) FROM content_view_hours t
-                    WHERE t.lane = c.lane AND t.content_id = c.id)
-                 + (SELECT coalesce(CAST(sum(t.count) AS bigint), 0) FROM content_view_epochs t
-                    WHERE t.lane = c.lane AND t.content_id = c.id)"
-            }
+        Counted::Favorite => {
+            "(SELECT count(*) FROM behaviors t WHERE t.lane = c.lane AND t.content_id = c.id
+              AND t.kind = 1 AND t.removed_at IS NULL)"
+        }
+        Counted::Comment => {
+            "(SELECT count(*) FROM comments t WHERE t.lane = c.lane AND t.content_id = c.id AND t.deleted_at IS NULL)"
+        }
+        Counted::Share => "(SELECT count(*) FROM shares t WHERE t.lane = c.lane AND t.content_id = c.id)",
+        Counted::View => {
+            "(SELECT count(*) FROM content_views t WHERE t.lane = c.lane AND t.content_id = c.id)
+             + (SELECT coalesce(CAST(sum(t.count) AS bigint), 0) FROM content_view_hours t
+                WHERE t.lane = c.lane AND t.content_id = c.id)
+             + (SELECT coalesce(CAST(sum(t.count) AS bigint), 0) FROM content_view_epochs t
+                WHERE t.lane = c.lane AND t.content_id = c.id)"
         }
     }
 }
@@ -195,9 +174,13 @@ pub(in super::super) async fn count_of(
     which: Which,
 ) -> Result<Vec<CountRow>> {
     let text = format!(
-        "SELECT c.lane, c.id, c.kind, f.{} AS stored, {} AS actual FROM {} {FIGURES_OF} ORDER BY c.lane, c.id",
+        "SELECT c.lane, c.id, c.kind, f.{} AS stored, {}
+         + coalesce((SELECT t.count FROM content_openings t
+                     WHERE t.lane = c.lane AND t.content_id = c.id AND t.figure = {}), 0) AS actual
+         FROM {} {FIGURES_OF} ORDER BY c.lane, c.id",
         counted.column(),
-        counted.facts(),
+        facts(counted),
+        counted.number(),
         which.source("lane, id, kind")
     );
     let row = |row: &QueryResult| {
@@ -381,6 +364,7 @@ pub(in super::super) async fn newest_fact(reads: &DatabaseTransaction, key: Key)
         ("t.shared_at", "shares"),
         ("t.hour", "content_views"),
         ("t.hour", "content_view_hours"),
+        ("t.at", "content_openings"),
     ];
     let text = format!("SELECT max(at) AS at FROM ({}) m", moments.map(newest).join(" UNION ALL "));
     let statement = Statement::from_sql_and_values(reads.get_database_backend(), text, [key.0.into(), key.1.into()]);

@@ -95,7 +95,7 @@ pub(in super::super) async fn tombstones_of(
 }
 
 /// THE LIST of tables whose rows belong to a content.
-const OF_CONTENT: [&str; 13] = [
+const OF_CONTENT: [&str; 14] = [
     "content_figures",
     "content_figures_next",
     "content_heat",
@@ -106,6 +106,7 @@ const OF_CONTENT: [&str; 13] = [
     "content_views",
     "content_view_hours",
     "content_view_epochs",
+    "content_openings",
     "hot_history",
     "artworks",
     "videos",

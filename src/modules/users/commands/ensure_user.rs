@@ -74,7 +74,7 @@ fn deleted() -> Error {
 }
 
 /// A name for somebody who gave none. Not the subject: that may be an email address, and names are public.
-fn unnamed(id: Uuid) -> String {
+pub(super) fn unnamed(id: Uuid) -> String {
     let id = Id::<UserKind>::new(id).to_string();
     format!("user {}", &id[id.len() - 6..])
 }

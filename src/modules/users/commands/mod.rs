@@ -2,3 +2,4 @@
 
 pub(super) mod delete_user;
 pub(super) mod ensure_user;
+pub(super) mod import_users;

@@ -1,0 +1,122 @@
+//! `tally import`
+
+use std::path::PathBuf;
+
+use super::backup::{BackupChoice, offer};
+use super::{OK, say};
+use crate::app::App;
+use crate::kernel::clock::{Clock as _, SystemClock};
+use crate::kernel::error::{Error, Result};
+use crate::legacy::Source;
+use crate::legacy::import::{self, Report};
+use crate::legacy::map::Mapping;
+
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// Whose tables: `sqlite:PATH`, `postgres://…`, `mysql://…` or `mariadb://…`. They are read, and never written to.
+    #[arg(long, value_name = "URL")]
+    from: String,
+    /// Other names of tables and columns, in TOML: see `docs/import.md`.
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
+    /// Import into a throwaway database and say what came of it: nothing is written to tally's own.
+    #[arg(long)]
+    dry_run: bool,
+    /// Examples of each reason to leave rows behind.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    examples: u32,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    backup: BackupChoice,
+}
+
+/// A folder that goes with its owner.
+struct Throwaway(PathBuf);
+
+impl Throwaway {
+    fn make() -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("tally-dry-run-{}-{}", std::process::id(), SystemClock.now().0));
+        std::fs::create_dir(&folder).map_err(|error| {
+            Error::invalid(format!("no folder can be made in {}", std::env::temp_dir().display())).caused_by(error)
+        })?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Throwaway {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, folder = %self.0.display(), "the throwaway database stays behind");
+        }
+    }
+}
+
+pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
+    let mapping = options.map.as_deref().map_or_else(|| Ok(Mapping::default()), Mapping::read)?;
+    let mut source = Source::open(&options.from).await?;
+    let throwaway = options.dry_run.then(Throwaway::make).transpose()?;
+    let (kernel, modules) = match &throwaway {
+        Some(Throwaway(folder)) => super::open_at::<A>(&format!("sqlite:{}/tally.db", folder.display())).await?,
+        None => super::open_migrated::<A>().await?,
+    };
+    if !modules.list.iter().any(|module| module.name == "engagement") {
+        return Err(Error::invalid("this program has no module engagement: there is nothing to import into"));
+    }
+    if throwaway.is_some() {
+        kernel.db.migrate(&modules.migrations()).await?;
+    }
+    if throwaway.is_none() {
+        offer(&kernel, &options.backup).await?;
+    }
+    let bar = super::audit::progress();
+    let heard = |table: &str, rows: u64| {
+        if rows.is_multiple_of(1_000) {
+            bar.set_message(format!("{table}: {rows} rows"));
+        }
+    };
+    let how = import::Options { mapping: &mapping, examples: options.examples as usize, heard: &heard };
+    let ran = import::run(&kernel, &mut source, &how).await;
+    bar.finish_and_clear();
+    kernel.shutdown.cancel();
+    kernel.db.close().await?;
+    let report = Report { dry_run: options.dry_run, ..ran? };
+    source.close().await?;
+    if options.json {
+        say(serde_json::to_string_pretty(&report).map_err(Error::internal)?);
+    } else {
+        print(&report);
+    }
+    Ok(OK)
+}
+
+fn print(report: &Report) {
+    say(format_args!("{}", report.source));
+    say(format_args!(
+        "{:<18} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
+        "table", "rows", "new", "there", "duplicates", "dropped", "openings"
+    ));
+    for table in &report.tables {
+        say(format_args!(
+            "{:<18} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
+            table.table, table.rows, table.new, table.there, table.duplicates, table.dropped, table.openings
+        ));
+    }
+    for dropped in &report.dropped {
+        say(format_args!("\n{}: {} ({} rows)", dropped.table, dropped.reason, dropped.rows));
+        for example in &dropped.examples {
+            say(format_args!("  {example}"));
+        }
+    }
+    for note in &report.notes {
+        say(format_args!("\n{note}"));
+    }
+    if !report.absent.is_empty() {
+        say(format_args!("\nnot there, and left out: {}", report.absent.join(", ")));
+    }
+    say(match report.dry_run {
+        true => "\na dry run: nothing was written; this is what an import into an empty database does",
+        false => "\nimported; `tally check` says whether every number tallies",
+    });
+}

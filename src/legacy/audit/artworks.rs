@@ -1,0 +1,113 @@
+//! Each artwork against its likes and favorites.
+
+use futures_util::TryStreamExt as _;
+
+use super::{Audit, Example, Finding};
+use crate::kernel::error::Result;
+use crate::legacy::moment;
+use crate::legacy::spec::{ARTWORKS, FAVORITES, HOT, LIKES, Table};
+use crate::legacy::store::{Found, Source};
+
+/// A whole number, however it is written: `3`, `3.0`.
+pub(in crate::legacy) fn whole(text: &str) -> Option<i64> {
+    let text = text.trim();
+    text.parse().ok().or_else(|| {
+        let (whole, fraction) = text.split_once('.')?;
+        fraction.bytes().all(|digit| digit == b'0').then(|| whole.parse().ok())?
+    })
+}
+
+/// The columns of the query after the id: two counters, three hot columns, then what the relations say.
+const COUNTERS: [(&str, &str, Table, usize, usize); 2] =
+    [("like-count", "like_count", LIKES, 1, 6), ("favorite-count", "favorite_count", FAVORITES, 2, 9)];
+const SCORE: usize = 3;
+const UPDATED: usize = 5;
+
+/// What is looked at, artwork by artwork.
+struct Findings {
+    counters: [Option<Finding>; 2],
+    wrong_type: Finding,
+    missing: Option<Finding>,
+    stale: Option<Finding>,
+}
+
+impl Audit<'_> {
+    pub(super) async fn artworks(&mut self, source: &mut Source, table: &Found, rows: u64) -> Result<()> {
+        let finding = |name| Finding::new(name, ARTWORKS.name, rows);
+        let hot: Vec<(usize, &str)> = HOT
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| table.has(column))
+            .map(|(n, column)| (SCORE + n, *column))
+            .collect();
+        let told = [LIKES, FAVORITES].iter().any(|spec| self.schema.table(*spec).is_some_and(|t| t.has("created_at")));
+        let counter = |n: usize| {
+            let (name, column, relation, ..) = COUNTERS[n];
+            (table.has(column) && self.schema.table(relation).is_some()).then(|| finding(name))
+        };
+        let mut findings = Findings {
+            counters: [counter(0), counter(1)],
+            wrong_type: finding("wrong-type"),
+            missing: (!hot.is_empty()).then(|| finding("hot-missing")),
+            stale: (told && table.has("last_hot_update")).then(|| finding("hot-stale")),
+        };
+        // Some of the three are there: where the others would stand there is nothing, for every artwork.
+        let lacking: Vec<_> = HOT.iter().filter(|column| !hot.is_empty() && !table.has(column)).collect();
+        let mut found = source.rows(self.queries.artworks(table));
+        while let Some(row) = found.try_next().await? {
+            let text = |n: usize| row.get(n).and_then(Option::as_deref);
+            let id = format!("id {}", text(0).unwrap_or("NULL"));
+            self.counters(&mut findings, &id, &text);
+            let mut missing: Vec<_> = lacking.iter().map(|column| format!("no {column}")).collect();
+            missing.extend(hot.iter().filter(|(n, _)| text(*n).is_none()).map(|(_, name)| format!("{name} NULL")));
+            if let (false, Some(finding)) = (missing.is_empty(), &mut findings.missing) {
+                finding.note(1, self.options.examples, || Example::new(&*id, missing.join(", "), "a value"));
+            }
+            self.hotness(&mut findings, &id, &text);
+        }
+        let Findings { counters, wrong_type, missing, stale } = findings;
+        let all = counters.into_iter().flatten().chain(missing).chain(stale).chain([wrong_type]);
+        self.report.findings.extend(all);
+        Ok(())
+    }
+
+    fn counters<'r>(&self, findings: &mut Findings, id: &str, text: &impl Fn(usize) -> Option<&'r str>) {
+        for (finding, (_, column, _, at, actual)) in findings.counters.iter_mut().zip(COUNTERS) {
+            let Some(finding) = finding else { continue };
+            let (users, rows) = (text(actual).unwrap_or("0"), text(actual + 1).unwrap_or("0"));
+            let stored = text(at);
+            if let Some(wrong) = stored.filter(|stored| whole(stored).is_none()) {
+                let example = || Example::new(id, format!("{column} {wrong}"), "a whole number");
+                findings.wrong_type.note(1, self.options.examples, example);
+            } else if stored.and_then(whole) != whole(users) {
+                let actual = match users == rows {
+                    true => users.to_owned(),
+                    false => format!("{users}, in {rows} rows"),
+                };
+                let example = || Example::new(id, stored.unwrap_or("NULL"), actual);
+                finding.note(1, self.options.examples, example);
+            }
+        }
+    }
+
+    /// A score that is no number; one that is older than the newest like or favorite.
+    fn hotness<'r>(&self, findings: &mut Findings, id: &str, text: &impl Fn(usize) -> Option<&'r str>) {
+        let most = self.options.examples;
+        let number = |text: &str| text.trim().parse().is_ok_and(|number: f64| number.is_finite());
+        if let Some(wrong) = text(SCORE).filter(|score| !number(score)) {
+            findings.wrong_type.note(1, most, || Example::new(id, format!("hot_score {wrong}"), "a number"));
+        }
+        let moment = |at: usize| text(at).and_then(|text| moment::parse(text, self.offset));
+        let Some(updated) = text(UPDATED) else { return };
+        let Some(at) = moment(UPDATED) else {
+            findings.wrong_type.note(1, most, || Example::new(id, format!("last_hot_update {updated}"), "a moment"));
+            return;
+        };
+        let newest =
+            COUNTERS.iter().filter_map(|(.., actual)| moment(actual + 2)).filter(|at| *at <= self.options.now).max();
+        if let (Some(newest), Some(finding)) = (newest.filter(|newest| *newest > at), &mut findings.stale) {
+            let example = || Example::new(id, format!("last_hot_update {}", at.to_text()), newest.to_text());
+            finding.note(1, most, example);
+        }
+    }
+}

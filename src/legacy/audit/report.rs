@@ -1,0 +1,104 @@
+//! What an audit found.
+
+use serde::Serialize;
+
+use crate::kernel::clock::Millis;
+
+/// The report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// `OK` or `DRIFT`.
+    pub state: &'static str,
+    /// What was audited, without user and password.
+    pub source: String,
+    /// When, RFC 3339.
+    pub audited_at: String,
+    /// Which part of all that was looked at holds: 1 when everything tallies.
+    pub consistency_rate: f64,
+    /// The tables that are there.
+    pub tables: Vec<TableReport>,
+    /// Tables and columns that are not there, and were left out.
+    pub absent: Vec<String>,
+    /// Each thing that was looked at, with what is wrong.
+    pub findings: Vec<Finding>,
+}
+
+/// A table that is there.
+#[derive(Clone, Debug, Serialize)]
+pub struct TableReport {
+    /// How tally calls it.
+    pub table: &'static str,
+    /// How its database calls it.
+    pub name: String,
+    /// How many rows it has.
+    pub rows: u64,
+}
+
+/// Something that was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// What: `like-count`, `duplicate`.
+    pub name: &'static str,
+    /// In which table.
+    pub table: &'static str,
+    /// How many rows or values were looked at.
+    pub checked: u64,
+    /// How many are wrong.
+    pub found: u64,
+    /// The first of them.
+    pub examples: Vec<Example>,
+}
+
+/// One that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Example {
+    /// Which row: `artwork_id 7, user_id u1`.
+    pub id: String,
+    /// What is stored.
+    pub stored: String,
+    /// What it would have to be.
+    pub actual: String,
+}
+
+impl Report {
+    pub(super) fn new(source: String, now: Millis, absent: Vec<String>) -> Self {
+        let (tables, findings) = (Vec::new(), Vec::new());
+        Self { state: "OK", source, audited_at: now.to_text(), consistency_rate: 1.0, tables, absent, findings }
+    }
+
+    /// Adds up.
+    pub(super) fn close(&mut self) {
+        let checked: u64 = self.findings.iter().map(|finding| finding.checked).sum();
+        let found: u64 = self.findings.iter().map(|finding| finding.found).sum();
+        if found > 0 {
+            self.state = "DRIFT";
+            self.consistency_rate = 1.0 - found as f64 / checked.max(found) as f64;
+        }
+    }
+
+    /// Whether everything tallies.
+    #[must_use]
+    pub fn tallies(&self) -> bool {
+        self.findings.iter().all(|finding| finding.found == 0)
+    }
+}
+
+impl Finding {
+    pub(super) fn new(name: &'static str, table: &'static str, checked: u64) -> Self {
+        Self { name, table, checked, found: 0, examples: Vec::new() }
+    }
+
+    /// Notes `count` that are wrong, with an example if there is room.
+    pub(super) fn note(&mut self, count: u64, most: usize, example: impl FnOnce() -> Example) {
+        self.found += count;
+        if self.examples.len() < most {
+            self.examples.push(example());
+        }
+    }
+}
+
+impl Example {
+    pub(super) fn new(id: impl Into<String>, stored: impl Into<String>, actual: impl Into<String>) -> Self {
+        Self { id: id.into(), stored: stored.into(), actual: actual.into() }
+    }
+}

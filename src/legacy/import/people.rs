@@ -1,0 +1,89 @@
+//! Users: those of a table, or, where there is none, whoever did something.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures_util::TryStreamExt as _;
+use uuid::Uuid;
+
+use super::{CHUNK, Run};
+use crate::kernel::error::Result;
+use crate::legacy::spec::USERS;
+use crate::legacy::store::{Source, Streams};
+use crate::modules::users::{ImportedUser, UserOutcome, import_users};
+
+impl Run<'_> {
+    /// Takes the table of users over.
+    pub(super) async fn users(&mut self, source: &mut Source) -> Result<()> {
+        let Some(table) = self.schema.table(USERS) else { return Ok(()) };
+        let mut rows = source.rows(Streams::rows(table, &["id", "name", "created_at"]));
+        let mut chunk = Vec::new();
+        loop {
+            let row = rows.try_next().await?;
+            let ended = row.is_none();
+            if let Some(row) = row {
+                self.read(USERS.name, 1);
+                let text = |n: usize| row.get(n).and_then(Option::as_deref);
+                match text(0) {
+                    Some(id) => chunk.push(ImportedUser {
+                        old_id: id.to_owned(),
+                        name: text(1).map(|name| name.chars().filter(|c| !c.is_control()).take(100).collect()),
+                        created_at: self.moment(text(2)).ok(),
+                    }),
+                    None => self.drop(USERS.name, "there is no id", 1, "id NULL".to_owned()),
+                }
+            }
+            if chunk.len() >= CHUNK || ended {
+                self.make(USERS.name, std::mem::take(&mut chunk)).await?;
+            }
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn make(&mut self, table: &'static str, users: Vec<ImportedUser>) -> Result<HashMap<String, Uuid>> {
+        let ids: Vec<String> = users.iter().map(|user| user.old_id.clone()).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut found = HashMap::new();
+        let mut seen = BTreeSet::new();
+        for (id, outcome) in ids.into_iter().zip(import_users(self.kernel, users).await?) {
+            if !seen.insert(id.clone()) {
+                self.report.table(table).duplicates += 1;
+                continue;
+            }
+            let held = self.report.table(USERS.name);
+            match &outcome {
+                UserOutcome::Created(_) => held.new += 1,
+                UserOutcome::Found(_) => held.there += u64::from(table == USERS.name),
+                UserOutcome::Deleted if table == USERS.name => {
+                    self.drop(table, "the user was deleted here", 1, format!("id {id}"));
+                }
+                UserOutcome::Refused(reason) if table == USERS.name => self.drop(table, reason, 1, format!("id {id}")),
+                UserOutcome::Deleted | UserOutcome::Refused(_) => {}
+            }
+            if let Some(user) = outcome.id() {
+                found.insert(id, user);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The users behind ids. Where there is no table of users they are made; otherwise who is not in it does not exist.
+    pub(super) async fn people(&mut self, ids: BTreeSet<String>) -> Result<HashMap<String, Uuid>> {
+        if self.schema.table(USERS).is_some() {
+            let ids: Vec<String> = ids.into_iter().collect();
+            return crate::modules::users::users_by_external_ids(self.kernel, &ids).await;
+        }
+        let users = ids.into_iter().map(|old_id| ImportedUser { old_id, ..ImportedUser::default() });
+        self.make("", users.collect()).await
+    }
+
+    /// Whose the works are whose author nobody knows.
+    pub(super) async fn nobody(&mut self) -> Result<Option<Uuid>> {
+        let user =
+            ImportedUser { old_id: super::NOBODY.to_owned(), name: Some("imported".to_owned()), created_at: None };
+        Ok(import_users(self.kernel, vec![user]).await?.first().and_then(UserOutcome::id))
+    }
+}

@@ -1,0 +1,94 @@
+//! What an import did.
+
+use serde::Serialize;
+
+/// The report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What was read, without user and password.
+    pub source: String,
+    /// Whether it only went as far as a throwaway database.
+    pub dry_run: bool,
+    /// Tables and columns that are not there, and were left out.
+    pub absent: Vec<String>,
+    /// What became of each table.
+    pub tables: Vec<Table>,
+    /// Rows that were left behind, by reason.
+    pub dropped: Vec<Dropped>,
+    /// What else there is to know.
+    pub notes: Vec<String>,
+}
+
+/// What became of a table's rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Table {
+    /// How tally calls it.
+    pub table: &'static str,
+    /// Rows that were read.
+    pub rows: u64,
+    /// Users, contents, likes and favorites that are new.
+    pub new: u64,
+    /// Those that were there.
+    pub there: u64,
+    /// Rows beyond the first of the same fact: of those the last time counts.
+    pub duplicates: u64,
+    /// Counts that opened, or say something else now.
+    pub openings: u64,
+    /// What these add up to.
+    pub opened: i64,
+    /// Rows that were left behind.
+    pub dropped: u64,
+}
+
+/// Rows that were left behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Dropped {
+    /// Of which table.
+    pub table: &'static str,
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub rows: u64,
+    /// The first of them.
+    pub examples: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn table(&mut self, name: &'static str) -> &mut Table {
+        let at = match self.tables.iter().position(|table| table.table == name) {
+            Some(at) => at,
+            None => {
+                self.tables.push(Table { table: name, ..Table::default() });
+                self.tables.len() - 1
+            }
+        };
+        &mut self.tables[at]
+    }
+
+    /// Notes rows that stay behind; `most` examples of each reason.
+    pub(super) fn drop(&mut self, table: &'static str, reason: &str, rows: u64, most: usize, example: String) {
+        self.table(table).dropped += rows;
+        self.reason(table, reason, rows, most, example);
+    }
+
+    /// Notes a value of a row that comes along without it.
+    pub(super) fn note_value(&mut self, table: &'static str, most: usize, example: String) {
+        self.reason(table, "the counter is not a count: the row came over without it", 1, most, example);
+    }
+
+    fn reason(&mut self, table: &'static str, reason: &str, rows: u64, most: usize, example: String) {
+        let at = match self.dropped.iter().position(|held| held.table == table && held.reason == reason) {
+            Some(at) => at,
+            None => {
+                let reason = reason.to_owned();
+                self.dropped.push(Dropped { table, reason, rows: 0, examples: Vec::new() });
+                self.dropped.len() - 1
+            }
+        };
+        let held = &mut self.dropped[at];
+        held.rows += rows;
+        if held.examples.len() < most {
+            held.examples.push(example);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The mapping file: other names for tables and columns, and what the values mean. See `docs/import.md`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use chrono::FixedOffset;
+use serde::Deserialize;
+
+use super::spec::TABLES;
+use crate::kernel::error::{Error, Result};
+
+/// A mapping. Everything may be left out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Mapping {
+    utc_offset: Option<String>,
+    artwork_prefix: Option<String>,
+    video_prefix: Option<String>,
+    behavior_types: BTreeMap<String, Vec<toml::Value>>,
+    #[serde(flatten)]
+    tables: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// What a behavior is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BehaviorType {
+    /// A like.
+    Like,
+    /// A favorite.
+    Favorite,
+    /// A view.
+    View,
+    /// A comment.
+    Comment,
+    /// A share.
+    Share,
+}
+
+const TYPES: [(&str, BehaviorType, &[&str]); 5] = [
+    ("like", BehaviorType::Like, &["like", "liked", "digg", "thumbs_up"]),
+    ("favorite", BehaviorType::Favorite, &["favorite", "favourite", "favorited", "collect", "collection"]),
+    ("view", BehaviorType::View, &["view", "viewed", "play", "watch", "click"]),
+    ("comment", BehaviorType::Comment, &["comment", "commented"]),
+    ("share", BehaviorType::Share, &["share", "shared", "forward"]),
+];
+
+impl Mapping {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or says something that means nothing: it names what.
+    pub fn read(path: &Path) -> Result<Self> {
+        let refuse = |cause: String| Error::invalid(format!("the mapping {}: {cause}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+        Self::parse(&text).map_err(|error| refuse(error.client().to_owned()))
+    }
+
+    /// The same, of a text.
+    ///
+    /// # Errors
+    /// As [`Mapping::read`].
+    pub fn parse(text: &str) -> Result<Self> {
+        let mapping: Self =
+            toml::from_str(text).map_err(|error| Error::invalid(error.to_string().trim().to_owned()))?;
+        for (table, names) in &mapping.tables {
+            let Some(spec) = TABLES.iter().find(|spec| spec.name == table) else {
+                let all: Vec<_> = TABLES.iter().map(|spec| spec.name).collect();
+                return Err(Error::invalid(format!(
+                    "[{table}] is no table of the mapping; there are {}",
+                    all.join(", ")
+                )));
+            };
+            for (column, name) in names {
+                if column != "table" && !spec.columns.iter().any(|spec| spec.name == column) {
+                    let all: Vec<_> = spec.columns.iter().map(|spec| spec.name).collect();
+                    let all = all.join(", ");
+                    return Err(Error::invalid(format!("{table}.{column} is no column; there are table, {all}")));
+                }
+                if name.is_empty() || name.contains('\0') {
+                    return Err(Error::invalid(format!("{table}.{column} is not a name")));
+                }
+            }
+        }
+        if let Some(kind) = mapping.behavior_types.keys().find(|kind| !TYPES.iter().any(|(name, ..)| name == kind)) {
+            let all: Vec<_> = TYPES.iter().map(|(name, ..)| *name).collect();
+            return Err(Error::invalid(format!("behavior_types.{kind} is no type; there are {}", all.join(", "))));
+        }
+        mapping.offset()?;
+        Ok(mapping)
+    }
+
+    /// The name of a table.
+    #[must_use]
+    pub fn table(&self, table: &'static str) -> String {
+        self.tables.get(table).and_then(|names| names.get("table")).cloned().unwrap_or_else(|| table.to_owned())
+    }
+
+    /// The name that is given for a column.
+    #[must_use]
+    pub fn column(&self, table: &str, column: &str) -> Option<&str> {
+        self.tables.get(table)?.get(column).map(String::as_str)
+    }
+
+    /// The offset of times that name none. UTC unless said otherwise.
+    ///
+    /// # Errors
+    /// A text that is no offset.
+    pub fn offset(&self) -> Result<FixedOffset> {
+        let text = self.utc_offset.as_deref().unwrap_or("+00:00");
+        text.parse().map_err(|_| Error::invalid(format!("utc_offset = \"{text}\" is not of the form +08:00")))
+    }
+
+    /// What stands before an artwork's id in its `externalId`.
+    #[must_use]
+    pub fn artwork_prefix(&self) -> &str {
+        self.artwork_prefix.as_deref().unwrap_or_default()
+    }
+
+    /// What stands before a video's id. Where there are artworks as well, both count from 1 as a rule.
+    #[must_use]
+    pub fn video_prefix(&self, beside_artworks: bool) -> &str {
+        self.video_prefix.as_deref().unwrap_or(if beside_artworks { "video:" } else { "" })
+    }
+
+    /// What a value of `behavior_type` means. What the file names is what counts; of the others, English words.
+    #[must_use]
+    pub fn behavior(&self, value: &str) -> Option<BehaviorType> {
+        let value = value.trim();
+        let text = |held: &toml::Value| match held {
+            toml::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let named = TYPES.iter().find(|(name, ..)| {
+            self.behavior_types.get(*name).is_some_and(|values| values.iter().any(|held| text(held) == value))
+        });
+        let word = value.to_lowercase();
+        let usual = || {
+            TYPES.iter().find(|(name, _, words)| !self.behavior_types.contains_key(*name) && words.contains(&&*word))
+        };
+        named.or_else(usual).map(|(_, kind, _)| *kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapping_is_read_and_nonsense_refused() {
+        let text = "utc_offset = \"+08:00\"\nvideo_prefix = \"v\"\n[artworks]\ntable = \"t_art\"\nlike_count = \"n\"\n\
+                    [behavior_types]\nlike = [1, \"zan\"]\n";
+        let mapping = Mapping::parse(text).unwrap();
+        assert_eq!((&*mapping.table("artworks"), mapping.column("artworks", "like_count")), ("t_art", Some("n")));
+        assert_eq!(mapping.offset().unwrap().local_minus_utc(), 8 * 3600);
+        assert_eq!(mapping.behavior("1"), Some(BehaviorType::Like));
+        assert_eq!(mapping.behavior("zan"), Some(BehaviorType::Like));
+        assert_eq!(mapping.behavior("like"), None, "the file says which are likes");
+        assert_eq!(mapping.behavior("VIEW"), Some(BehaviorType::View));
+        for wrong in
+            ["[nothing]\nid = \"x\"", "[artworks]\nlikes = \"x\"", "utc_offset = \"noon\"", "[behavior_types]\nx = []"]
+        {
+            assert!(Mapping::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
