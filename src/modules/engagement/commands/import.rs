@@ -1,6 +1,7 @@
 //! Takes a content over from another system, with likes and favorites of their own moments and counts that have no rows
 //! behind them. Idempotent: by the external id, by (content, user, kind), and by (content, figure).
 
+use indexmap::IndexMap;
 use uuid::Uuid;
 
 use super::act;
@@ -67,7 +68,9 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, import: &Import)
     let hotness = *work.hotness;
     work.item(import.content)?;
     let (mut facts, mut registers) = (Vec::new(), Vec::new());
-    for told in &import.acts {
+    let acts = once_each(&import.acts);
+    outcome.repeated += (import.acts.len() - acts.len()) as u64;
+    for told in &acts {
         if work.deleted_users.contains(&told.user) {
             outcome.of_deleted += 1;
             continue;
@@ -108,6 +111,17 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, import: &Import)
     registers.into_iter().for_each(|(register, next)| work.put_behavior(register, next));
     openings.into_iter().for_each(|(opening, _)| work.interactions.put_opening(import.content, opening));
     Ok(outcome)
+}
+
+/// One act a register, the newest: a source may tell of the same one in two ways (`Ann` and `ann`, `1` and `'1'`), and in
+/// any order.
+fn once_each(acts: &[ImportedAct]) -> Vec<ImportedAct> {
+    let mut newest: IndexMap<_, ImportedAct> = IndexMap::with_capacity(acts.len());
+    for told in acts {
+        let held = newest.entry((told.user, told.kind)).or_insert(*told);
+        held.at = held.at.max(told.at);
+    }
+    newest.into_values().collect()
 }
 
 /// The content that has the external id already.
