@@ -144,10 +144,13 @@ async fn each_planted_drift_is_repaired_and_put_back(backend: Backend) {
             assert_eq!(drifted(&app).await, [], "before {sql}");
             app.database.sql(&planted(sql)).await;
             let found = drifted(&app).await;
-            let named = found.iter().map(|(name, _)| *name);
             // A level ends when the stored heat says so: one more of it may turn that moment's last millisecond.
-            let named = named.filter(|named| *name != "heat" || *named != "announced-level");
-            assert_eq!(named.collect::<Vec<_>>(), [*name], "{sql}: {found:#?}");
+            let follows = |drift: &Drift| {
+                let moments = drift.stored.parse::<i64>().ok().zip(drift.actual.parse::<i64>().ok());
+                drift.field == "wakeAt" && moments.is_some_and(|(one, other)| one.abs_diff(other) == 1)
+            };
+            let named = found.iter().filter(|(_, drifts)| *name != "heat" || !drifts.iter().all(follows));
+            assert_eq!(named.map(|(name, _)| *name).collect::<Vec<_>>(), [*name], "{sql}: {found:#?}");
             let drifts = &found[0].1;
             assert!(drifts.iter().all(|drift| drift.field.starts_with(field)), "{sql}: {drifts:#?}");
             let check = checks().into_iter().find(|check| check.name() == *name).unwrap();

@@ -365,15 +365,16 @@ mod postgres_only {
                 .collect();
             let list: Vec<_> =
                 answer.data()["artworks"]["nodes"].as_array().unwrap().iter().map(|node| node["id"].clone()).collect();
-            // What the other server published after the change is not in this one's ranking before its next start, and
-            // takes places in the list, of which this is a page.
-            let of_both = |one: &[Value], other: &[Value]| -> Vec<_> {
-                let shared = one.iter().filter(|id| ids.iter().any(|known| *id == known) && other.contains(id));
-                shared.cloned().collect()
+            // What the other server published after the change is not in this one's ranking before its next start. Both
+            // are pages of a hundred: who is beyond the end of one is of the lowest in the other.
+            let of_both = |list: Vec<Value>| -> Vec<_> {
+                list.into_iter().filter(|id| ids.iter().any(|known| id == known)).collect()
             };
-            let shared = of_both(&ranking, &list);
-            assert!(shared.len() >= 2, "no order to compare: {shared:?}");
-            assert_eq!(shared, of_both(&list, &ranking));
+            let (full, (ranking, list)) = (list.len() == 100, (of_both(ranking), of_both(list)));
+            assert!(full || ranking.len() <= list.len(), "{ranking:?} {list:?}");
+            let shared = ranking.len().min(list.len());
+            assert!(shared >= 2, "no order to compare: {ranking:?} {list:?}");
+            assert_eq!(ranking[..shared], list[..shared]);
             assert!(answer.data()["hotRanking"][0]["score"].as_f64().unwrap() > 55.0, "a like weighs 50");
         }
         let (status, output, errors) = stage::outcome(&database, &[], &["check"]).await;
