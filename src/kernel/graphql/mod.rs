@@ -15,7 +15,7 @@ pub use self::absent::Absent;
 pub use self::core::{CORE_ACCESS, CoreQuery};
 pub use empty::NoFields;
 pub(crate) use equals::Listener;
-pub use equals::{Answer, Equals, Likeness, Shared};
+pub use equals::{Answer, Equals, Likeness, shared};
 pub use errors::with_codes;
 pub use guard::{GuardedMutation, GuardedQuery, GuardedSubscription};
 pub use integrity::{IntegrityDesk, IntegrityMutation, IntegrityQuery};
