@@ -108,7 +108,8 @@ async fn some_tables_alone_come_over_too(backend: Backend) {
             let report = theirs.json(&[&["import"], &arguments[..]].concat(), &database.url, 0).await;
             adds_up(&report);
             let (mut names, mut due) = (named(&report), came_over.to_vec());
-            (names.sort_unstable(), due.sort_unstable());
+            names.sort_unstable();
+            due.sort_unstable();
             assert_eq!(names, due, "{from:?} {absent:?} {report:#}");
             for table in absent.iter().filter(|table| !["users", "videos"].contains(table)) {
                 assert!(report["absent"].as_array().unwrap().contains(&json!(table)), "{report:#}");
