@@ -14,6 +14,7 @@ mod repair;
 mod restore;
 mod serve;
 mod status;
+mod whose;
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -10,8 +10,8 @@ use crate::kernel::integrity::Remedy;
 use crate::modules::engagement::store::recount::Which;
 use crate::modules::engagement::store::rollups;
 
-/// A tombstone is not older than its time, with a week for the job that removes it; and nothing was taken back before it
-/// was done.
+/// A tombstone is not older than its time, with a week for the job that removes it, unless an import told of what was taken
+/// back; and nothing was taken back before it was done.
 pub(super) struct Tombstones;
 
 #[async_trait]

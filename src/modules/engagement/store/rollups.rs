@@ -71,7 +71,8 @@ pub(in super::super) struct TombstoneRow {
     pub(in super::super) early: i64,
 }
 
-/// The wanted contents, and how many of their tombstones are from before `before`, or from before what they take back.
+/// The wanted contents, and how many of their tombstones are from before `before` and of no import, or from before what they
+/// take back.
 pub(in super::super) async fn tombstones_of(
     reads: &DatabaseTransaction,
     which: Which,
@@ -85,7 +86,7 @@ pub(in super::super) async fn tombstones_of(
     };
     let text = format!(
         "SELECT c.lane, c.id, c.kind, {} AS old, {} AS early FROM {} ORDER BY c.lane, c.id",
-        count("t.removed_at < $4"),
+        count("t.removed_at < $4 AND t.imported = 0"),
         count("t.removed_at < t.acted_at"),
         which.source("lane, id, kind")
     );
