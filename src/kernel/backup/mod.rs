@@ -56,11 +56,12 @@ struct Copied {
     tool: String,
 }
 
-/// Makes a backup of the state at one moment, and reads it again. `known` are the migrations of this build; `to` is a file
-/// that must not be there yet, or a folder; without it, `backup.folder`. Nothing is left behind when it fails.
+/// Makes a backup of the state at one moment, and reads it again. `known` are the migrations of this build; `to` is a
+/// file that must not be there yet, or a folder; without it, `backup.folder`. Nothing is left behind when it fails.
 ///
 /// # Errors
-/// A database without tables, or one of a newer tally or of modules that this build lacks, which could not restore it; a file that is there, a disk that is full, PostgreSQL's programs missing or too old.
+/// A database without tables, or one of a newer tally or of modules that this build lacks, which could not restore it; a
+/// file that is there, a disk that is full, PostgreSQL's programs missing or too old.
 pub async fn create(kernel: &Kernel, known: &[Migrations], to: Option<&Path>) -> Result<Backup> {
     let backend = kernel.backend();
     let now = kernel.clock.now();

@@ -1,5 +1,5 @@
-//! What `psql` runs before and after an archive, all of it one transaction: at any moment either what was there before is
-//! in its place or what is restored, whoever is killed when.
+//! What `psql` runs before and after an archive, all of it one transaction: at any moment either what was there before
+//! is in its place or what is restored, whoever is killed when.
 
 use std::collections::BTreeSet;
 
