@@ -46,7 +46,7 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
         kernel.db.migrate(&modules.migrations()).await?;
     }
     if throwaway.is_none() {
-        offer(&kernel, &options.backup).await?;
+        offer(&kernel, &modules.migrations(), &options.backup).await?;
     }
     let bar = super::audit::progress();
     let heard = |table: &str, rows: u64| {

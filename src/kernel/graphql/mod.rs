@@ -2,6 +2,7 @@
 
 mod absent;
 mod core;
+mod count;
 mod detached;
 mod empty;
 mod equals;
@@ -13,6 +14,7 @@ mod node;
 
 pub use self::absent::Absent;
 pub use self::core::{CORE_ACCESS, CoreQuery};
+pub use count::Count;
 pub use empty::NoFields;
 pub(crate) use equals::Listener;
 pub use equals::{Answer, Equals, Likeness, shared};
