@@ -1,6 +1,7 @@
 //! Checks, repairs, what undoes them, and explanations: by the command line, by jobs and by GraphQL. With the guestbook,
 //! whose one figure is easy to plant a drift in.
 
+mod again;
 mod jobs;
 mod online;
 mod remedies;

@@ -1,6 +1,8 @@
 //! Every planted drift is found and named, put right, put back and put right again, while others write; and every figure
 //! is explained by facts that add up to it.
 
+mod exact;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

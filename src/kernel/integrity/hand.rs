@@ -155,9 +155,14 @@ impl<'a> Hand<'a> {
         }
         if self.run.is_some() {
             // Without the lease: whoever has taken over has a run of its own.
+            // A job has operators to tell yet.
+            let told = outcome.is_ok() && self.job.is_none();
             let ended = self.kernel.db.write(|tx| {
                 let report = report.clone();
-                Box::pin(async move { store::run_end(tx, &report).await })
+                Box::pin(async move {
+                    store::run_end(tx, &report).await?;
+                    if told { store::run_told(tx, report.id.uuid()).await } else { Ok(()) }
+                })
             });
             if let Err(error) = ended.await {
                 tracing::warn!(error = error.for_operator(), "the end of a run of checks is not recorded");

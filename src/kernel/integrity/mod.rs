@@ -6,9 +6,11 @@ mod desk;
 mod explain;
 mod hand;
 mod job;
+mod late;
 mod repair;
 mod report;
 pub(crate) mod store;
+mod tell;
 mod undo;
 
 use async_trait::async_trait;
@@ -62,8 +64,26 @@ pub trait Check: Send + Sync {
         Ok(vec![false; drifts.len()])
     }
 
+    /// [`Check::repair`] of a check that writes more than its drifts name: with a text of what else it replaced, which is
+    /// kept beside them and handed to [`Check::restore_kept`].
+    async fn repair_keeping(&self, kernel: &Kernel, tx: &Tx, key: Key) -> Result<(Vec<Drift>, Option<String>)> {
+        Ok((self.repair(kernel, tx, key).await?, None))
+    }
+
+    /// [`Check::restore`] with what [`Check::repair_keeping`] kept; `None` of a repair that kept nothing.
+    async fn restore_kept(
+        &self,
+        kernel: &Kernel,
+        tx: &Tx,
+        key: Key,
+        drifts: &[Drift],
+        _kept: Option<&str>,
+    ) -> Result<Vec<bool>> {
+        self.restore(kernel, tx, key, drifts).await
+    }
+
     /// Called after the commits of repairs or of what undoes them, so that indexes, other processes and listeners learn
-    /// of them.
+    /// of them: at the end of each round, by the way where one takes long, and once more when in doubt.
     async fn changed(&self, _kernel: &Kernel, _keys: &[Key]) -> Result<()> {
         Ok(())
     }
