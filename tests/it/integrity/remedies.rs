@@ -16,6 +16,7 @@ on_every_backend!(
     without_a_remedy_there_is_advice,
     what_cannot_be_put_back_is_left_and_said,
     a_repair_that_fails_keeps_what_it_did,
+    a_run_within_a_long_chunk_says_that_it_goes_on,
 );
 
 /// Some items, each wrong until it is put right.
@@ -29,12 +30,15 @@ struct Actor {
     fails: AtomicBool,
     /// How often it heard of changes.
     told: AtomicU64,
+    /// How long a look at an item takes.
+    slow: std::time::Duration,
 }
 
 impl Actor {
     fn new(remedy: Remedy, items: u128) -> Self {
         let (right, told) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { remedy, items, right, fails_at: None, fails: AtomicBool::new(true), told }
+        let slow = std::time::Duration::ZERO;
+        Self { remedy, items, right, fails_at: None, fails: AtomicBool::new(true), told, slow }
     }
 
     fn drifts(&self, item: u128) -> Vec<Drift> {
@@ -58,6 +62,7 @@ impl Check for Actor {
     }
 
     async fn scan(&self, _: &Kernel, after: Option<Key>, _: usize) -> Result<Chunk> {
+        tokio::time::sleep(self.slow).await;
         // One item a chunk.
         let item = after.map_or(0, |(_, id)| id.as_u128() + 1);
         let key = (0, Uuid::from_u128(item));
@@ -141,5 +146,22 @@ async fn a_repair_that_fails_keeps_what_it_did(backend: Backend) {
     actor.fails.store(false, Ordering::SeqCst);
     let rest = integrity.repair(&app.kernel, &Scope::default(), false, "test", &Silent).await.unwrap();
     assert_eq!((rest.state, rest.changed()), (State::Ok, 2));
+    app.finish().await;
+}
+
+async fn a_run_within_a_long_chunk_says_that_it_goes_on(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let slow = std::time::Duration::from_secs(7);
+    let integrity = of(&Arc::new(Actor { slow, ..Actor::new(Remedy::Advice("wait"), 1) }));
+    let check = async { integrity.check(&app.kernel, &Scope::default(), "test", &Silent).await.unwrap() };
+    let believed = "SELECT alive_until - began_at FROM integrity_runs WHERE ended_at IS NULL";
+    let look = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let first = app.number(believed).await;
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        (first, app.number(believed).await)
+    };
+    let (_, (first, later)) = tokio::join!(check, look);
+    assert!(later >= first + 4_000, "it said so within the chunk: {first}, {later}");
     app.finish().await;
 }
