@@ -1,6 +1,6 @@
-//! How fast every figure is checked, and in how much memory: 100,000 contents with 1,000,000 behaviors of 10,007 users, on
-//! SQLite, and on the server of `TALLY_BENCH_POSTGRES_URL` if that is set. One line a backend: the whole of `tally check`,
-//! and the checks that read every behavior, each alone. `TALLY_BENCH_CONTENTS` makes it smaller.
+//! How fast every figure is checked, and in how much memory: 100,000 contents with 1,000,000 behaviors of 10,007 users,
+//! on SQLite, and on the server of `TALLY_BENCH_POSTGRES_URL` if that is set. One line a backend: the whole of
+//! `tally check`, and the checks that read every behavior, each alone. `TALLY_BENCH_CONTENTS` makes it smaller.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "benchmarks print, and stop at a fault")]
 
 mod support;

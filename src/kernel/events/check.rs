@@ -57,8 +57,8 @@ impl Check for Undelivered {
     fn remedy(&self) -> Remedy {
         Remedy::Advice(
             "`tally events --failed` lists what is set aside, each with its error: mend the cause, then \
-             `tally events --replay ID`, or `--discard ID`; events that only wait need a server or a worker that delivers, \
-             see `tally events` and `tally status`",
+             `tally events --replay ID`, or `--discard ID`; events that only wait need a server or a worker that \
+             delivers, see `tally events` and `tally status`",
         )
     }
 

@@ -16,7 +16,7 @@ use crate::kernel::jobs::JobRun;
 
 /// How often a job's run asks for its lease.
 const ASK: Duration = Duration::from_secs(5);
-/// How often a run says that it is alive, and for how long it is believed: a beat may wait long for SQLite's only writer.
+/// How often a run says that it is alive, and for how long it is believed: a beat may wait long for SQLite's writer.
 const BEAT: Duration = Duration::from_secs(5);
 const BELIEVED_MILLIS: i64 = 60_000;
 
@@ -89,8 +89,8 @@ impl<'a> Hand<'a> {
         job.go_on().await
     }
 
-    /// Does some work, and meanwhile says that the run goes on: also within a chunk that takes long, in which others would
-    /// take its process for dead.
+    /// Does some work, and meanwhile says that the run goes on: also within a chunk that takes long, in which others
+    /// would take its process for dead.
     pub(super) async fn alive_while<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let Some(run) = self.run else { return work.await };
         let beats = async {
