@@ -93,7 +93,8 @@ fn print(report: &Report) {
         ));
     }
     for dropped in &report.dropped {
-        say(format_args!("\n{}: {} ({} rows)", dropped.table, dropped.reason, dropped.rows));
+        let rows = if dropped.rows == 1 { "row" } else { "rows" };
+        say(format_args!("\n{}: {} ({} {rows})", dropped.table, dropped.reason, dropped.rows));
         for example in &dropped.examples {
             say(format_args!("  {example}"));
         }

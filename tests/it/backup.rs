@@ -125,12 +125,12 @@ async fn a_backup_while_sixteen_clients_like_holds_all_that_was_acknowledged_bef
     app.finish().await;
 }
 
-async fn broken_cut_off_and_foreign_files_change_nothing(backend: Backend) {
-    let (database, count) = furnished(backend).await;
-    let folder = tempfile::tempdir().unwrap();
-    let good = back_up(&database, folder.path()).await;
-    let whole = std::fs::read(&good).unwrap();
-    let manifest = std::fs::read_to_string(manifest_of(&good)).unwrap();
+/// A file that is no backup, or no whole one: its name, what it holds, its manifest, and what is said of it.
+type Broken = (&'static str, Vec<u8>, Option<String>, &'static str);
+
+fn broken(backend: Backend, good: &Path) -> [Broken; 12] {
+    let whole = std::fs::read(good).unwrap();
+    let manifest = std::fs::read_to_string(manifest_of(good)).unwrap();
     let edited = |edit: &dyn Fn(&mut Value)| {
         let mut value: Value = serde_json::from_str(&manifest).unwrap();
         edit(&mut value);
@@ -149,7 +149,7 @@ async fn broken_cut_off_and_foreign_files_change_nothing(backend: Backend) {
         })
     };
     let foreign_text = if backend == Backend::Sqlite { "it is no SQLite database" } else { "pg_restore failed" };
-    let cases: [(&str, Vec<u8>, Option<String>, &str); 12] = [
+    [
         ("flipped", flipped, Some(manifest.clone()), "is broken: its SHA-256 is not that of its manifest"),
         ("cut", whole[..middle].to_vec(), Some(manifest.clone()), "is cut off: "),
         ("longer", [&whole[..], b"more"].concat(), Some(manifest.clone()), "is broken"),
@@ -182,8 +182,14 @@ async fn broken_cut_off_and_foreign_files_change_nothing(backend: Backend) {
             edited(&|m| m["migrations"]["users"].as_array_mut().unwrap().push(json!("M9999Later"))),
             "whose migration users/M9999Later this tally",
         ),
-    ];
-    for (name, bytes, manifest, expected) in cases {
+    ]
+}
+
+async fn broken_cut_off_and_foreign_files_change_nothing(backend: Backend) {
+    let (database, count) = furnished(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let good = back_up(&database, folder.path()).await;
+    for (name, bytes, manifest, expected) in broken(backend, &good) {
         let file = folder.path().join(name);
         std::fs::write(&file, bytes).unwrap();
         if let Some(manifest) = manifest {

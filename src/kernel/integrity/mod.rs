@@ -47,8 +47,19 @@ pub trait Check: Send + Sync {
         None
     }
 
+    /// Whether there is the item with this id, which has a [`Check::key`]. A check that cannot tell says so of all.
+    async fn is_there(&self, _kernel: &Kernel, _id: &str) -> Result<bool> {
+        Ok(true)
+    }
+
     /// How what it finds is put right.
     fn remedy(&self) -> Remedy;
+
+    /// Takes what items that are put right in one transaction have to lock, in the order of whoever else locks it: for
+    /// checks whose items are not what is locked. Called before their [`Check::repair`].
+    async fn lock(&self, _kernel: &Kernel, _tx: &Tx, _keys: &[Key]) -> Result<()> {
+        Ok(())
+    }
 
     /// Puts an item right in a transaction: takes the lock of [`Check::confirm`], compares again, writes what the facts
     /// say and raises the version of what it writes. What was wrong, as it was: this is kept, and undone by

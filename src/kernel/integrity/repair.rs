@@ -70,15 +70,15 @@ impl Integrity {
         mut report: Report,
         hear: &dyn Hear,
     ) -> Result<Report> {
-        let chosen = self.choose(scope)?;
+        let chosen = self.choose_there(hand.kernel, scope).await?;
         // Without its record nothing is changed: it could not be undone.
         hand.begin(&report).await?;
         let parts = chosen.into_iter().map(|(check, key)| Part { check, key, changed: 0, drifted: true }).collect();
         let done = if report.dry_run {
-            self.would_mend(&hand, parts, &mut report, hear).await
+            hand.alive_while(self.would_mend(&hand, parts, &mut report, hear)).await
         } else {
             let mut tell = Tell::new();
-            let done = self.mend(&hand, parts, &mut report, &mut tell, hear).await;
+            let done = hand.alive_while(self.mend(&hand, parts, &mut report, &mut tell, hear)).await;
             tell.after(hand.kernel, done).await
         };
         report.recommend(&self.checks);
@@ -206,6 +206,7 @@ async fn replace(
             if !done.is_empty() {
                 return Ok(done);
             }
+            check.lock(&kernel, tx, &keys).await?;
             let mut changes = Vec::new();
             for key in keys {
                 let (drifts, mut kept) = check.repair_keeping(&kernel, tx, key).await?;

@@ -37,7 +37,7 @@ impl Integrity {
         report.undoes = Some(of);
         let mut hand = Hand::of(kernel);
         hand.begin_undo(&report, of).await?;
-        let done = self.put_back(&hand, of, &mut report, hear).await;
+        let done = hand.alive_while(self.put_back(&hand, of, &mut report, hear)).await;
         report.recommend(&self.checks);
         hand.end(&mut report, done).await
     }

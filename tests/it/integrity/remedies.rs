@@ -18,6 +18,7 @@ on_every_backend!(
     a_repair_that_fails_keeps_what_it_did,
     an_undo_that_fails_tells_of_what_it_did,
     a_round_is_told_of_at_once,
+    a_run_within_a_long_chunk_says_that_it_goes_on,
 );
 
 /// Some items, each wrong until it is put right.
@@ -34,13 +35,15 @@ struct Actor {
     /// Of how many changes it heard, and how often.
     told: AtomicU64,
     calls: AtomicU64,
+    /// How long a look at an item takes.
+    slow: std::time::Duration,
 }
 
 impl Actor {
     fn new(remedy: Remedy, items: u128) -> Self {
         let [right, told, calls] = [0; 3].map(AtomicU64::new);
-        let fails = AtomicBool::new(true);
-        Self { remedy, items, right, fails_at: None, fails, undo_fails_at: None, told, calls }
+        let (fails, slow) = (AtomicBool::new(true), std::time::Duration::ZERO);
+        Self { remedy, items, right, fails_at: None, fails, undo_fails_at: None, told, calls, slow }
     }
 
     fn drifts(&self, item: u128) -> Vec<Drift> {
@@ -64,6 +67,7 @@ impl Check for Actor {
     }
 
     async fn scan(&self, _: &Kernel, after: Option<Key>, _: usize) -> Result<Chunk> {
+        tokio::time::sleep(self.slow).await;
         // One item a chunk.
         let item = after.map_or(0, |(_, id)| id.as_u128() + 1);
         let key = (0, Uuid::from_u128(item));
@@ -181,5 +185,22 @@ async fn a_round_is_told_of_at_once(backend: Backend) {
     assert_eq!((repair.changed(), heard()), (60, (60, 1)), "whoever hears reads an index anew, whole");
     let undo = integrity.undo(&app.kernel, repair.id, "test", &Silent).await.unwrap();
     assert_eq!((undo.changed(), heard()), (30, (30, 1)));
+    app.finish().await;
+}
+
+async fn a_run_within_a_long_chunk_says_that_it_goes_on(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let slow = std::time::Duration::from_secs(7);
+    let integrity = of(&Arc::new(Actor { slow, ..Actor::new(Remedy::Advice("wait"), 1) }));
+    let check = async { integrity.check(&app.kernel, &Scope::default(), "test", &Silent).await.unwrap() };
+    let believed = "SELECT alive_until - began_at FROM integrity_runs WHERE ended_at IS NULL";
+    let look = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let first = app.number(believed).await;
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        (first, app.number(believed).await)
+    };
+    let (_, (first, later)) = tokio::join!(check, look);
+    assert!(later >= first + 4_000, "it said so within the chunk: {first}, {later}");
     app.finish().await;
 }

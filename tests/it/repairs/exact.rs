@@ -215,7 +215,7 @@ async fn each_drift_is_named_repaired_and_put_back_exactly(backend: Backend) {
             app.database.sql(&planted("DELETE FROM content_heat WHERE content_id = ONE AND epoch = 7")).await;
         }
     };
-    with_likes(&app, work).await;
+    Box::pin(with_likes(&app, work)).await;
     app.finish().await;
 }
 
@@ -242,7 +242,7 @@ async fn several_drifts_at_once_are_put_right_and_back(backend: Backend) {
         assert!(of("heat-mass") > 0 && of("history") > 1, "{found:?}");
         there_and_back(&app, "several", &right, &neighbour).await;
     };
-    with_likes(&app, work).await;
+    Box::pin(with_likes(&app, work)).await;
     app.finish().await;
 }
 

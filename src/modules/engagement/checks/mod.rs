@@ -9,6 +9,7 @@ mod locked;
 mod missing;
 mod moments;
 mod orphans;
+mod people;
 mod ranking;
 mod tombstones;
 mod views;
@@ -39,7 +40,7 @@ pub(super) use ranking::Ranking;
 /// The checks that need no running server, in the order in which what one repairs is what the next one builds on.
 pub(super) fn all() -> Vec<Arc<dyn Check>> {
     let counts = counts::Count::ALL.map(|count| Arc::new(Of::new(count)) as Arc<dyn Check>);
-    let others: [Arc<dyn Check>; 7] = [
+    let others: [Arc<dyn Check>; 9] = [
         Arc::new(Of::new(heat::HeatMass)),
         Arc::new(Of::new(heat::Heat)),
         // Says nothing of a content while one of the moments that it reads is wrong: the next round of a repair does.
@@ -48,6 +49,8 @@ pub(super) fn all() -> Vec<Arc<dyn Check>> {
         Arc::new(Of::new(views::Rollups)),
         Arc::new(Of::new(tombstones::Tombstones)),
         Arc::new(orphans::Orphans),
+        Arc::new(people::Remains),
+        Arc::new(people::Strangers),
     ];
     std::iter::once(Arc::new(Of::new(missing::Missing)) as Arc<dyn Check>).chain(counts).chain(others).collect()
 }
@@ -202,6 +205,10 @@ impl<T: OfContents> Check for Of<T> {
         content_key(id).ok()
     }
 
+    async fn is_there(&self, kernel: &Kernel, id: &str) -> Result<bool> {
+        is_content(kernel, id).await
+    }
+
     fn remedy(&self) -> Remedy {
         self.0.remedy()
     }
@@ -295,6 +302,14 @@ impl<T: OfContents> Check for Of<T> {
         // Figures changed behind the back of the servers' rank indexes.
         kernel.db.write(|tx| Box::pin(in_force::generation_raise(tx))).await
     }
+}
+
+/// Whether there is a content with this TypeID, and of the kind that it says. One that is being deleted is gone.
+async fn is_content(kernel: &Kernel, id: &str) -> Result<bool> {
+    let reads = kernel.db.snapshot().await?;
+    let found = recount::stored_of(&reads, Which::One(content_key(id)?)).await?;
+    reads.commit().await?;
+    Ok(found.iter().any(|stored| content_id_text(stored.kind, stored.id) == id))
 }
 
 /// The key of a content by its TypeID.

@@ -11,6 +11,7 @@ pub(super) mod facts;
 pub(super) mod in_force;
 pub(super) mod next;
 pub(super) mod openings;
+pub(super) mod people;
 pub(super) mod publish;
 pub(super) mod read;
 pub(super) mod recount;
