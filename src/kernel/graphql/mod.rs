@@ -1,6 +1,7 @@
 //! What GraphQL needs beyond async-graphql: guarded roots, empty roots, an open `Node`, error codes.
 
 mod absent;
+mod big_int;
 mod core;
 mod detached;
 mod empty;
@@ -13,6 +14,7 @@ mod node;
 
 pub use self::absent::Absent;
 pub use self::core::{CORE_ACCESS, CoreQuery};
+pub use big_int::BigInt;
 pub use empty::NoFields;
 pub(crate) use equals::Listener;
 pub use equals::{Answer, Equals, Likeness, Shared};
