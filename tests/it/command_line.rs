@@ -86,7 +86,8 @@ async fn a_clean_database_tallies(backend: Backend) {
         "orphans",
     ];
     let of_notifications = ["notification-actors", "unread-count", "notification-orphans"];
-    assert_eq!(names, [&of_contents[..], &of_notifications].concat());
+    let of_points = ["point-chain", "point-balance"];
+    assert_eq!(names, [&of_contents[..], &of_notifications, &of_points].concat());
     // One content, and an author who was not told of anything.
     let checked = |check: &Value| if check["module"] == "engagement" { 1 } else { 0 };
     assert!(checks.iter().all(|check| check["checked"] == checked(check) && check["drifted"] == 0), "{report:#}");

@@ -291,3 +291,72 @@ fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(last: u128) -> Uuid {
+        Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + last)
+    }
+
+    /// The vector of docs/points-ledger.md, which another program made.
+    #[test]
+    fn the_encoding_is_that_of_the_document() {
+        let document = include_str!("../../../docs/points-ledger.md");
+        let says = |name: &str| {
+            let line = document.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            line.map(str::to_owned)
+        };
+        let (user, actor) = (id(0x2a), id(0xac));
+        let input = input_hash(user, Kind::AddPoints, 10, None, "作业", actor);
+        let first = TransactionRecord {
+            lane: lane(user),
+            user_id: user,
+            sequence: 1,
+            id: id(0x12a),
+            amount: 10,
+            balance_after: 10,
+            overdraft_limit: 0,
+            kind: Kind::AddPoints.number(),
+            reason: "作业".to_owned(),
+            actor_id: actor,
+            idempotency_key: "a".to_owned(),
+            input_hash: input.clone(),
+            reverses_id: None,
+            prev_hash: genesis(user),
+            field_marks: Vec::new(),
+            hash: Vec::new(),
+            created_at: Millis(1_767_225_600_000),
+        }
+        .sealed();
+        let reversal = input_hash(user, Kind::Reversal, 0, Some(first.id), "a mistake", actor);
+        let second = TransactionRecord {
+            sequence: 2,
+            id: id(0x22a),
+            amount: -10,
+            balance_after: 0,
+            kind: Kind::Reversal.number(),
+            reason: "a mistake".to_owned(),
+            idempotency_key: "b".to_owned(),
+            input_hash: reversal.clone(),
+            reverses_id: Some(first.id),
+            prev_hash: first.hash.clone(),
+            created_at: Millis(1_767_225_600_001),
+            ..first.clone()
+        }
+        .sealed();
+        assert!(first.holds() && second.holds());
+        for (name, bytes) in [
+            ("genesis ", &genesis(user)),
+            ("input 1 ", &input),
+            ("marks 1 ", &first.field_marks),
+            ("hash 1 ", &first.hash),
+            ("input 2 ", &reversal),
+            ("marks 2 ", &second.field_marks),
+            ("hash 2 ", &second.hash),
+        ] {
+            assert_eq!(says(name), Some(hex(bytes)), "{name}");
+        }
+    }
+}

@@ -51,7 +51,7 @@ async fn bad_input_is_refused_and_leaves_nothing(backend: Backend) {
         assert_eq!(answer.code(), code, "{input:#}");
         assert!(answer.message().contains(word), "{word}: {}", answer.message());
         if !input["reason"].is_null() && !input["idempotencyKey"].is_null() {
-            let batch = vec![with("idempotencyKey", json!("beside it")), input.clone()];
+            let batch = vec![input.clone(), with("idempotencyKey", json!("beside it"))];
             let answer = add_batch(&stage.admin, batch, true).await;
             assert_eq!(answer.code(), code, "in a batch: {input:#}");
         }

@@ -2,7 +2,9 @@
 //! whatever was acknowledged is there, once, and every balance is what the clients' own books say.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
@@ -31,7 +33,7 @@ type Addresses = watch::Receiver<Option<Vec<String>>>;
 type Book = HashMap<String, (usize, i64)>;
 
 fn client(url: &str, n: usize) -> Client {
-    let tokens = Tokens::new(SECRET, std::sync::Arc::new(SystemClock));
+    let tokens = Tokens::new(SECRET, Arc::new(SystemClock));
     let token = tokens.mint(&format!("operator-{n}"), &[Role::Operator], 3600).expect("a token");
     Client::new(url, Some(token))
 }
@@ -57,19 +59,20 @@ async fn storm(backend: Backend, count: usize) {
         join_all((0..ACCOUNTS).map(async |n| client(&servers[0].url, CLIENTS + n).id().await)).await;
     let urls = |servers: &[Process]| Some(servers.iter().map(|server| server.url.clone()).collect::<Vec<_>>());
     let (announce, addresses) = watch::channel(urls(&servers));
+    let answers = Arc::new(AtomicU64::new(0));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|n| {
-            let random = StdRng::from_rng(&mut seeded.random);
-            tokio::spawn(trade(n, accounts.clone(), addresses.clone(), random))
+            let (random, answers) = (StdRng::from_rng(&mut seeded.random), Arc::clone(&answers));
+            tokio::spawn(trade(n, accounts.clone(), addresses.clone(), random, answers))
         })
         .collect();
     for round in 0..rounds(3) as usize {
-        tokio::time::sleep(Duration::from_millis(seeded.random.random_range(300..1500))).await;
+        answered(&answers, seeded.random.random_range(200..600)).await;
         servers.remove(round % servers.len()).kill().await;
         servers.push(Process::serve(&database).await);
         announce.send_replace(urls(&servers));
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    answered(&answers, 200).await;
     // What is unknown is asked for once more; then all know all.
     announce.send_replace(None);
     let last = servers[0].url.clone();
@@ -94,6 +97,15 @@ async fn storm(backend: Backend, count: usize) {
     let (status, output, errors) = run(&["check"], &environment, &std::env::temp_dir()).await;
     assert_eq!(status, 0, "{output}{errors}");
     TestApp::start_on::<Tally>(database, options()).await.finish().await;
+}
+
+/// Waits for so many more answers: how long that is, is the machine's business.
+async fn answered(answers: &AtomicU64, more: u64) {
+    let (began, until) = (Instant::now(), answers.load(Ordering::Relaxed) + more);
+    while answers.load(Ordering::Relaxed) < until {
+        assert!(began.elapsed() < Duration::from_secs(60), "the servers do not answer");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// What a client asks for, so that it can ask for the same again.
@@ -140,6 +152,7 @@ async fn trade(
     accounts: Vec<String>,
     mut addresses: Addresses,
     mut random: StdRng,
+    answers: Arc<AtomicU64>,
 ) -> (Book, Option<Request>) {
     let mut book = Book::new();
     let mut own: Vec<(String, usize)> = Vec::new();
@@ -158,7 +171,6 @@ async fn trade(
             let Some(answer) = request.send(&client).await else {
                 open = Some(request);
                 let _ = tokio::time::timeout(Duration::from_secs(60), addresses.changed()).await.expect("a new server");
-                addresses.mark_changed();
                 break;
             };
             if Request::is_open(&answer) {
@@ -166,6 +178,7 @@ async fn trade(
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             }
+            answers.fetch_add(1, Ordering::Relaxed);
             let made = request.note(&answer, &mut book);
             if request.query == ADD {
                 own.extend(made.into_iter().zip(request.users.iter().copied()));

@@ -15,6 +15,7 @@ on_every_backend!(
     the_balance_of_any_moment,
     listeners_hear_of_the_newest,
     a_balance_is_explained,
+    a_ledger_outlives_its_user,
 );
 
 const HISTORY: &str = "query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String,
@@ -138,5 +139,23 @@ async fn a_balance_is_explained(backend: Backend) {
     assert_eq!(answer.data()["explain"]["nodes"][1], json!({ "kind": "DEDUCT_POINTS", "contribution": "-4" }));
     let nobody = stage.people(1).await.remove(0);
     assert_eq!(stage.operator.run(query, json!({ "id": nobody })).await.code(), "NOT_FOUND");
+    stage.app.finish().await;
+}
+
+async fn a_ledger_outlives_its_user(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    let made = stage.award(10, "a").await.data()["addPoints"]["transaction"]["id"].clone();
+    let delete = "mutation ($id: ID!) { deleteUser(id: $id) { changed } }";
+    assert_eq!(stage.operator.run(delete, json!({ "id": stage.id })).await.data()["deleteUser"]["changed"], true);
+    stage.app.settle().await;
+    assert_eq!(stage.award(1, "b").await.code(), "NOT_FOUND");
+    let look = "query ($id: ID!) { pointAccount(userId: $id) { balance } }";
+    assert_eq!(stage.teacher.run(look, json!({ "id": stage.id })).await.code(), "NOT_FOUND");
+    assert_eq!(stage.ann.query("{ me { pointAccount { balance } } }").await.code(), "FORBIDDEN");
+    let node = "query ($id: ID!) { node(id: $id) { ... on PointTransaction { amount user { id } actor { id } } } }";
+    let answer = stage.teacher.run(node, json!({ "id": made })).await;
+    let actor = stage.teacher.id().await;
+    assert_eq!(answer.data()["node"], json!({ "amount": 10, "user": null, "actor": { "id": actor } }));
+    assert_eq!(stage.rows().await, [1, 1, 0]);
     stage.app.finish().await;
 }

@@ -285,3 +285,32 @@ pub(in super::super) async fn incident_insert(tx: &Tx, incidents: &[IncidentRow]
     }
     tx.write_all(&SQL, rows).await
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::DbBackend;
+
+    use super::*;
+    use crate::kernel::db::{Migrations, plans};
+
+    /// Planned while the tables are empty, and not again until they are vacuumed: each look-up walks its own index.
+    #[tokio::test]
+    async fn look_ups_walk_their_index_from_the_first_row_on() {
+        let module = Migrations { module: "points", list: tally_migration::points::migrations };
+        let wanted = [
+            (&LAST, "point_transactions_pkey"),
+            (&BY_KEYS, "point_transactions_by_key"),
+            (&BY_IDS, "point_transactions_by_id"),
+            (&REVERSALS, "point_transactions_by_reversed"),
+        ];
+        let texts = wanted.map(|(sql, _)| sql.text(DbBackend::Postgres));
+        let found = plans::of_empty_tables(&[module], &texts).await.unwrap();
+        for (plans, (sql, index)) in found.iter().zip(&wanted) {
+            for plan in plans {
+                let text = sql.text(DbBackend::Postgres);
+                assert!(plan.contains(&format!("using {index} ")), "{text}:\n{plan}");
+                assert!(!plan.contains("Sort") && !plan.contains("Seq Scan"), "{text}:\n{plan}");
+            }
+        }
+    }
+}
