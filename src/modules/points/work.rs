@@ -29,7 +29,7 @@ pub(super) struct Account {
 
 impl Account {
     /// Takes a locked row, or none, and compares it with the last transaction: from here on what that says counts.
-    fn verified(user: Uuid, row: Option<AccountRecord>, last: Option<&TransactionRecord>) -> Self {
+    fn verified(user: Uuid, row: Option<&AccountRecord>, last: Option<&TransactionRecord>) -> Self {
         let mut actual = AccountRecord::new(user);
         let mut newest = Millis(i64::MIN);
         let mut broken = None;
@@ -42,8 +42,8 @@ impl Account {
             broken = last.changed_fields().first().copied();
         }
         // Of a ledger without an account no version is known: it counts from what there is.
-        actual.version = row.as_ref().map_or(actual.sequence, |row| row.version);
-        let drifts = match &row {
+        actual.version = row.map_or(actual.sequence, |row| row.version);
+        let drifts = match row {
             Some(row) => differences(row, &actual),
             None if actual.sequence > 0 => {
                 vec![("account", "none".to_owned(), format!("sequence {}", actual.sequence))]
@@ -63,6 +63,12 @@ pub(super) fn differences(row: &AccountRecord, actual: &AccountRecord) -> Vec<(&
         ("overdraftLimit", row.overdraft_limit.to_string(), actual.overdraft_limit.to_string()),
     ];
     pairs.into_iter().filter(|(_, stored, actual)| stored != actual).collect()
+}
+
+/// Refuses to build on a transaction that is not as it was hashed.
+pub(super) fn broken(field: &str, user: Uuid, sequence: i64) -> Error {
+    let cause = format!("{field} of transaction {sequence} of user {user} is not as it was hashed");
+    Error::new(LEDGER_BROKEN, "the ledger of this account does not hold; operators are told").caused_by(cause)
 }
 
 /// What one batch works on.
@@ -87,11 +93,11 @@ impl Work {
         locked: Vec<AccountRecord>,
         last: Vec<TransactionRecord>,
     ) -> Self {
-        let mut locked: HashMap<Uuid, AccountRecord> = locked.into_iter().map(|row| (row.user_id, row)).collect();
+        let locked: HashMap<Uuid, AccountRecord> = locked.into_iter().map(|row| (row.user_id, row)).collect();
         let last: HashMap<Uuid, TransactionRecord> = last.into_iter().map(|row| (row.user_id, row)).collect();
         let accounts = users.into_iter().map(|key| {
             let (_, user) = key;
-            (key, Account::verified(user, locked.remove(&user), last.get(&user)))
+            (key, Account::verified(user, locked.get(&user), last.get(&user)))
         });
         Self {
             now,
@@ -123,10 +129,7 @@ impl Work {
     pub(super) fn account(&self, user: Uuid) -> Result<&Account> {
         let account = self.known(user)?;
         if let Some(field) = account.broken {
-            let (client, sequence) =
-                ("the ledger of this account does not hold; operators are told", account.row.sequence);
-            let cause = format!("{field} of transaction {sequence} of user {user} is not as it was hashed");
-            return Err(Error::new(LEDGER_BROKEN, client).caused_by(cause));
+            return Err(broken(field, user, account.row.sequence));
         }
         Ok(account)
     }

@@ -23,7 +23,7 @@ async fn found(stage: &Stage) -> Vec<Drift> {
     let mut drifts = Vec::new();
     for check in modules.checks().iter().filter(|check| check.module() == "points") {
         let report = tally::kernel::integrity::run(check.as_ref(), &stage.app.kernel, &|_| ()).await.unwrap();
-        assert_eq!(report.drifted as usize, report.examples.len());
+        assert_eq!(report.drifted, report.examples.len() as u64);
         drifts.extend(report.examples);
     }
     drifts

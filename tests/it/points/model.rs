@@ -165,8 +165,8 @@ async fn batch(stage: &Stage, model: &mut Model, random: &mut StdRng, users: &[S
         return;
     }
     let items = &answer.data()["addPointsBatch"]["items"];
-    for (((user, input), expected), at) in inputs.iter().zip(expected).zip(0..) {
-        let item = &items[at as usize];
+    for (at, ((user, input), expected)) in inputs.iter().zip(expected).enumerate() {
+        let item = &items[at];
         match expected {
             Ok(replayed) => {
                 assert_eq!(item["replayed"], replayed, "{item:#}");

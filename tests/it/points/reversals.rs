@@ -5,7 +5,11 @@ use futures_util::future::join_all;
 use super::stage::{Stage, add, input};
 use crate::harness::{Backend, on_every_backend};
 
-on_every_backend!(a_transaction_is_taken_back_once, whoever_reverses_at_once_reverses_once);
+on_every_backend!(
+    a_transaction_is_taken_back_once,
+    whoever_reverses_at_once_reverses_once,
+    what_was_changed_by_hand_is_not_taken_back,
+);
 
 async fn a_transaction_is_taken_back_once(backend: Backend) {
     let stage = Stage::set(backend).await;
@@ -45,5 +49,20 @@ async fn whoever_reverses_at_once_reverses_once(backend: Backend) {
     assert_eq!(done.len(), 1);
     assert!(refused.iter().all(|answer| answer.code() == "CONFLICT"));
     assert_eq!(stage.account(&stage.id).await, (100, 3));
+    stage.app.finish().await;
+}
+
+async fn what_was_changed_by_hand_is_not_taken_back(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    stage.award(100, "a").await.data();
+    let taken = stage.deduct(10, "b").await.data()["addPoints"]["transaction"]["id"].clone();
+    stage.award(1, "c").await.data();
+    let set = |amount: i64| format!("UPDATE point_transactions SET amount = {amount} WHERE sequence = 2");
+    stage.app.database.sql(&set(-1_000_000)).await;
+    let rows = stage.rows().await;
+    assert_eq!(stage.reverse(&taken, "d").await.code(), "LEDGER_BROKEN");
+    assert_eq!(stage.rows().await, rows);
+    stage.app.database.sql(&set(-10)).await;
+    assert_eq!(stage.reverse(&taken, "d").await.data()["reversePointTransaction"]["account"]["balance"], 101);
     stage.app.finish().await;
 }

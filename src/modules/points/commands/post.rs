@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::id::{Lane, Lanes};
 use crate::modules::points::ledger::{AccountRecord, Kind, TransactionRecord, input_hash, lane};
-use crate::modules::points::work::Work;
+use crate::modules::points::work::{Work, broken};
 
 /// The account has not so many points.
 pub const INSUFFICIENT_POINTS: Code = Code("INSUFFICIENT_POINTS");
@@ -145,6 +145,10 @@ fn amount_of(work: &Work, entry: &Entry) -> Result<(i64, Option<Uuid>)> {
     };
     let original = work.originals.get(&id).filter(|original| original.user_id == entry.user);
     let original = original.ok_or_else(|| Error::not_found("no such transaction"))?;
+    // Nor is taken back what somebody wrote in by hand.
+    if let Some(field) = original.changed_fields().first() {
+        return Err(broken(field, entry.user, original.sequence));
+    }
     match original.kind() {
         Some(Kind::Reversal) => return Err(Error::invalid("a reversal cannot be reversed")),
         Some(Kind::OverdraftLimit) => return Err(Error::invalid("this transaction moved no points")),

@@ -48,7 +48,8 @@ pub struct AddPointsInput {
 }
 
 impl AddPointsInput {
-    fn new(&self, session: &Session, actor: Uuid) -> Result<NewTransaction> {
+    /// What it asks for, in the name of an actor who may.
+    fn asked(&self, session: &Session, actor: Uuid) -> Result<NewTransaction> {
         let kind = match self.kind {
             AddPointsKind::AddPoints => Kind::AddPoints,
             AddPointsKind::DeductPoints => Kind::DeductPoints,
@@ -156,7 +157,7 @@ impl PointsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What, whose and why.")] input: AddPointsInput,
     ) -> Result<PointTransactionPayload> {
-        let new = input.new(Session::of(ctx), viewer(ctx).await?)?;
+        let new = input.asked(Session::of(ctx), viewer(ctx).await?)?;
         let posted = ctx.facade::<PointsFacade>()?.add(&new, input.dry_run).await?;
         Ok(PointTransactionPayload::new(posted, input.dry_run))
     }
@@ -175,7 +176,7 @@ impl PointsMutation {
         if inputs.iter().any(|input| input.dry_run != dry_run) {
             return Err(Error::invalid("dryRun must be the same in all inputs"));
         }
-        let new = inputs.iter().map(|input| input.new(session, actor)).collect::<Result<Vec<_>>>()?;
+        let new = inputs.iter().map(|input| input.asked(session, actor)).collect::<Result<Vec<_>>>()?;
         let points = ctx.facade::<PointsFacade>()?;
         Ok(if atomic {
             PointBatchPayload::new(points.add_all(&new, dry_run).await?.into_iter().map(Ok), dry_run)
