@@ -1,5 +1,6 @@
-//! How fast every figure is checked, and in how much memory: 100,000 contents with 1,000,000 behaviors, on SQLite, or on the
-//! server of `TALLY_BENCH_POSTGRES_URL`. `TALLY_BENCH_CONTENTS` makes it smaller.
+//! How fast every figure is checked, and in how much memory: 100,000 contents with 1,000,000 behaviors of 10,007 users,
+//! on SQLite, and on the server of `TALLY_BENCH_POSTGRES_URL` if that is set. One line a backend: the whole of
+//! `tally check`, and the checks that read every behavior, each alone. `TALLY_BENCH_CONTENTS` makes it smaller.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "benchmarks print, and stop at a fault")]
 
 mod support;
@@ -12,32 +13,49 @@ use tokio::process::Command;
 
 /// Behaviors of each content.
 const BEHAVIORS: u32 = 10;
+/// Users who did them, in turn: a prime, so that each user's are spread.
+const USERS: u32 = 10_007;
 
-/// One at a time, then all of them.
-const CHECKS: [&str; 7] = ["like-count", "heat-mass", "heat", "announced-level", "tombstones", "orphans", ""];
+/// Those that read every behavior.
+const ALONE: [&str; 4] = ["like-count", "heat-mass", "heat", "user-remains"];
 
 #[tokio::main]
 async fn main() {
     let contents: u32 = std::env::var("TALLY_BENCH_CONTENTS").map_or(100_000, |n| n.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a folder");
     let sqlite = format!("sqlite:{}/bench.db", folder.path().display());
-    let url = std::env::var("TALLY_BENCH_POSTGRES_URL").unwrap_or(sqlite);
-    // A first start makes the schema and puts the first settings in force.
-    Server::start(&url, &[]).await.stop().await;
-    let database = Database::connect(&url).await.expect("the database");
-    fill(&database, contents).await;
-    run(&url, &["recalculate", "--all", "--json"]).await;
-    println!("\n`tally check`, {contents} contents with {} behaviors\n", contents * BEHAVIORS);
-    row(&["check".into(), "seconds".into(), "behaviors a second".into(), "most memory, MiB".into()]);
-    row(&vec!["---".into(); 4]);
-    for check in CHECKS {
-        let arguments: &[&str] =
-            if check.is_empty() { &["check", "--json"] } else { &["check", "--json", "--check", check] };
-        let (seconds, memory_kib) = run(&url, arguments).await;
-        let rate = format!("{:.0}", f64::from(contents * BEHAVIORS) / seconds);
-        let name = if check.is_empty() { "all" } else { check };
-        row(&[name.into(), format!("{seconds:.1}"), rate, format!("{:.0}", memory_kib as f64 / 1024.0)]);
+    println!(
+        "\n`tally check`, {contents} contents with {} behaviors; rates are behaviors a second\n",
+        contents * BEHAVIORS
+    );
+    let mut heading = vec!["backend".to_owned(), "all checks, seconds".into(), "rate".into()];
+    heading.extend(ALONE.map(|check| format!("{check}, rate")));
+    heading.push("most memory, MiB".into());
+    row(&heading);
+    row(&vec!["---".into(); heading.len()]);
+    for url in std::iter::once(sqlite).chain(std::env::var("TALLY_BENCH_POSTGRES_URL")) {
+        measure(&url, contents).await;
     }
+}
+
+/// Fills a database, checks it, and prints a line.
+async fn measure(url: &str, contents: u32) {
+    // A first start makes the schema and puts the first settings in force.
+    Server::start(url, &[]).await.stop().await;
+    let database = Database::connect(url).await.expect("the database");
+    fill(&database, contents).await;
+    run(url, &["recalculate", "--all", "--json"]).await;
+    let rate = |seconds: f64| format!("{:.0}", f64::from(contents * BEHAVIORS) / seconds);
+    let (seconds, mut most) = run(url, &["check", "--json"]).await;
+    let backend = if database.get_database_backend() == DbBackend::Postgres { "PostgreSQL" } else { "SQLite" };
+    let mut line = vec![backend.to_owned(), format!("{seconds:.1}"), rate(seconds)];
+    for check in ALONE {
+        let (seconds, memory) = run(url, &["check", "--json", "--check", check]).await;
+        line.push(rate(seconds));
+        most = most.max(memory);
+    }
+    line.push(format!("{:.0}", most as f64 / 1024.0));
+    row(&line);
     database.close().await.expect("the connection closes");
 }
 
@@ -60,6 +78,11 @@ async fn fill(database: &DatabaseConnection, contents: u32) {
     let lane = "s.n % 256";
     for sql in [
         format!(
+            "INSERT INTO users (id, subject, name, created_at) SELECT {}, 'user ' || s.n, 'user', {now} FROM {}",
+            id("s.n - 1"),
+            series(USERS)
+        ),
+        format!(
             "INSERT INTO contents (lane, id, kind, author_id, title, status, published_at, quality, base_weight)
              SELECT {lane}, {content}, 0, {content}, 'content', 0, {now} - s.n * 1000, 1000, 0 FROM {}",
             series(contents)
@@ -73,7 +96,7 @@ async fn fill(database: &DatabaseConnection, contents: u32) {
         format!(
             "INSERT INTO behaviors (lane, content_id, user_id, kind, acted_at)
              SELECT {lane}, {content}, {}, 0, {now} + s.n + u.n * 60000 FROM {}, {}",
-            id("u.n"),
+            id(&format!("((s.n * {BEHAVIORS} + u.n) % {USERS})")),
             series(contents),
             series(BEHAVIORS).replace(" AS s", " AS u")
         ),

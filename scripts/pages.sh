@@ -20,5 +20,13 @@ if ! diff -rq web/dist "$work/dist"; then
     exit 1
 fi
 
+# An audit of the tables with everything wrong in them.
+python3 - "$work/shop.db" tests/it/legacy/tables.sql <<'PYTHON'
+import sqlite3, sys
+tables = open(sys.argv[2], encoding="utf-8").read().replace("{time}", "TEXT").replace("{float}", "REAL")
+sqlite3.connect(sys.argv[1]).executescript(tables)
+PYTHON
+"$tally" audit --from "sqlite:$work/shop.db" --html "$work/audit.html" >"$work/audit.txt" || [ $? = 1 ]
+
 start_demo "$tally"
-npm --prefix web run --silent e2e -- --base "$base" ${SCREENSHOTS:+--screenshots "$(realpath "$SCREENSHOTS")"}
+npm --prefix web run --silent e2e -- --base "$base" --report "$work/audit.html" ${SCREENSHOTS:+--screenshots "$(realpath "$SCREENSHOTS")"}

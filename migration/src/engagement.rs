@@ -342,6 +342,17 @@ migration!(
     ]
 );
 
+migration!(
+    /// Which likes and favorites an import told of: that one was taken back is never forgotten, since its source tells of it
+    /// again. The job that removes old tombstones walks the others alone.
+    M0050ImportedBehaviors,
+    [
+        "ALTER TABLE behaviors ADD COLUMN imported {small} NOT NULL DEFAULT 0",
+        "DROP INDEX behaviors_removed",
+        "CREATE INDEX behaviors_removed ON behaviors (removed_at) WHERE removed_at IS NOT NULL AND imported = 0",
+    ]
+);
+
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
@@ -359,5 +370,6 @@ pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
         Box::new(M0040CommentTombstones),
         Box::new(M0041SuspiciousRetention),
         Box::new(M0042Openings),
+        Box::new(M0050ImportedBehaviors),
     ]
 }

@@ -79,6 +79,17 @@ migration!(
     ["ALTER TABLE jobs ADD COLUMN woken {small} NOT NULL DEFAULT 0"]
 );
 
+migration!(
+    /// `integrity_changes.kept`: what else a repair replaced, for its undo; the index finds what a newer repair replaces
+    /// again. `integrity_untold`: repairs, and what undoes them, of which somebody has yet to hear.
+    M0007IntegrityKept,
+    [
+        "ALTER TABLE integrity_changes ADD COLUMN kept {text}",
+        "CREATE INDEX integrity_changes_by_item ON integrity_changes (lane, item) WHERE put_back IS NULL",
+        "CREATE TABLE integrity_untold (run {id} NOT NULL PRIMARY KEY) {clustered}",
+    ]
+);
+
 /// The kernel's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
@@ -89,5 +100,6 @@ pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
         Box::new(M0004Integrity),
         Box::new(M0005Nodes),
         Box::new(M0006JobsWoken),
+        Box::new(M0007IntegrityKept),
     ]
 }

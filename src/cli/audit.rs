@@ -1,23 +1,23 @@
 //! `tally audit`
 
-use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-use super::{FOUND, OK, say};
+use super::whose::Whose;
+use super::{FOUND, OK, fail, say};
 use crate::kernel::clock::{Clock as _, SystemClock};
 use crate::kernel::error::{Error, Result};
-use crate::legacy::Source;
 use crate::legacy::audit::{self, Report};
 use crate::legacy::map::Mapping;
 
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// Whose tables: `sqlite:PATH`, `postgres://…`, `mysql://…` or `mariadb://…`. They are read, and never written to.
-    #[arg(long, value_name = "URL")]
-    from: String,
+    #[command(flatten)]
+    whose: Whose,
     /// Other names of tables and columns, in TOML: see `docs/import.md`.
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
@@ -34,7 +34,9 @@ pub(super) struct Options {
 
 pub(super) async fn run(options: &Options) -> Result<u8> {
     let mapping = options.map.as_deref().map_or_else(|| Ok(Mapping::default()), Mapping::read)?;
-    let mut source = Source::open(&options.from).await?;
+    // Before hours of reading, not after them.
+    let page = options.html.as_ref().map(Page::open).transpose()?;
+    let mut source = options.whose.open().await?;
     let bar = progress();
     let heard = |table: &str| bar.set_message(format!("reading {table}"));
     let how = audit::Options {
@@ -43,19 +45,61 @@ pub(super) async fn run(options: &Options) -> Result<u8> {
         now: SystemClock.now(),
         heard: &heard,
     };
-    let report = audit::run(&mut source, &how).await?;
-    source.close().await?;
+    let (mut report, failed) = audit::run(&mut source, &how).await?;
+    let failed = failed.or(source.close().await.err());
     bar.finish_and_clear();
-    if let Some(file) = &options.html {
-        let unwritten = |error| Error::invalid(format!("{} cannot be written", file.display())).caused_by(error);
-        std::fs::write(file, audit::page(&report)).map_err(unwritten)?;
+    if let Some(error) = &failed {
+        report.cut_off(error);
+    }
+    if let Some(page) = page {
+        page.write(&audit::page(&report))?;
     }
     if options.json {
         say(serde_json::to_string_pretty(&report).map_err(Error::internal)?);
     } else {
         print(&report);
     }
-    Ok(if report.tallies() { OK } else { FOUND })
+    Ok(match &failed {
+        Some(error) => fail(error),
+        None if report.tallies() => OK,
+        None => FOUND,
+    })
+}
+
+/// The file of the HTML page.
+struct Page {
+    path: PathBuf,
+    file: Option<File>,
+    /// Whether it was made for this.
+    new: bool,
+}
+
+impl Page {
+    fn open(path: &PathBuf) -> Result<Self> {
+        let new = !path.exists();
+        // What an earlier audit wrote stays until there is something else.
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        Ok(Self { path: path.clone(), file: Some(file.map_err(|error| unwritten(path, error))?), new })
+    }
+
+    fn write(mut self, text: &str) -> Result<()> {
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        let written = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
+        written.map_err(|error| unwritten(&self.path, error))
+    }
+}
+
+impl Drop for Page {
+    /// An empty page of an audit that could not begin says nothing.
+    fn drop(&mut self) {
+        if self.file.is_some() && self.new {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn unwritten(path: &Path, error: std::io::Error) -> Error {
+    Error::invalid(format!("{} cannot be written", path.display())).caused_by(error)
 }
 
 /// Says which table is being read, where somebody looks.
@@ -91,5 +135,9 @@ fn print(report: &Report) {
         say(format_args!("\nnot there, and left out: {}", report.absent.join(", ")));
     }
     say(format_args!("\nconsistency {}", audit::percent(report.consistency_rate)));
-    say(if report.tallies() { "every number tallies" } else { "drift found" });
+    say(match (&report.failure, report.tallies()) {
+        (Some(failure), _) => format!("incomplete: {failure}; what was not looked at is not listed"),
+        (None, true) => "every number tallies".to_owned(),
+        (None, false) => "drift found".to_owned(),
+    });
 }

@@ -7,6 +7,7 @@ use super::{OK, StopSignal, open_existing, say};
 use crate::app::App;
 use crate::kernel::backup::{self, Backup};
 use crate::kernel::context::Kernel;
+use crate::kernel::db::Migrations;
 use crate::kernel::error::{Code, Error, Result};
 
 #[derive(clap::Args)]
@@ -27,12 +28,20 @@ pub(crate) struct BackupChoice {
     no_backup: bool,
 }
 
+impl BackupChoice {
+    /// Whether one is to be made without asking.
+    pub(super) fn is_wanted(self) -> bool {
+        self.backup
+    }
+}
+
 /// The path alone goes to the output, so that `file=$(tally backup)` works.
 pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
-    let (kernel, _) = open_existing::<A>().await?;
+    let (kernel, modules) = open_existing::<A>().await?;
+    let known = modules.migrations();
     let mut stop = StopSignal::new();
     let made = tokio::select! {
-        made = backup::create(&kernel, options.to.as_deref()) => made?,
+        made = backup::create(&kernel, &known, options.to.as_deref()) => made?,
         // What is under way is removed.
         () = stop.heard() => return Err(Error::new(Code::UNAVAILABLE, "stopped: no backup was made")),
     };
@@ -47,12 +56,12 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
 ///
 /// # Errors
 /// A backup that was wanted and could not be made: the command should not go on.
-pub(crate) async fn offer(kernel: &Kernel, choice: &BackupChoice) -> Result<()> {
+pub(crate) async fn offer(kernel: &Kernel, known: &[Migrations], choice: &BackupChoice) -> Result<()> {
     if choice.no_backup {
         return Ok(());
     }
     if choice.backup || asked("Make a backup first?").await? {
-        let made = backup::create(kernel, None).await?;
+        let made = backup::create(kernel, known, None).await?;
         note(&format!("backup: {}, {}", made.file.display(), described(&made)));
     } else if !on_terminal() {
         note("no backup was made: `--backup` makes one first, `--no-backup` keeps this hint away");

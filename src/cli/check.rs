@@ -11,7 +11,7 @@ use super::serve::stop_on_signal;
 use super::{FOUND, OK, open_migrated, say};
 use crate::app::App;
 use crate::kernel::context::Kernel;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::integrity::{Change, CheckLine, Hear, Integrity, Overview, Report, Scope, State, percent};
 use crate::kernel::module::Modules;
 
@@ -72,6 +72,14 @@ struct Shown<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failed<'a> {
+    ran_at: &'a str,
+    state: State,
+    error: &'a str,
+}
+
+#[derive(Serialize)]
 struct Table<'a> {
     title: &'a str,
     rows: Vec<Row<'a>>,
@@ -87,20 +95,44 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
     let (kernel, modules) = open_migrated::<A>().await?;
     let integrity = modules.integrity();
     stop_on_signal(&kernel);
-    let mut status = round(options, &kernel, &modules, &integrity).await?;
-    while let Some(pause) = options.watch {
+    let mut last = None;
+    let status = loop {
+        let status = match round(options, &kernel, &modules, &integrity).await {
+            Ok(status) => status,
+            Err(error) => match last {
+                Some(last) if kernel.shutdown.is_cancelled() => break last,
+                // A database that does not answer now may do so at the next round; a wrong argument stays wrong.
+                _ if options.watch.is_some() && !kernel.shutdown.is_cancelled() && !is_argument(&error) => {
+                    failed(options, &kernel, &error)?
+                }
+                _ => return Err(error),
+            },
+        };
+        let Some(pause) = options.watch else { break status };
+        last = Some(status);
         tokio::select! {
-            () = kernel.shutdown.cancelled() => break,
+            () = kernel.shutdown.cancelled() => break status,
             () = tokio::time::sleep(pause) => {}
         }
-        match round(options, &kernel, &modules, &integrity).await {
-            Ok(now) => status = now,
-            Err(_) if kernel.shutdown.is_cancelled() => break,
-            Err(error) => return Err(error),
-        }
-    }
+    };
     kernel.db.close().await?;
     Ok(status)
+}
+
+fn is_argument(error: &Error) -> bool {
+    [Code::INVALID_INPUT, Code::NOT_FOUND].contains(&error.code())
+}
+
+/// A round that could not be run, in the place of its report.
+fn failed(options: &Options, kernel: &Kernel, error: &Error) -> Result<u8> {
+    let at = kernel.clock.now().to_text();
+    if options.json {
+        let failed = Failed { ran_at: &at, state: State::Failed, error: error.client() };
+        say(serde_json::to_string(&failed).map_err(Error::internal)?);
+    } else {
+        say(format_args!("{at}\ncould not be checked"));
+    }
+    Ok(super::fail(error))
 }
 
 async fn round(options: &Options, kernel: &Kernel, modules: &Modules, integrity: &Integrity) -> Result<u8> {

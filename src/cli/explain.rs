@@ -94,5 +94,9 @@ fn print(explained: &Explained, end: Option<&str>) {
         say(format_args!("more: tally explain {figure} {id} --after {end}"));
     }
     say(format_args!("{figure} of {id}: {total} facts add up to {actual} {unit}; stored is {stored}"));
-    say(if stored == actual { "it tallies" } else { "it does not tally: `tally repair --id` puts it right" });
+    if stored == actual {
+        say("it tallies");
+    } else {
+        say(format_args!("it does not tally: `tally repair --id {id}` puts it right"));
+    }
 }

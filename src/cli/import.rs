@@ -3,19 +3,18 @@
 use std::path::PathBuf;
 
 use super::backup::{BackupChoice, offer};
-use super::{OK, say};
+use super::whose::Whose;
+use super::{OK, fail, say};
 use crate::app::App;
-use crate::kernel::clock::{Clock as _, SystemClock};
 use crate::kernel::error::{Error, Result};
-use crate::legacy::Source;
 use crate::legacy::import::{self, Report};
 use crate::legacy::map::Mapping;
+use crate::legacy::throwaway::Throwaway;
 
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// Whose tables: `sqlite:PATH`, `postgres://…`, `mysql://…` or `mariadb://…`. They are read, and never written to.
-    #[arg(long, value_name = "URL")]
-    from: String,
+    #[command(flatten)]
+    whose: Whose,
     /// Other names of tables and columns, in TOML: see `docs/import.md`.
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
@@ -32,33 +31,12 @@ pub(super) struct Options {
     backup: BackupChoice,
 }
 
-/// A folder that goes with its owner.
-struct Throwaway(PathBuf);
-
-impl Throwaway {
-    fn make() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("tally-dry-run-{}-{}", std::process::id(), SystemClock.now().0));
-        std::fs::create_dir(&folder).map_err(|error| {
-            Error::invalid(format!("no folder can be made in {}", std::env::temp_dir().display())).caused_by(error)
-        })?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Throwaway {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, folder = %self.0.display(), "the throwaway database stays behind");
-        }
-    }
-}
-
 pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
     let mapping = options.map.as_deref().map_or_else(|| Ok(Mapping::default()), Mapping::read)?;
-    let mut source = Source::open(&options.from).await?;
+    let mut source = options.whose.open().await?;
     let throwaway = options.dry_run.then(Throwaway::make).transpose()?;
     let (kernel, modules) = match &throwaway {
-        Some(Throwaway(folder)) => super::open_at::<A>(&format!("sqlite:{}/tally.db", folder.display())).await?,
+        Some(folder) => super::open_at::<A>(&format!("sqlite:{}/tally.db", folder.path().display())).await?,
         None => super::open_migrated::<A>().await?,
     };
     if !modules.list.iter().any(|module| module.name == "engagement") {
@@ -68,7 +46,7 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
         kernel.db.migrate(&modules.migrations()).await?;
     }
     if throwaway.is_none() {
-        offer(&kernel, &options.backup).await?;
+        offer(&kernel, &modules.migrations(), &options.backup).await?;
     }
     let bar = super::audit::progress();
     let heard = |table: &str, rows: u64| {
@@ -81,30 +59,42 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
     bar.finish_and_clear();
     kernel.shutdown.cancel();
     kernel.db.close().await?;
-    let report = Report { dry_run: options.dry_run, ..ran? };
-    source.close().await?;
+    let (report, failed) = ran?;
+    let mut report = Report { dry_run: options.dry_run, ..report };
+    let failed = failed.or(source.close().await.err());
+    if let Some(error) = &failed {
+        report.cut_off(error);
+    }
     if options.json {
         say(serde_json::to_string_pretty(&report).map_err(Error::internal)?);
     } else {
         print(&report);
     }
-    Ok(OK)
+    Ok(failed.as_ref().map_or(OK, fail))
 }
 
 fn print(report: &Report) {
     say(format_args!("{}", report.source));
     say(format_args!(
-        "{:<18} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
-        "table", "rows", "new", "there", "duplicates", "dropped", "openings"
+        "{:<18} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
+        "table", "rows", "new", "there", "duplicates", "dropped", "openings", "opened"
     ));
     for table in &report.tables {
         say(format_args!(
-            "{:<18} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
-            table.table, table.rows, table.new, table.there, table.duplicates, table.dropped, table.openings
+            "{:<18} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
+            table.table,
+            table.rows,
+            table.new,
+            table.there,
+            table.duplicates,
+            table.dropped,
+            table.openings,
+            table.opened
         ));
     }
     for dropped in &report.dropped {
-        say(format_args!("\n{}: {} ({} rows)", dropped.table, dropped.reason, dropped.rows));
+        let rows = if dropped.rows == 1 { "row" } else { "rows" };
+        say(format_args!("\n{}: {} ({} {rows})", dropped.table, dropped.reason, dropped.rows));
         for example in &dropped.examples {
             say(format_args!("  {example}"));
         }
@@ -114,6 +104,10 @@ fn print(report: &Report) {
     }
     if !report.absent.is_empty() {
         say(format_args!("\nnot there, and left out: {}", report.absent.join(", ")));
+    }
+    if let Some(failure) = &report.failure {
+        say(format_args!("\nincomplete: {failure}; what is listed came over, and another run goes on"));
+        return;
     }
     say(match report.dry_run {
         true => "\na dry run: nothing was written; this is what an import into an empty database does",

@@ -14,6 +14,7 @@ mod repair;
 mod restore;
 mod serve;
 mod status;
+mod whose;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -177,7 +178,7 @@ async fn migrate<A: App>(status: bool, choice: &backup::BackupChoice) -> Result<
         let states = kernel.db.migration_states(&migrations).await?;
         // An empty database has nothing to lose.
         if states.iter().any(|state| state.applied) && states.iter().any(|state| !state.applied) {
-            backup::offer(&kernel, choice).await?;
+            backup::offer(&kernel, &migrations, choice).await?;
         }
         let applied = kernel.db.migrate(&migrations).await?;
         say(format_args!("{applied} migration(s) applied"));

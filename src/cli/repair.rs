@@ -84,6 +84,11 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
     let (kernel, modules) = open_migrated::<A>().await?;
     let integrity = modules.integrity();
     stop_on_signal(&kernel);
+    // What an undo changes is kept by the run that it undoes: nobody is asked.
+    let is_repair = matches!(options.otherwise, Otherwise { list: false, show: None, undo: None, dry_run: false });
+    if is_repair || options.otherwise.undo.is_some() && options.backup.is_wanted() {
+        offer(&kernel, &modules.migrations(), &options.backup).await?;
+    }
     let status = match &options.otherwise {
         Otherwise { list: true, .. } => list(&kernel, &integrity, options.json).await?,
         Otherwise { show: Some(run), .. } => show(&kernel, &integrity, run, options.json).await?,
@@ -95,9 +100,6 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
 }
 
 async fn repair(kernel: &Kernel, integrity: &Integrity, options: &Options, dry_run: bool) -> Result<u8> {
-    if !dry_run {
-        offer(kernel, &options.backup).await?;
-    }
     let told = Told::begin(options.json);
     let report = integrity.repair(kernel, &options.which.scope(), dry_run, "cli", &told).await?;
     if options.json {

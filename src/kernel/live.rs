@@ -39,8 +39,23 @@ impl<T> Tick<T> {
     }
 
     /// Its changes, each with a number that no other one of this process has.
-    pub fn numbered(&self) -> impl Iterator<Item = (u64, &T)> {
-        (self.first..).zip(self.iter())
+    pub fn numbered(self) -> impl Iterator<Item = (u64, Change<T>)> {
+        let Self { first, changes } = self;
+        (first..).zip((0..changes.len()).map(move |at| Change { of: Arc::clone(&changes), at }))
+    }
+}
+
+/// One change of a [`Tick`]. Cheap to make.
+pub struct Change<T> {
+    of: Arc<[T]>,
+    at: usize,
+}
+
+impl<T> Deref for Change<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.of[self.at]
     }
 }
 

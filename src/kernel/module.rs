@@ -70,6 +70,11 @@ pub trait Module: Send + Sync + 'static {
         async { Ok(Overview::new()) }
     }
 
+    /// What of it needs somebody now, for `tally status`; in a few reads.
+    fn needs(_kernel: &Kernel) -> impl Future<Output = Result<Vec<Need>>> + Send {
+        async { Ok(Vec::new()) }
+    }
+
     /// Its durable consumers of events, and the kinds that each takes. Each is started with [`Start::consumer`].
     fn consumers() -> Vec<Consumes> {
         Vec::new()
@@ -77,6 +82,15 @@ pub trait Module: Send + Sync + 'static {
 
     /// Starts it: fills caches, starts writers, provides its facade. The modules it depends on have started.
     fn start(start: &mut Start<'_>) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Something that needs somebody.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// What it is, in words.
+    pub what: String,
+    /// The command that helps, or shows more.
+    pub command: &'static str,
 }
 
 /// What a starting module uses and provides.
@@ -147,6 +161,7 @@ impl Start<'_> {
 }
 
 type OverviewFn = for<'a> fn(&'a Kernel) -> BoxFuture<'a, Result<Overview>>;
+type NeedsFn = for<'a> fn(&'a Kernel) -> BoxFuture<'a, Result<Vec<Need>>>;
 type StartFn = for<'a, 'b> fn(&'a mut Start<'b>) -> BoxFuture<'a, Result<()>>;
 
 /// A module without its types: one line of the list.
@@ -169,6 +184,8 @@ pub struct ModuleDecl {
     pub explanations: fn() -> Vec<Arc<dyn Explain>>,
     /// [`Module::overview`]
     pub overview: OverviewFn,
+    /// [`Module::needs`]
+    pub needs: NeedsFn,
     /// [`Module::consumers`]
     pub consumers: fn() -> Vec<Consumes>,
     roots: fn() -> Vec<(Root, String)>,
@@ -191,6 +208,7 @@ impl ModuleDecl {
             checks: M::checks,
             explanations: M::explanations,
             overview: |kernel| Box::pin(M::overview(kernel)),
+            needs: |kernel| Box::pin(M::needs(kernel)),
             consumers: M::consumers,
             roots: root_fields::<M>,
             viewer_fields: viewer_fields::<M>,
@@ -336,7 +354,8 @@ impl Modules {
     /// All checks that need no running server.
     #[must_use]
     pub fn checks(&self) -> Vec<Arc<dyn Check>> {
-        self.list.iter().flat_map(|module| (module.checks)()).collect()
+        let own: Arc<dyn Check> = Arc::new(super::events::Undelivered);
+        self.list.iter().flat_map(|module| (module.checks)()).chain([own]).collect()
     }
 
     /// All figures that can be explained.
@@ -361,6 +380,19 @@ impl Modules {
             tables.extend((module.overview)(kernel).await?);
         }
         Ok(tables)
+    }
+
+    /// What of the modules needs somebody.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn needs(&self, kernel: &Kernel) -> Result<Vec<Need>> {
+        let mut needs = Vec::new();
+        let off: Vec<_> = kernel.settings.list("modules.off").collect();
+        for module in self.list.iter().filter(|module| !off.contains(&module.name)) {
+            needs.extend((module.needs)(kernel).await?);
+        }
+        Ok(needs)
     }
 
     /// All durable consumers.

@@ -17,6 +17,7 @@ pub struct Mapping {
     artwork_prefix: Option<String>,
     video_prefix: Option<String>,
     behavior_types: BTreeMap<String, Vec<toml::Value>>,
+    leave_out: Vec<String>,
     #[serde(flatten)]
     tables: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -85,6 +86,9 @@ impl Mapping {
             let all: Vec<_> = TYPES.iter().map(|(name, ..)| *name).collect();
             return Err(Error::invalid(format!("behavior_types.{kind} is no type; there are {}", all.join(", "))));
         }
+        if let Some(table) = mapping.leave_out.iter().find(|table| !TABLES.iter().any(|spec| spec.name == **table)) {
+            return Err(Error::invalid(format!("leave_out names {table}, which is no table of the mapping")));
+        }
         mapping.offset()?;
         Ok(mapping)
     }
@@ -93,6 +97,12 @@ impl Mapping {
     #[must_use]
     pub fn table(&self, table: &'static str) -> String {
         self.tables.get(table).and_then(|names| names.get("table")).cloned().unwrap_or_else(|| table.to_owned())
+    }
+
+    /// Whether a table is to be taken for one that is not there.
+    #[must_use]
+    pub fn leaves_out(&self, table: &str) -> bool {
+        self.leave_out.iter().any(|held| held == table)
     }
 
     /// The name that is given for a column.
@@ -156,9 +166,13 @@ mod tests {
         assert_eq!(mapping.behavior("zan"), Some(BehaviorType::Like));
         assert_eq!(mapping.behavior("like"), None, "the file says which are likes");
         assert_eq!(mapping.behavior("VIEW"), Some(BehaviorType::View));
-        for wrong in
-            ["[nothing]\nid = \"x\"", "[artworks]\nlikes = \"x\"", "utc_offset = \"noon\"", "[behavior_types]\nx = []"]
-        {
+        for wrong in [
+            "[nothing]\nid = \"x\"",
+            "[artworks]\nlikes = \"x\"",
+            "utc_offset = \"noon\"",
+            "[behavior_types]\nx = []",
+            "leave_out = [\"x\"]",
+        ] {
             assert!(Mapping::parse(wrong).is_err(), "{wrong}");
         }
     }

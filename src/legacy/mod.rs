@@ -9,5 +9,6 @@ pub mod map;
 pub mod moment;
 pub mod spec;
 mod store;
+pub mod throwaway;
 
 pub use store::Source;

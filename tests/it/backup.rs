@@ -7,7 +7,9 @@ use tally::app::Tally;
 
 use crate::harness::{Backend, Options, Process, SECRET, TestApp, TestDatabase, on_every_backend, run};
 
+mod kills;
 mod programs;
+mod schemas;
 
 on_every_backend!(
     a_backup_while_sixteen_clients_like_holds_all_that_was_acknowledged_before,
@@ -16,6 +18,8 @@ on_every_backend!(
     what_is_replaced_is_kept,
     a_backup_overwrites_nothing_and_leaves_nothing_half_done,
     a_backup_before_an_upgrade_is_the_way_back,
+    a_database_beyond_this_build_is_not_backed_up,
+    a_repair_begins_with_a_backup_if_it_is_told_to,
     a_database_that_is_not_there_is_not_backed_up,
 );
 
@@ -36,6 +40,11 @@ async fn back_up(database: &TestDatabase, folder: &Path) -> PathBuf {
 
 fn manifest_of(file: &Path) -> PathBuf {
     PathBuf::from(format!("{}.json", file.display()))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A stopped database in which artworks have likes, and how many.
@@ -116,12 +125,12 @@ async fn a_backup_while_sixteen_clients_like_holds_all_that_was_acknowledged_bef
     app.finish().await;
 }
 
-async fn broken_cut_off_and_foreign_files_change_nothing(backend: Backend) {
-    let (database, count) = furnished(backend).await;
-    let folder = tempfile::tempdir().unwrap();
-    let good = back_up(&database, folder.path()).await;
-    let whole = std::fs::read(&good).unwrap();
-    let manifest = std::fs::read_to_string(manifest_of(&good)).unwrap();
+/// A file that is no backup, or no whole one: its name, what it holds, its manifest, and what is said of it.
+type Broken = (&'static str, Vec<u8>, Option<String>, &'static str);
+
+fn broken(backend: Backend, good: &Path) -> [Broken; 12] {
+    let whole = std::fs::read(good).unwrap();
+    let manifest = std::fs::read_to_string(manifest_of(good)).unwrap();
     let edited = |edit: &dyn Fn(&mut Value)| {
         let mut value: Value = serde_json::from_str(&manifest).unwrap();
         edit(&mut value);
@@ -132,11 +141,38 @@ async fn broken_cut_off_and_foreign_files_change_nothing(backend: Backend) {
     flipped[middle] ^= 1;
     let other = if backend == Backend::Sqlite { "postgres" } else { "sqlite" };
     let text = b"a shopping list".to_vec();
-    let cases: [(&str, Vec<u8>, Option<String>, &str); 8] = [
+    let sealed = |bytes: &[u8], edit: &dyn Fn(&mut Value)| {
+        edited(&|m| {
+            m["bytes"] = json!(bytes.len());
+            m["sha256"] = json!(sha256(bytes));
+            edit(m);
+        })
+    };
+    let foreign_text = if backend == Backend::Sqlite { "it is no SQLite database" } else { "pg_restore failed" };
+    [
         ("flipped", flipped, Some(manifest.clone()), "is broken: its SHA-256 is not that of its manifest"),
         ("cut", whole[..middle].to_vec(), Some(manifest.clone()), "is cut off: "),
         ("longer", [&whole[..], b"more"].concat(), Some(manifest.clone()), "is broken"),
         ("empty", Vec::new(), Some(manifest.clone()), "is cut off: 0 bytes of "),
+        ("sealed", text.clone(), sealed(&text, &|_| ()), foreign_text),
+        (
+            "rows",
+            whole.clone(),
+            edited(&|m| m["tables"]["contents"] = json!(2)),
+            "what was restored is not what the manifest says",
+        ),
+        (
+            "lacking",
+            whole.clone(),
+            edited(&|m| m["migrations"]["users"] = json!([])),
+            "what was restored is not what the manifest says",
+        ),
+        (
+            "module",
+            whole.clone(),
+            edited(&|m| m["migrations"]["guestbook"] = json!(["M0001Notes"])),
+            "whose module guestbook this tally",
+        ),
         ("foreign", text, None, "is no backup of `tally backup`, or one that was never finished"),
         ("nonsense", whole.clone(), Some("{}".into()), "is not the manifest of a backup"),
         ("other", whole.clone(), edited(&|m| m["backend"] = json!(other)), "it goes back to the kind it came from"),
@@ -146,8 +182,14 @@ async fn broken_cut_off_and_foreign_files_change_nothing(backend: Backend) {
             edited(&|m| m["migrations"]["users"].as_array_mut().unwrap().push(json!("M9999Later"))),
             "whose migration users/M9999Later this tally",
         ),
-    ];
-    for (name, bytes, manifest, expected) in cases {
+    ]
+}
+
+async fn broken_cut_off_and_foreign_files_change_nothing(backend: Backend) {
+    let (database, count) = furnished(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    let good = back_up(&database, folder.path()).await;
+    for (name, bytes, manifest, expected) in broken(backend, &good) {
         let file = folder.path().join(name);
         std::fs::write(&file, bytes).unwrap();
         if let Some(manifest) = manifest {
@@ -156,13 +198,35 @@ async fn broken_cut_off_and_foreign_files_change_nothing(backend: Backend) {
         for arguments in [&["restore", name][..], &["restore", "--replace", name]] {
             let (status, output, errors) = on(&database, folder.path(), arguments).await;
             assert_eq!((status, &*output), (2, ""), "{name}: {errors}");
-            assert!(errors.contains(expected) && errors.contains(name), "{name}: {errors}");
+            // One that is not empty is refused before its own contents are looked at, without `--replace`.
+            let late = ["sealed", "rows", "lacking"].contains(&name);
+            let refused = late && arguments.len() == 2 && errors.contains("is not empty");
+            assert!(refused || errors.contains(expected) && (late || errors.contains(name)), "{name}: {errors}");
         }
     }
     let (status, _, errors) = on(&database, folder.path(), &["restore", "nowhere"]).await;
     assert!(status == 2 && errors.contains("there is no file nowhere"), "{errors}");
     assert_eq!(likes(&database).await, count);
+    // Nor is a copy left beside it, or a schema.
+    let replaced = if let Some(file) = database.url.strip_prefix("sqlite:") {
+        let names = std::fs::read_dir(Path::new(file).parent().unwrap()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains(".re")).count() as i64
+    } else {
+        number(&database, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'tally%'").await
+    };
+    assert_eq!(replaced, 0);
     database.remove().await;
+}
+
+/// One number of a stopped database.
+async fn number(database: &TestDatabase, sql: &str) -> i64 {
+    use sea_orm::{ConnectionTrait as _, Database, Statement};
+    let connection = Database::connect(&database.url).await.unwrap();
+    let row = connection.query_one_raw(Statement::from_string(connection.get_database_backend(), sql)).await.unwrap();
+    let number = row.unwrap().try_get_by_index(0).unwrap();
+    connection.close().await.unwrap();
+    number
 }
 
 async fn a_database_in_use_is_not_replaced(backend: Backend) {
@@ -318,5 +382,44 @@ async fn a_database_that_is_not_there_is_not_backed_up(backend: Backend) {
     assert_eq!((status, &*output), (2, ""));
     assert!(errors.contains("the database is empty: there is nothing to back up"), "{errors}");
     assert_eq!(std::fs::read_dir(folder.path().join("shelf")).unwrap().count(), 0, "nothing is left behind");
+    database.remove().await;
+}
+
+async fn a_database_beyond_this_build_is_not_backed_up(backend: Backend) {
+    let (database, _) = furnished(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    database.sql("INSERT INTO migrations_users (version, applied_at) VALUES ('M9999Later', 0)").await;
+    let (status, output, errors) = on(&database, folder.path(), &["backup", "--to", "one"]).await;
+    assert_eq!((status, &*output), (2, ""));
+    assert!(errors.contains("whose migration users/M9999Later this tally"), "{errors}");
+    database.sql("DELETE FROM migrations_users WHERE version = 'M9999Later'").await;
+    database.sql("CREATE TABLE migrations_gone (version text, applied_at bigint)").await;
+    let (status, _, errors) = on(&database, folder.path(), &["backup", "--to", "one"]).await;
+    assert!(status == 2 && errors.contains("whose module gone this tally"), "{errors}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+    database.sql("DROP TABLE migrations_gone").await;
+    back_up(&database, folder.path()).await;
+    database.remove().await;
+}
+
+async fn a_repair_begins_with_a_backup_if_it_is_told_to(backend: Backend) {
+    let (database, _) = furnished(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    database.sql("UPDATE content_figures SET like_count = 77").await;
+    let (status, output, errors) = on(&database, folder.path(), &["repair", "--backup", "--dry-run"]).await;
+    assert_eq!((status, &*errors), (1, ""), "a dry run has nothing to fear: {output}");
+    let (status, output, errors) = on(&database, folder.path(), &["repair", "--backup"]).await;
+    assert_eq!(status, 0, "{output}{errors}");
+    let file = errors.strip_prefix("backup: ").and_then(|rest| rest.split(',').next()).unwrap();
+    let run = output.split("--undo ").nth(1).and_then(|rest| rest.split('`').next()).unwrap();
+    let (status, _, errors) = on(&database, folder.path(), &["repair", "--undo", run, "--backup"]).await;
+    assert_eq!(status, 0, "{errors}");
+    assert!(errors.starts_with("backup: data/backups/tally-"), "{errors}");
+    // In the backup all is as it was before the repair: drifted, and a restore says so.
+    let elsewhere = TestDatabase::create(backend).await;
+    let (status, output, errors) = on(&elsewhere, folder.path(), &["restore", file]).await;
+    assert_eq!(status, 1, "{output}{errors}");
+    assert_eq!(number(&elsewhere, "SELECT like_count FROM content_figures").await, 77);
+    elsewhere.remove().await;
     database.remove().await;
 }

@@ -8,9 +8,10 @@ use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
-use tally::app::Tally;
+use tally::app::{App as _, Tally};
 use tally::kernel::auth::{Role, Tokens};
 use tally::kernel::clock::SystemClock;
+use tally::kernel::module::Modules;
 use tokio::sync::watch;
 
 use crate::harness::{
@@ -59,9 +60,19 @@ async fn nothing_acknowledged_is_lost_when_the_server_is_killed(backend: Backend
     ranks_as_the_database(&client(&server.url, 0)).await;
     server.kill().await;
 
-    let (status, output, errors) =
-        run(&["check"], &[("DATABASE_URL", &database.url), ("TALLY_LOG", "error")], &std::env::temp_dir()).await;
+    let environment = [("DATABASE_URL", &*database.url), ("TALLY_LOG", "error")];
+    let (status, output, errors) = run(&["check", "--json"], &environment, &std::env::temp_dir()).await;
     assert_eq!(status, 0, "{output}{errors}");
+    let report: serde_json::Value = serde_json::from_str(&output).expect("JSON");
+    let ran: Vec<_> = report["checks"]
+        .as_array()
+        .expect("checks")
+        .iter()
+        .map(|check| check["name"].as_str().expect("a name"))
+        .collect();
+    let all = Modules::new(Tally::modules()).expect("modules that fit").checks();
+    let all: Vec<_> = all.iter().map(|check| check.name()).collect();
+    assert_eq!(ran, all, "every check that needs no server; the one that does runs below");
     // A server in this process once more: its rank index is checked against the database, too.
     TestApp::start_on::<Tally>(database, Options::default()).await.finish().await;
 }

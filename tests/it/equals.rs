@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tally::kernel::auth::{Access, Role, Root, Session};
 use tally::kernel::context::FacadeExt as _;
 use tally::kernel::error::{Code, Error, Result};
-use tally::kernel::graphql::{NoFields, Shared};
-use tally::kernel::live::{Conflate, Live};
+use tally::kernel::graphql::{NoFields, shared};
+use tally::kernel::live::{Conflate, Live, Tick};
 use tally::kernel::module::{Module, Start};
 use tokio_stream::wrappers::BroadcastStream;
 
@@ -82,15 +82,11 @@ impl BellFacade {
         until("all listen", || self.0.listening.load(Ordering::SeqCst) >= listeners).await;
     }
 
-    fn tones(&self, add: i32) -> impl Stream<Item = Shared<Rung>> + use<> {
+    fn tones<'a>(&self, ctx: &Context<'a>, add: i32) -> impl Stream<Item = Result<Rung>> + use<'a> {
         let ticks = BroadcastStream::new(self.0.live.listen()).take_while(|tick| std::future::ready(tick.is_ok()));
         self.0.listening.fetch_add(1, Ordering::SeqCst);
-        ticks.flat_map(move |tick| {
-            let rung = tick.iter().flat_map(|tick| {
-                tick.numbered().map(|(number, tone)| Shared::new(number, Rung(tone.0 + add))).collect::<Vec<_>>()
-            });
-            stream::iter(rung.collect::<Vec<_>>())
-        })
+        let tones = ticks.flat_map(|tick| stream::iter(tick.into_iter().flat_map(Tick::numbered).map(Ok)));
+        shared(ctx, tones, move |tone| std::future::ready(Some(Ok(Rung(tone.0 + add)))))
     }
 }
 
@@ -139,12 +135,12 @@ impl BellSubscription {
         &self,
         ctx: &Context<'a>,
         #[graphql(default)] add: i32,
-    ) -> Result<impl Stream<Item = Shared<Rung>> + use<'a>> {
-        Ok(ctx.facade::<BellFacade>()?.tones(add))
+    ) -> Result<impl Stream<Item = Result<Rung>> + use<'a>> {
+        Ok(ctx.facade::<BellFacade>()?.tones(ctx, add))
     }
 
-    async fn rung_for_teachers<'a>(&self, ctx: &Context<'a>) -> Result<impl Stream<Item = Shared<Rung>> + use<'a>> {
-        Ok(ctx.facade::<BellFacade>()?.tones(0))
+    async fn rung_for_teachers<'a>(&self, ctx: &Context<'a>) -> Result<impl Stream<Item = Result<Rung>> + use<'a>> {
+        Ok(ctx.facade::<BellFacade>()?.tones(ctx, 0))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Checks, repairs, what undoes them, and explanations: by the command line, by jobs and by GraphQL. With the guestbook,
 //! whose one figure is easy to plant a drift in.
 
+mod again;
 mod jobs;
 mod online;
 mod remedies;
@@ -25,6 +26,7 @@ on_every_backend!(
     a_repair_that_was_killed_can_be_undone_and_an_undo_that_was_killed_goes_on,
     repairs_at_once_and_writers_beside_them_do_no_harm,
     a_watch_looks_again_until_it_is_told_to_stop,
+    a_watch_goes_on_after_an_error,
     a_figure_is_explained_page_by_page,
     wrong_arguments_are_refused,
 );
@@ -305,6 +307,45 @@ async fn a_watch_looks_again_until_it_is_told_to_stop(backend: Backend) {
     stage.app.finish().await;
 }
 
+async fn a_watch_goes_on_after_an_error(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    let mut child = command(&stage.app.database, "check --module guestbook --json --watch 1s")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    // What it says, and the error where there is one.
+    let rename = async |from: &str, to: &str| {
+        stage.app.database.sql(&format!("ALTER TABLE {from} RENAME TO {to}")).await;
+    };
+    let seen = async {
+        let mut errors = 0;
+        while let Some(line) = lines.next_line().await.expect("its output") {
+            let Ok(report) = serde_json::from_str::<Value>(&line) else { continue };
+            match (report["state"].as_str(), errors) {
+                (Some("OK"), 0) => rename("guestbook_counts", "guestbook_elsewhere").await,
+                (Some("OK"), 2..) => return,
+                (Some("FAILED"), _) => {
+                    assert!(report["error"].is_string() && report["ranAt"].is_string(), "{report:#}");
+                    errors += 1;
+                    if errors == 2 {
+                        rename("guestbook_elsewhere", "guestbook_counts").await;
+                    }
+                }
+                _ => {}
+            }
+        }
+        panic!("it ended by itself");
+    };
+    tokio::time::timeout(Duration::from_secs(120), seen).await.expect("it looks again in time");
+    let id = child.id().expect("it runs").to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().await.expect("kill runs").success());
+    let ended = tokio::time::timeout(Duration::from_secs(30), child.wait()).await.expect("it stops in time");
+    assert_eq!(ended.expect("a status").code(), Some(0), "the last status");
+    stage.app.finish().await;
+}
+
 async fn a_figure_is_explained_page_by_page(backend: Backend) {
     let stage = Stage::set(backend).await;
     let (database, ann) = (&stage.app.database, stage.ann.id().await);
@@ -341,6 +382,10 @@ async fn wrong_arguments_are_refused(backend: Backend) {
         (format!("explain nonsense user_{some}"), "there is no figure"),
         (format!("explain note-count note_{some}"), "expected a user id, got a note id"),
         (format!("explain note-count user_{some}"), "there is no user_"),
+        (format!("explain note-count user_{some}"), "figures are note-count, "),
+        (format!("explain like-count user_{some}"), "got a user id; figures are note-count, "),
+        (format!("check --id artwork_{some}"), "there is no artwork_"),
+        (format!("repair --id artwork_{some}"), "there is no artwork_"),
         (format!("explain note-count user_{some} --first 101"), "first must be from 0 to 100"),
         (format!("explain note-count user_{some} --after nonsense"), "the cursor"),
     ] {

@@ -3,6 +3,7 @@
 
 mod foreign_rows;
 mod in_place;
+mod repairs;
 mod stage;
 mod while_others_write;
 

@@ -10,6 +10,7 @@ on_every_backend!(
     what_needs_somebody_is_named_with_a_command,
     signs_of_life_are_repeated_and_old_ones_removed,
     a_database_without_the_schema_says_so,
+    a_recalculation_that_is_due_is_named,
 );
 
 /// Its status, and its report.
@@ -181,4 +182,25 @@ async fn a_database_without_the_schema_says_so(backend: Backend) {
     let (code, output, errors) = run(&["status"], &environment, tempfile::tempdir().unwrap().path()).await;
     assert_eq!((code, &*output), (2, ""));
     assert!(errors.contains("cannot be opened") && !errors.contains("hush"), "{errors}");
+}
+
+async fn a_recalculation_that_is_due_is_named(backend: Backend) {
+    let database = TestApp::start(backend).await.stop().await;
+    let environment =
+        |weight| [("DATABASE_URL", &*database.url), ("TALLY_LOG", "off"), ("TALLY_ENGAGEMENT_LIKE_WEIGHT", weight)];
+    let folder = tempfile::tempdir().unwrap();
+    let needed = async |weight| {
+        let (_, text, errors) = run(&["status", "--json"], &environment(weight), folder.path()).await;
+        let report = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{errors}"));
+        attention(&report)
+            .into_iter()
+            .any(|(what, helps)| what.contains("recalculation") && helps == "tally recalculate")
+    };
+    assert!(!needed("2").await, "as it is in force");
+    assert!(needed("7").await);
+    let (status, text, errors) = run(&["recalculate"], &environment("7"), folder.path()).await;
+    assert_eq!(status, 0, "{text}{errors}");
+    assert!(!needed("7").await);
+    assert!(needed("2").await, "and back again");
+    TestApp::start_on::<Tally>(database, Options::default().with("engagement.like_weight", 7)).await.finish().await;
 }

@@ -95,7 +95,7 @@ fn sql_is_in_stores_only() {
 const REACH: &[(&str, &str, &[&str])] = &[
     ("engagement", "users", &["UsersFacade", "UserKind", "NewUser", "graphql::User"]),
     ("notifications", "users", &["UsersFacade", "UserKind", "graphql::User"]),
-    ("notifications", "engagement", &["EngagementFacade", "graphql::Content", "hotness::Level"]),
+    ("notifications", "engagement", &["EngagementFacade", "Whereabouts", "graphql::Content", "hotness::Level"]),
     ("points", "users", &["UsersFacade", "UserKind", "graphql::User"]),
 ];
 

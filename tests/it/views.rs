@@ -20,6 +20,7 @@ on_every_backend!(
     views_go_on_while_they_are_summed_up,
     a_viewer_is_known_after_a_restart_and_by_nobody,
     planted_drifts_of_views_are_found,
+    a_count_that_no_int_holds_is_an_error_of_its_field,
 );
 
 const VIEWS: &str = "mutation ($ids: [ID!]!, $user: ID) { recordViews(contentIds: $ids, userId: $user) { counted } }";
@@ -337,5 +338,24 @@ async fn a_clock_that_is_ahead_of_the_databases_closes_no_hours() {
     let closed = app.number("SELECT closed_before FROM view_state").await;
     let now = SystemClock.now().0;
     assert!(closed > now - 4 * Millis::HOUR && closed <= now - 2 * Millis::HOUR, "{closed} at {now}");
+    app.finish().await;
+}
+
+async fn a_count_that_no_int_holds_is_an_error_of_its_field(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ids = publish(&app, 2).await;
+    let query = "query ($ids: [ID!]!) { contents(ids: $ids) { id viewCount } }";
+    let most = i64::from(i32::MAX);
+    app.database.sql(&format!("UPDATE content_figures SET view_count = {most}")).await;
+    assert_eq!(view_counts(&app, &ids).await, [most, most]);
+    app.database.sql(&format!("UPDATE content_figures SET view_count = {}", most + 1)).await;
+    let answer = app.anonymous().run(query, json!({ "ids": ids[..1] })).await;
+    assert_eq!((answer.code(), &answer.body["data"]["contents"]), ("INTERNAL", &json!([null])), "{:#}", answer.body);
+    assert_eq!(answer.message(), "the number is outside of what Int holds, 32 bits");
+    assert_eq!(answer.body["errors"][0]["path"], json!(["contents", 0, "viewCount"]));
+    // What does not ask for it gets the rest.
+    let rest = "query ($ids: [ID!]!) { contents(ids: $ids) { likeCount } }";
+    assert_eq!(app.anonymous().run(rest, json!({ "ids": ids })).await.data()["contents"][1]["likeCount"], 0);
+    app.database.sql("UPDATE content_figures SET view_count = 0").await;
     app.finish().await;
 }

@@ -1,8 +1,9 @@
 /**
  * Drives a real browser against a running tally server in demo mode (`--visitors 0`):
  *
- *   npm run e2e -- --base http://127.0.0.1:8080 [--screenshots DIR]
+ *   npm run e2e -- --base http://127.0.0.1:8080 [--report AUDIT.html] [--screenshots DIR]
  *
+ * With --report also the page that `tally audit --html` wrote of tests/it/legacy/tables.sql.
  * CHROMIUM names the browser; the default is `chromium` on the PATH.
  */
 import { mkdirSync } from 'node:fs';
@@ -11,12 +12,19 @@ import { parseArgs } from 'node:util';
 import { board } from './board.mjs';
 import { Browser } from './browser.mjs';
 import { graphiql } from './graphiql.mjs';
+import { report } from './report.mjs';
 
 const { values: options } = parseArgs({
-  options: { base: { type: 'string' }, screenshots: { type: 'string' } },
+  options: {
+    base: { type: 'string' },
+    report: { type: 'string' },
+    screenshots: { type: 'string' },
+  },
 });
 if (!options.base) {
-  console.error('usage: npm run e2e -- --base http://127.0.0.1:PORT [--screenshots DIR]');
+  console.error(
+    'usage: npm run e2e -- --base http://127.0.0.1:PORT [--report FILE] [--screenshots DIR]',
+  );
   process.exit(2);
 }
 if (options.screenshots) mkdirSync(options.screenshots, { recursive: true });
@@ -25,7 +33,8 @@ const browser = await Browser.launch(options.base, options.screenshots);
 let passed = 0;
 let failed = 0;
 
-for (const [name, run] of Object.entries({ ...board, ...graphiql })) {
+const tests = { ...board, ...graphiql, ...(options.report ? report(options.report) : {}) };
+for (const [name, run] of Object.entries(tests)) {
   const started = performance.now();
   try {
     const note = await run(browser);

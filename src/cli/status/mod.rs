@@ -14,7 +14,7 @@ use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::jobs::{self, JobState};
-use crate::kernel::module::Modules;
+use crate::kernel::module::{Modules, Need};
 use crate::kernel::nodes::{self, NodeState};
 
 #[derive(clap::Args)]
@@ -169,6 +169,11 @@ async fn look(kernel: &Kernel, modules: &Modules) -> Result<Report> {
         });
     }
     report.attention = attention::of(&report);
+    // Before its tables are there a module has nothing to say.
+    if pending == 0 {
+        let needs = modules.needs(kernel).await?.into_iter();
+        report.attention.extend(needs.map(|Need { what, command }| Attention { what, command }));
+    }
     if !report.attention.is_empty() {
         report.state = "ATTENTION";
     }

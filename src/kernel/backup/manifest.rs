@@ -1,14 +1,15 @@
 //! What a backup says of itself, beside it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use sea_orm::DbBackend;
 use serde::{Deserialize, Serialize};
 
-use super::{Applied, files};
+use super::{Applied, Counted, files};
 use crate::kernel::db::Migrations;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::{Code, Error, Result};
 
 /// The manifest of a backup: `FILE.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,7 +29,27 @@ pub struct Manifest {
     pub sha256: String,
     /// The migrations that it has, by module.
     pub migrations: Applied,
+    /// PostgreSQL: the schema that the tables were in. Backups of tally 0.1.0's first days do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// The rows of each table; a restore counts them again.
+    #[serde(default)]
+    pub tables: Counted,
 }
+
+/// Something that a database has and this build does not know: `module users` is missing, or a migration of it.
+pub(super) fn beyond(applied: &Applied, known: &[Migrations]) -> Option<String> {
+    applied.iter().find_map(|(module, names)| {
+        let Some(own) = known.iter().find(|own| own.module == module) else {
+            return Some(format!("whose module {module} this tally {VERSION} does not have"));
+        };
+        let list: Vec<_> = (own.list)().iter().map(|migration| migration.name().to_owned()).collect();
+        let newer = names.iter().find(|name| !list.contains(name))?;
+        Some(format!("whose migration {module}/{newer} this tally {VERSION} does not know"))
+    })
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A database's name in manifests.
 pub(super) fn word(backend: DbBackend) -> &'static str {
@@ -78,17 +99,30 @@ impl Manifest {
                 "{shown} is a backup of {of}, and DATABASE_URL names {to}: it goes back to the kind it came from"
             )));
         }
-        for module in known {
-            let names: Vec<_> = (module.list)().iter().map(|migration| migration.name().to_owned()).collect();
-            let applied = self.migrations.get(module.module).into_iter().flatten();
-            if let Some(newer) = applied.into_iter().find(|name| !names.contains(name)) {
-                return Err(Error::invalid(format!(
-                    "{shown} is of tally {}, whose migration {}/{newer} this tally {} does not know: restore it with \
-                     that version",
-                    self.tally,
-                    module.module,
-                    env!("CARGO_PKG_VERSION")
-                )));
+        if let Some(beyond) = beyond(&self.migrations, known) {
+            return Err(Error::invalid(format!(
+                "{shown} is of tally {}, {beyond}: restore it with a build that has it",
+                self.tally
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether a database has the migrations and the rows that were backed up.
+    pub(super) fn tallies(&self, migrations: &Applied, tables: &Counted) -> Result<()> {
+        let fault = |what: String| {
+            Err(Error::new(Code::INTERNAL, "what was restored is not what the manifest says").caused_by(what))
+        };
+        let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
+        for (module, names) in &self.migrations {
+            let there = migrations.get(module).map(|names| sorted(names)).unwrap_or_default();
+            if there != sorted(names) {
+                return fault(format!("migrations of {module}: {there:?} instead of {names:?}"));
+            }
+        }
+        for (table, rows) in &self.tables {
+            if tables.get(table) != Some(rows) {
+                return fault(format!("rows of {table}: {:?} instead of {rows}", tables.get(table)));
             }
         }
         Ok(())

@@ -43,26 +43,33 @@ pub struct Restored {
 /// The migrations that a copy has, by the module's name.
 type Applied = BTreeMap<String, Vec<String>>;
 
+/// The rows of tables, by name.
+type Counted = BTreeMap<String, u64>;
+
 /// What a database's own way of copying says of the copy.
 struct Copied {
     migrations: Applied,
+    /// PostgreSQL: where its tables are.
+    schema: Option<String>,
+    tables: Counted,
     /// What made it: `SQLite`, `pg_dump 17`.
     tool: String,
 }
 
-/// Makes a backup of the state at one moment, and reads it again. `to` is a file that must not be there yet, or a
-/// folder; without it, `backup.folder`. Nothing is left behind when it fails.
+/// Makes a backup of the state at one moment, and reads it again. `known` are the migrations of this build; `to` is a
+/// file that must not be there yet, or a folder; without it, `backup.folder`. Nothing is left behind when it fails.
 ///
 /// # Errors
-/// A database without tables, a file that is there, a disk that is full, PostgreSQL's programs missing or too old.
-pub async fn create(kernel: &Kernel, to: Option<&Path>) -> Result<Backup> {
+/// A database without tables, or one of a newer tally or of modules that this build lacks, which could not restore it; a
+/// file that is there, a disk that is full, PostgreSQL's programs missing or too old.
+pub async fn create(kernel: &Kernel, known: &[Migrations], to: Option<&Path>) -> Result<Backup> {
     let backend = kernel.backend();
     let now = kernel.clock.now();
     let file = files::target(&kernel.settings, to, backend, now)?;
     let partial = Partial::begin(&file, &kernel.ids)?;
     let copied = match backend {
-        DbBackend::Postgres => postgres::dump(kernel, partial.path()).await?,
-        _ => sqlite::dump(&kernel.settings, partial.path()).await?,
+        DbBackend::Postgres => postgres::dump(kernel, known, partial.path()).await?,
+        _ => sqlite::dump(&kernel.settings, known, partial.path()).await?,
     };
     let (bytes, sha256) = files::flush_and_hash(partial.path()).await?;
     let manifest = Manifest {
@@ -73,6 +80,8 @@ pub async fn create(kernel: &Kernel, to: Option<&Path>) -> Result<Backup> {
         bytes,
         sha256,
         migrations: copied.migrations,
+        schema: copied.schema,
+        tables: copied.tables,
     };
     partial.publish(&file, &manifest)?;
     Ok(Backup { file, manifest })
@@ -97,8 +106,8 @@ pub async fn restore(
     manifest.fits(file, backend, known)?;
     manifest.holds(file).await?;
     let kept = match sqlite {
-        Some(database) => sqlite::restore(&database, file, replace, now).await?,
-        None => postgres::restore(settings, file, replace, now).await?,
+        Some(database) => sqlite::restore(&database, file, &manifest, replace, now).await?,
+        None => postgres::restore(settings, known, file, &manifest, replace, now).await?,
     };
     Ok(Restored { manifest, kept })
 }
@@ -106,6 +115,20 @@ pub async fn restore(
 /// `20260501T083000Z`, for names of files and schemas.
 fn stamp(now: Millis) -> String {
     now.to_utc().format("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// Whether this build could restore what it is about to copy.
+fn backed_up(migrations: &Applied, known: &[Migrations]) -> Result<()> {
+    if migrations.is_empty() {
+        return Err(Error::not_found("the database is empty: there is nothing to back up"));
+    }
+    match manifest::beyond(migrations, known) {
+        None => Ok(()),
+        Some(beyond) => Err(Error::conflict(format!(
+            "this is a database {beyond}, and could not restore: back it up with the build that runs on it. If a module is \
+             gone for good, drop its tables and its migrations_MODULE"
+        ))),
+    }
 }
 
 /// That a database is not empty, and nobody said what is to become of it.

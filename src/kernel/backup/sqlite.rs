@@ -5,73 +5,82 @@
 //! until it is done.
 
 use std::ffi::OsString;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Copied, files, refused, stamp, store};
+use super::store::sqlite as sql;
+use super::{Copied, Manifest, backed_up, files, refused, stamp, store};
 use crate::kernel::clock::Millis;
 use crate::kernel::config::Settings;
-use crate::kernel::db::{Db, Use};
+use crate::kernel::db::{Db, Migrations, Use, take_sqlite};
 use crate::kernel::error::{Code, Error, Result, Retry};
 
 /// Copies the database to an empty file, and looks at every page of the copy.
-pub(super) async fn dump(settings: &Settings, to: &Path) -> Result<Copied> {
+pub(super) async fn dump(settings: &Settings, known: &[Migrations], to: &Path) -> Result<Copied> {
     let database = Db::sqlite_file(settings).ok_or_else(|| Error::internal("no SQLite file"))?;
     let text = to.to_str().ok_or_else(|| Error::invalid(format!("{} is no UTF-8", to.display())))?;
     let source = Db::sqlite_alone(&database, Use::Copy).await?;
-    let copied = store::vacuum_into(&source, text).await;
+    let copied = sql::vacuum_into(&source, text).await;
     source.close().await?;
     copied?;
     let copy = Db::sqlite_alone(to, Use::Look).await?;
-    let faults = store::integrity_check(&copy).await?;
+    let faults = sql::integrity_check(&copy).await?;
     let migrations = store::applied(&copy).await?;
+    let tables = store::count(&copy, &sql::tables(&copy).await?).await?;
     copy.close().await?;
     if faults != ["ok"] {
         return Err(Error::new(Code::INTERNAL, "the backup is not whole, and was removed").caused_by(faults.join("; ")));
     }
-    if migrations.is_empty() {
-        return Err(Error::not_found("the database is empty: there is nothing to back up"));
-    }
-    Ok(Copied { migrations, tool: "SQLite".to_owned() })
+    backed_up(&migrations, known)?;
+    Ok(Copied { migrations, schema: None, tables, tool: "SQLite".to_owned() })
 }
 
-/// Puts a copy of `backup` where the database is. What was there gets another name.
-pub(super) async fn restore(database: &Path, backup: &Path, replace: bool, now: Millis) -> Result<Option<String>> {
-    let beside = |ending: &str| {
-        let mut name = OsString::from(database);
-        name.push(ending);
-        PathBuf::from(name)
-    };
-    let fresh = beside(&format!(".restored-{}", stamp(now)));
-    let old = beside(&format!(".replaced-{}", stamp(now)));
+/// A file beside the database's.
+fn beside(database: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(database);
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Puts a copy of `backup` where the database is. What was there gets a second name first, and loses its own to the copy
+/// in one step: whoever is killed when, a whole database is in its place.
+pub(super) async fn restore(
+    database: &Path,
+    backup: &Path,
+    manifest: &Manifest,
+    replace: bool,
+    now: Millis,
+) -> Result<Option<String>> {
     if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| files::failed("make", folder, &error))?;
     }
-    // Held until the new file has its name, so that no server begins on the old one.
+    // Held until the new file has its name, so that no server begins on the old one. SQLite's lock keeps those out that
+    // know nothing of the other: older versions, other programs.
+    let _guard = take_sqlite(database).map_err(|error| in_use(database, error))?;
     let held = if database.exists() { Some(take(database).await?) } else { None };
     let is_empty = held.as_ref().is_none_or(|held| held.is_empty);
     if !is_empty && !replace {
         return Err(refused(&database.display().to_string()));
     }
     // Of a database that is gone, or cannot be read: SQLite would take them for the new file's.
-    let logs: Vec<_> = ["-wal", "-journal"].into_iter().filter(|ending| beside(ending).exists()).collect();
+    let logs: Vec<_> = ["-wal", "-journal"].into_iter().filter(|ending| beside(database, ending).exists()).collect();
     if !logs.is_empty() && is_empty {
-        let logs: Vec<_> = logs.iter().map(|ending| beside(ending).display().to_string()).collect();
+        let logs: Vec<_> = logs.iter().map(|ending| beside(database, ending).display().to_string()).collect();
         return Err(Error::conflict(format!("{} is there without its database: move it away", logs.join(", "))));
     }
-    if let Err(error) = files::copy(backup, &fresh).await {
+    clean_up(database)?;
+    let fresh = beside(database, FRESH);
+    if let Err(error) = copy_and_look(backup, &fresh, manifest).await {
         let _ = std::fs::remove_file(&fresh);
         return Err(error);
     }
+    let old = beside(database, &format!("{REPLACED}{}", stamp(now)));
     if !is_empty {
-        files::rename(database, &old)?;
-        for ending in logs {
-            let mut name = OsString::from(&old);
-            name.push(ending);
-            files::rename(&beside(ending), Path::new(&name))?;
-        }
+        keep(database, &old, &logs)?;
     }
     // An index of a log that is gone.
-    let _ = std::fs::remove_file(beside("-shm"));
+    let _ = std::fs::remove_file(beside(database, "-shm"));
     std::fs::rename(&fresh, database).map_err(|error| files::failed("name", database, &error))?;
     files::flush_folder(database)?;
     if let Some(connection) = held.and_then(|held| held.connection) {
@@ -80,31 +89,88 @@ pub(super) async fn restore(database: &Path, backup: &Path, replace: bool, now: 
     Ok((!is_empty).then(|| format!("the database that was there is kept as {}", old.display())))
 }
 
+/// The copy while it is made.
+const FRESH: &str = ".restoring";
+/// What was there, with a moment behind it.
+const REPLACED: &str = ".replaced-";
+
+/// Writes the copy to the disk, and compares what is in it with what the manifest says.
+async fn copy_and_look(backup: &Path, fresh: &Path, manifest: &Manifest) -> Result<()> {
+    files::copy(backup, fresh).await?;
+    let copy = Db::sqlite_alone(fresh, Use::Look).await?;
+    let looked = async {
+        let tables = sql::tables(&copy).await?;
+        Ok::<_, Error>((store::applied(&copy).await?, store::count(&copy, &tables).await?))
+    };
+    let looked = looked.await;
+    copy.close().await?;
+    let (migrations, tables) = looked?;
+    manifest.tallies(&migrations, &tables)
+}
+
+/// Gives the database a second name. Its logs, which only one that cannot be read has, go with it: under their own they
+/// would be taken for the new file's.
+fn keep(database: &Path, old: &Path, logs: &[&str]) -> Result<()> {
+    for ending in logs {
+        files::rename(&beside(database, ending), &beside(old, ending))?;
+    }
+    std::fs::hard_link(database, old).map_err(|error| files::failed("keep", database, &error))?;
+    files::flush_folder(database)
+}
+
+/// Removes what a restore left that was killed: its copy, and the second name of a database that was not replaced.
+fn clean_up(database: &Path) -> Result<()> {
+    let fresh = beside(database, FRESH);
+    if fresh.exists() {
+        std::fs::remove_file(&fresh).map_err(|error| files::failed("remove", &fresh, &error))?;
+    }
+    let Ok(there) = std::fs::metadata(database) else {
+        return Ok(());
+    };
+    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let prefix = beside(database, REPLACED);
+    let prefix = prefix.file_name().unwrap_or_default().as_encoded_bytes();
+    let entries = std::fs::read_dir(folder).map_err(|error| files::failed("read", folder, &error))?;
+    for entry in entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix)) {
+        let is_same = |kept: &Metadata| (kept.dev(), kept.ino()) == (there.dev(), there.ino());
+        if entry.metadata().is_ok_and(|kept| is_same(&kept)) {
+            let path = entry.path();
+            std::fs::remove_file(&path).map_err(|error| files::failed("remove", &path, &error))?;
+        }
+    }
+    Ok(())
+}
+
 /// A database that nobody else has open, nor will while this lives.
 struct Held {
+    /// `None` if SQLite cannot read it.
     connection: Option<sea_orm::DatabaseConnection>,
     is_empty: bool,
 }
 
+fn in_use(database: &Path, error: Error) -> Error {
+    if error.code() != Code::CONFLICT && error.retry() != Retry::Soon {
+        return error;
+    }
+    let shown = database.display();
+    let what = format!("{shown} is in use: stop the server and every other `tally` on it first");
+    Error::conflict(what).caused_by(error.for_operator())
+}
+
 async fn take(database: &Path) -> Result<Held> {
-    let in_use = |error: &Error| {
-        let shown = database.display();
-        let what = format!("{shown} is in use: stop the server and every other `tally` on it first");
-        Error::conflict(what).caused_by(error.for_operator())
-    };
     let taken = async {
         let connection = Db::sqlite_alone(database, Use::Replace).await?;
-        store::lock_all(&connection).await?;
-        let is_empty = store::tables(&connection).await? == 0;
+        let is_empty = sql::lock_all(&connection).await?.is_empty();
         Ok::<_, Error>(Held { connection: Some(connection), is_empty })
     };
     match taken.await {
         Ok(held) => Ok(held),
-        Err(error) if error.code() == Code::CONFLICT || error.retry() == Retry::Soon => Err(in_use(&error)),
-        // It cannot be read at all: a good reason to restore another.
-        Err(error) => {
+        // It is no database at all, which nobody can have open: a good reason to restore another.
+        Err(error) if error.code() == Code::INVALID_INPUT => {
             tracing::warn!(error = error.for_operator(), "the database that is there cannot be read");
             Ok(Held { connection: None, is_empty: false })
         }
+        // Whatever else it is, without the lock nothing is replaced.
+        Err(error) => Err(in_use(database, error)),
     }
 }

@@ -1,10 +1,11 @@
 //! PostgreSQL's own programs: found, matched to the server, run.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
-use tokio::process::Command;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
 
 use crate::kernel::config::Settings;
 use crate::kernel::db::PostgresAt;
@@ -15,7 +16,7 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// Characters of a program's complaint that are shown, from its end.
 const COMPLAINT: usize = 2000;
 
-/// `pg_dump` and `pg_restore` of one version.
+/// `pg_dump`, `pg_restore` and `psql` of one version.
 pub(super) struct Tools {
     folder: PathBuf,
     /// The major version.
@@ -52,13 +53,55 @@ impl Tools {
     }
 
     /// Runs `pg_dump` on a database.
-    pub(super) async fn dump(&self, at: &PostgresAt, arguments: &[&OsStr]) -> Result<String> {
+    pub(super) async fn dump(&self, at: &PostgresAt, arguments: &[OsString]) -> Result<String> {
         run(&self.folder.join("pg_dump"), arguments, Some(at)).await
     }
 
-    /// Runs `pg_restore`; without a place it only reads an archive.
-    pub(super) async fn restore(&self, at: Option<&PostgresAt>, arguments: &[&OsStr]) -> Result<String> {
-        run(&self.folder.join("pg_restore"), arguments, at).await
+    /// What `pg_restore` reads out of an archive, without a server.
+    pub(super) async fn read(&self, arguments: &[&OsStr]) -> Result<String> {
+        run(&self.folder.join("pg_restore"), arguments, None).await
+    }
+
+    /// Lets `psql` run `before`, the statements of an archive and `after`. Whatever ends early, this process too, `after`
+    /// is never sent: with the COMMIT in it, all is done or nothing.
+    pub(super) async fn replay(
+        &self,
+        at: &PostgresAt,
+        file: &Path,
+        schema: &str,
+        before: &str,
+        after: &str,
+    ) -> Result<()> {
+        let into = format!("--dbname={}", at.conninfo());
+        let mut psql = command(&self.folder.join("psql"), Some(at));
+        psql.args(["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=terse", &into]);
+        let mut psql = spawned(psql.stdin(Stdio::piped()).stdout(Stdio::null()), "psql")?;
+        let mut read = command(&self.folder.join("pg_restore"), None);
+        read.args(["--file=-", "--no-owner", "--no-privileges"]).arg(format!("--schema={schema}")).arg(file);
+        let mut read = spawned(read.stdin(Stdio::null()).stdout(Stdio::piped()), "pg_restore")?;
+        let (Some(mut input), Some(mut output)) = (psql.stdin.take(), read.stdout.take()) else {
+            return Err(Error::internal("a program without its pipe"));
+        };
+        let feed = async {
+            let fed = async {
+                input.write_all(before.as_bytes()).await?;
+                tokio::io::copy(&mut output, &mut input).await
+            };
+            let fed = fed.await;
+            // It would wait for ever for somebody to read the rest.
+            drop(output);
+            let read = read.wait_with_output().await.map_err(Error::internal)?;
+            if fed.is_ok() {
+                succeeded("pg_restore", &read)?;
+                let _ = input.write_all(after.as_bytes()).await;
+            }
+            // What psql did not take, it says itself.
+            drop(input);
+            Ok(())
+        };
+        let (fed, ended) = tokio::join!(feed, psql.wait_with_output());
+        let ended = ended.map_err(Error::internal)?;
+        fed.and_then(|()| succeeded("psql", &ended))
     }
 }
 
@@ -79,26 +122,47 @@ fn major(said: &str) -> Option<u32> {
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Runs a program to its end; what it printed. Whom it connects as, with which password, is in its variables, which only
-/// the same user can read. It ends when whoever waits goes away.
-async fn run(program: &Path, arguments: &[impl AsRef<OsStr>], at: Option<&PostgresAt>) -> Result<String> {
+/// A program with its surroundings. Whom it connects as, with which password, is in its variables, which only the same
+/// user can read. It ends when whoever waits goes away.
+fn command(program: &Path, at: Option<&PostgresAt>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| !PostgresAt::lets_through(name)) {
+            command.env_remove(name);
+        }
+    }
     let variables = at.into_iter().flat_map(|at| &at.variables);
-    let output = Command::new(program)
-        .args(arguments)
+    command
         .envs(variables.map(|(name, value)| (name, value)))
         .env("PGAPPNAME", "tally backup")
         .env("LC_ALL", "C.UTF-8")
-        .env_remove("PGOPTIONS")
         .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await;
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+fn spawned(command: &mut Command, name: &str) -> Result<Child> {
+    command.spawn().map_err(|error| cannot_run(name, &error))
+}
+
+fn cannot_run(name: &str, error: &std::io::Error) -> Error {
+    Error::new(Code::UNAVAILABLE, format!("{name} cannot be run")).caused_by(error)
+}
+
+/// Runs a program to its end; what it printed.
+async fn run(program: &Path, arguments: &[impl AsRef<OsStr>], at: Option<&PostgresAt>) -> Result<String> {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
-    let output = output.map_err(|error| {
-        Error::new(Code::UNAVAILABLE, format!("{} cannot be run", program.display())).caused_by(error)
-    })?;
+    let output = command(program, at).args(arguments).output().await;
+    let output = output.map_err(|error| cannot_run(&program.display().to_string(), &error))?;
+    succeeded(&name, &output)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// An error with the end of what a program complained of, if it failed.
+fn succeeded(name: &str, output: &Output) -> Result<()> {
     if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let from = said.char_indices().rev().nth(COMPLAINT).map_or(0, |(at, _)| at);

@@ -244,9 +244,9 @@ fn entries(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
 
-/// Variables of the test harness, and those that Kubernetes sets for a service named `tally`.
+/// Variables of the test harness, those that Kubernetes sets for a service named `tally`, and what `tally import` reads.
 fn set_by_others(name: &str) -> bool {
-    ["TALLY_TEST_", "TALLY_PORT", "TALLY_SERVICE_"].iter().any(|prefix| name.starts_with(prefix))
+    ["TALLY_TEST_", "TALLY_PORT", "TALLY_SERVICE_", "TALLY_FROM"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn flatten(table: &toml::Table, prefix: &str, given: &mut Vec<(String, String, Source)>) {

@@ -23,6 +23,13 @@ pub const OPERATIONS: &[Setting] = &[
         "days that records of checks and repairs are kept, and with them what repairs replaced",
     ),
     Setting::new(
+        "integrity.outbox_secs",
+        Some("3600"),
+        Form::Count(0, 31_536_000),
+        "seconds after which an event that was not delivered is named by the check `outbox`, beside those that are set \
+         aside; 0 turns the check off",
+    ),
+    Setting::new(
         "integrity.webhook_url",
         None,
         Form::Secret(0),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector};
+use sea_orm::{DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector, SqlxSqliteConnector};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
@@ -22,7 +22,7 @@ pub(crate) enum Use {
     /// To look into a file that nobody writes.
     Look,
     /// To put another in its place. Without a write-ahead log, which SQLite takes away only when nobody else has the
-    /// file open: [`Code::CONFLICT`] if somebody has.
+    /// file open: [`Code::CONFLICT`] if somebody has, [`Code::INVALID_INPUT`] if it is no database.
     Replace,
 }
 
@@ -34,7 +34,17 @@ pub(crate) struct PostgresAt {
     pub(crate) database: String,
 }
 
+/// The variables that sqlx goes by as well where the URL is silent: who, and how safely. Which server it is does not
+/// depend on them.
+const CREDENTIALS: [&str; 6] = ["PGPASSWORD", "PGPASSFILE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"];
+
 impl PostgresAt {
+    /// Whether a variable of this process may reach PostgreSQL's programs. A `PGHOSTADDR` or a `PGSERVICE` would turn
+    /// them to another server than the URL's.
+    pub(crate) fn lets_through(variable: &str) -> bool {
+        !variable.starts_with("PG") || CREDENTIALS.contains(&variable)
+    }
+
     /// The name alone, in a form in which nothing in it is taken for anything else.
     pub(crate) fn conninfo(&self) -> String {
         format!("dbname='{}'", self.database.replace('\\', "\\\\").replace('\'', "\\'"))
@@ -73,6 +83,7 @@ impl Db {
             Err(error) if is_busy(&error) => {
                 Err(Error::conflict("another process has the database open").caused_by(&error))
             }
+            Err(error) if is_unreadable(&error) => Err(Error::invalid("it is no SQLite database").caused_by(&error)),
             Err(error) => Err(Error::new(Code::UNAVAILABLE, "the database cannot be opened").caused_by(&error)),
         }
     }
@@ -132,6 +143,29 @@ fn postgres_options(settings: &Settings) -> Result<PgConnectOptions> {
 
 /// SQLITE_BUSY and SQLITE_LOCKED, with their extended codes.
 fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6))
+    matches!(primary_code(error), Some(5 | 6))
+}
+
+/// An error of a SQLite file: [`Code::INVALID_INPUT`] when nobody can read it.
+pub(crate) fn sqlite_error(error: DbErr) -> Error {
+    let told = match &error {
+        DbErr::Conn(RuntimeErr::SqlxError(told))
+        | DbErr::Exec(RuntimeErr::SqlxError(told))
+        | DbErr::Query(RuntimeErr::SqlxError(told)) => Some(told),
+        _ => None,
+    };
+    match told {
+        Some(told) if is_unreadable(told) => Error::invalid("it is no SQLite database").caused_by(told),
+        _ => error.into(),
+    }
+}
+
+/// SQLITE_CORRUPT and SQLITE_NOTADB: nobody can work on such a file.
+fn is_unreadable(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(11 | 26))
+}
+
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code)?;
+    code.parse::<u32>().ok().map(|code| code & 0xff)
 }

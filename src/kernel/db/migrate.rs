@@ -4,7 +4,7 @@ use sea_orm::{ConnectionTrait as _, DbBackend, DynIden, Statement};
 use sea_orm_migration::sea_query::{Alias, IntoIden as _};
 use sea_orm_migration::{MigrationStatus, MigrationTrait, MigratorTraitSelf};
 
-use super::Db;
+use super::{Db, tables};
 use crate::kernel::error::{Error, Result};
 
 /// Any number that no other program takes: two servers that start at once migrate one after the other.
@@ -54,11 +54,15 @@ impl Db {
             );
             tx.connection().query_one_raw(lock).await?;
         }
+        let before = tables::before(tx.connection()).await?;
         let mut applied = 0;
         for module in modules {
             let pending = module.get_pending_migrations(tx.connection()).await.map_err(Error::internal)?;
             applied += pending.len();
             module.up(tx.connection(), None).await.map_err(Error::internal)?;
+        }
+        if applied > 0 {
+            tables::mark(tx.connection(), &before).await?;
         }
         tx.commit().await?;
         Ok(applied)

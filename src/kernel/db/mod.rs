@@ -2,18 +2,21 @@
 
 mod alone;
 mod durability;
+mod guard;
 mod migrate;
 mod open;
 #[cfg(test)]
 pub(crate) mod plans;
 mod snapshot;
 mod sql;
+pub(crate) mod tables;
 mod tx;
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, QueryResult, Statement};
 
-pub(crate) use alone::{PostgresAt, Use};
+pub(crate) use alone::{PostgresAt, Use, sqlite_error};
 pub use durability::Durability;
+pub(crate) use guard::take as take_sqlite;
 pub(crate) use migrate::MIGRATION_LOCK;
 pub use migrate::{MigrationState, Migrations};
 pub use sql::{Col, Rows, Sql};
@@ -32,6 +35,8 @@ pub struct Db {
     /// `query_only` on SQLite, `default_transaction_read_only` on PostgreSQL: a stray write fails here.
     reader: DatabaseConnection,
     metrics: DbMetrics,
+    /// SQLite: the lock that says that somebody has it open.
+    guard: Option<std::sync::Arc<std::fs::File>>,
 }
 
 /// How many connections a pool has.
@@ -128,6 +133,10 @@ impl Db {
     pub async fn close(self) -> Result<()> {
         self.reader.close().await?;
         self.writer.close().await?;
+        // Clones that are still about have nothing open either.
+        if let Some(guard) = &self.guard {
+            let _ = guard.unlock();
+        }
         Ok(())
     }
 }

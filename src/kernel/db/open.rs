@@ -1,5 +1,6 @@
 //! Opens the pools with what durability and order need.
 
+use std::fs::File;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, Connection as _, Pool};
 use tracing::log::LevelFilter;
 
-use super::Db;
+use super::{Db, guard};
 use crate::kernel::config::Settings;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::telemetry::DbMetrics;
@@ -40,8 +41,10 @@ impl Db {
     /// [`Code::INVALID_INPUT`] for a URL of another kind, [`Code::UNAVAILABLE`] when it cannot be opened.
     pub async fn open(settings: &Settings) -> Result<Self> {
         let url = settings.text("database.url");
+        let mut guard = None;
         let (backend, mut writer, mut reader) = if url.starts_with("sqlite:") {
-            let (writer, reader) = open_sqlite(url, settings.count("database.readers")).await?;
+            let (writer, reader, lock) = open_sqlite(url, settings.count("database.readers")).await?;
+            guard = Some(std::sync::Arc::new(lock));
             (DbBackend::Sqlite, writer, reader)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let (writer, reader) = open_postgres(url, settings).await?;
@@ -54,7 +57,7 @@ impl Db {
             let counted = counted.clone();
             connection.set_metric_callback(move |statement| counted.ran(statement.failed));
         }
-        Ok(Self { backend, writer, reader, metrics })
+        Ok(Self { backend, writer, reader, metrics, guard })
     }
 }
 
@@ -83,7 +86,7 @@ fn unavailable(error: &sqlx::Error) -> Error {
     Error::new(Code::UNAVAILABLE, "the database cannot be opened").caused_by(error)
 }
 
-async fn open_sqlite(url: &str, readers: u32) -> Result<(DatabaseConnection, DatabaseConnection)> {
+async fn open_sqlite(url: &str, readers: u32) -> Result<(DatabaseConnection, DatabaseConnection, File)> {
     let options = SqliteConnectOptions::from_str(url).map_err(|error| unavailable(&error))?;
     if is_in_memory(url) {
         return Err(Error::invalid(
@@ -93,6 +96,7 @@ async fn open_sqlite(url: &str, readers: u32) -> Result<(DatabaseConnection, Dat
     if let Some(folder) = options.get_filename().parent() {
         tokio::fs::create_dir_all(folder).await.map_err(|error| unavailable(&sqlx::Error::Io(error)))?;
     }
+    let lock = guard::share(options.get_filename())?;
     let options = options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
@@ -121,7 +125,8 @@ async fn open_sqlite(url: &str, readers: u32) -> Result<(DatabaseConnection, Dat
         .connect_with(options.pragma("query_only", "ON"))
         .await
         .map_err(|error| unavailable(&error))?;
-    Ok((SqlxSqliteConnector::from_sqlx_sqlite_pool(writer), SqlxSqliteConnector::from_sqlx_sqlite_pool(reader)))
+    let connector = SqlxSqliteConnector::from_sqlx_sqlite_pool;
+    Ok((connector(writer), connector(reader), lock))
 }
 
 async fn open_postgres(url: &str, settings: &Settings) -> Result<(DatabaseConnection, DatabaseConnection)> {

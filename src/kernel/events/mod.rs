@@ -3,6 +3,7 @@
 //! The rows of an event are written in the transaction of its fact ([`Outbox::put`]) and go in the transaction of its
 //! effect ([`Consumer::consume`]). In between one fenced relay a consumer delivers them (`docs/modules.md`).
 
+mod check;
 mod lease;
 mod outbox;
 mod relay;
@@ -11,6 +12,7 @@ mod store;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
+pub(crate) use check::Undelivered;
 pub use outbox::Outbox;
 pub(crate) use store::{
     Backlog, SetAside, backlogs, consumers_with_set_aside, discard, replay, set_aside_page, set_aside_prune,

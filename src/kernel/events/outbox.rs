@@ -104,6 +104,14 @@ impl Outbox {
         store::oldest(&self.0.db, consumer).await
     }
 
+    /// Whether a consumer has not taken all events of a key yet: some wait, or are set aside and may be replayed.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn waits_for(&self, consumer: &str, key: uuid::Uuid) -> Result<bool> {
+        store::key_waits(&self.0.db, consumer, key).await
+    }
+
     /// Delivers, now and here, what is due, until nothing is left; for tests and tools. Returns how many events were
     /// delivered or failed; what another node delivers, and what waits for its next try, stays.
     ///

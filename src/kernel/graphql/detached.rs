@@ -2,7 +2,6 @@
 //! of fields, which wakes its task once more an event (`FuturesUnordered` with one future). There is one field
 //! (specification, 5.2.3.1), and the gate sees to it.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -10,6 +9,8 @@ use std::task::Poll;
 use async_graphql::parser::types::Selection;
 use async_graphql::{Context, Response, SubscriptionType};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+
+use super::equals::pending_once;
 
 /// What was told last, until it is taken.
 #[derive(Clone, Default)]
@@ -45,8 +46,7 @@ where
         while let Some(answer) = answers.next().await {
             told.put(answer);
             // Once: whoever polls takes it, and polls again for more.
-            let mut waited = false;
-            poll_fn(|_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+            pending_once().await;
         }
     };
     let mut telling: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = Some(Box::pin(telling));

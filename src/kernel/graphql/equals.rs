@@ -5,17 +5,15 @@
 //! have gone the same way for whoever else has the same document and variables: the answer is kept for them, written. If
 //! it was, the answer is the listener's own, and so is every later one.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use async_graphql::parser::types::Field;
-use async_graphql::registry::Registry;
-use async_graphql::{ContextSelectionSet, ObjectType, OutputType, Positioned, Response, ServerResult, Value};
+use async_graphql::{Context, Response};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt as _};
 use quick_cache::Weighter;
@@ -24,6 +22,7 @@ use serde::Serialize as _;
 
 use super::with_codes;
 use crate::kernel::auth::Asked;
+use crate::kernel::error::{Error, Result};
 
 /// What all kept answers take at most, in bytes. The oldest go first: a listener without one executes for itself.
 const BYTES_MOST: u64 = 4 * 1024 * 1024;
@@ -37,51 +36,49 @@ const AGE_MOST: Duration = Duration::from_secs(1);
 /// What makes two listeners equal: the hash of document, operation and variables.
 pub type Likeness = [u8; 32];
 
-/// An event for listeners: `item` as it is to be answered, and the number that [`Tick::numbered`] gave its change.
+/// What listeners of a field hear: of each of `changes`, which come with their numbers, what `make` makes of it.
 ///
-/// `item` must follow from that change and from the field's arguments, or from who asks through [`Session::of`]: equal
-/// listeners may get what was answered to one of them.
+/// That must follow from the change and from the field's arguments, or from who asks through [`Session::of`]: equal
+/// listeners get what was answered to one of them, and nothing is made for the others. A number stands for one change
+/// of this process, as [`Tick::numbered`] gives them, or for all that is to be told, hashed.
 ///
 /// [`Tick::numbered`]: crate::kernel::live::Tick::numbered
 /// [`Session::of`]: crate::kernel::auth::Session::of
-pub struct Shared<T> {
-    number: u64,
-    item: T,
-}
-
-impl<T> Shared<T> {
-    /// Wraps what listeners of change `number` hear.
-    pub fn new(number: u64, item: T) -> Self {
-        Self { number, item }
-    }
-}
-
-impl<T: ObjectType> OutputType for Shared<T> {
-    fn type_name() -> Cow<'static, str> {
-        T::type_name()
-    }
-
-    fn qualified_type_name() -> String {
-        T::qualified_type_name()
-    }
-
-    fn introspection_type_name(&self) -> Cow<'static, str> {
-        self.item.introspection_type_name()
-    }
-
-    fn create_type_info(registry: &mut Registry) -> String {
-        T::create_type_info(registry)
-    }
-
-    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
-        // Of the root field only: what is kept is a whole answer.
-        let is_root = ctx.path_node.as_ref().is_some_and(|node| node.parent.is_none());
-        match ctx.data_opt::<Arc<Listener>>() {
-            // The answer is there already: nobody looks at this one.
-            Some(listener) if is_root && listener.finds(self.number) => Ok(Value::Null),
-            _ => self.item.resolve(ctx, field).await,
+pub fn shared<S, F, I, M, T>(
+    ctx: &Context<'_>,
+    changes: S,
+    mut make: F,
+) -> impl Stream<Item = Result<T>> + use<S, F, I, M, T>
+where
+    S: Stream<Item = Result<(u64, I)>>,
+    F: FnMut(I) -> M,
+    M: Future<Output = Option<Result<T>>>,
+{
+    let listener = ctx.data_opt::<Arc<Listener>>().cloned();
+    changes.filter_map(move |change| {
+        let next = match change {
+            Ok((number, _)) if listener.as_ref().is_some_and(|listener| listener.finds(number)) => Next::Found,
+            Ok((_, item)) => Next::Made(make(item)),
+            Err(error) => Next::Failed(error),
+        };
+        async {
+            match next {
+                Next::Found => {
+                    // `Answers` has it, and asks again.
+                    pending_once().await;
+                    None
+                }
+                Next::Made(making) => making.await,
+                Next::Failed(error) => Some(Err(error)),
+            }
         }
-    }
+    })
+}
+
+enum Next<M> {
+    Found,
+    Made(M),
+    Failed(Error),
 }
 
 /// An answer to an operation.
@@ -168,7 +165,13 @@ impl Equals {
             group
         });
         drop(groups);
-        Arc::new(Listener { group, asked, current: Mutex::new(Current::Nothing), detached: Mutex::default() })
+        Arc::new(Listener {
+            group,
+            asked,
+            current: Mutex::new(Current::Nothing),
+            detached: Mutex::default(),
+            is_detached: AtomicBool::new(false),
+        })
     }
 }
 
@@ -189,6 +192,8 @@ pub(crate) struct Listener {
     current: Mutex<Current>,
     /// The field's stream, which is polled in place of the operation's.
     detached: Mutex<Option<BoxStream<'static, Response>>>,
+    /// Whether it is: nothing but [`Answers`] hears then that a stream waits though its answer is there.
+    is_detached: AtomicBool,
 }
 
 /// What a listener's execution under way came to.
@@ -197,14 +202,16 @@ enum Current {
     Nothing,
     /// The first one for this change.
     First(u64),
-    /// It was not needed.
+    /// It is not needed.
     Found(Bytes),
 }
 
 impl Listener {
-    /// Whether the answer to this change is there.
+    /// Whether the answer to this change is there, to be told in place of an execution.
     fn finds(&self, number: u64) -> bool {
-        if self.asked.noted() || Arc::strong_count(&self.group) == 1 {
+        let alone = Arc::strong_count(&self.group) == 1;
+        if alone || self.asked.noted() || !self.is_detached.load(Ordering::Relaxed) {
+            self.set(Current::Nothing);
             return false;
         }
         let kept = self.group.of.answers.get(&(number, self.group.number));
@@ -217,6 +224,7 @@ impl Listener {
     /// Goes on with this stream when the operation's own ends.
     pub(super) fn take_over(&self, answers: BoxStream<'static, Response>) {
         *self.detached.lock().unwrap_or_else(PoisonError::into_inner) = Some(answers);
+        self.is_detached.store(true, Ordering::Relaxed);
     }
 
     /// All that is told of an operation's responses.
@@ -224,10 +232,9 @@ impl Listener {
         Answers { listener: self, responses }.boxed()
     }
 
-    /// What is told of a response: what was found in its place, or itself, which equal listeners get too if it may be.
+    /// What is told of a response: itself, which equal listeners get too if it may be.
     fn answer(&self, response: Response) -> Answer {
         match self.set(Current::Nothing) {
-            Current::Found(written) => Answer::Shared(written),
             Current::First(number) if !self.asked.noted() && response.errors.is_empty() => {
                 match serde_json::to_vec(&response) {
                     Ok(written) => {
@@ -240,6 +247,18 @@ impl Listener {
                 }
             }
             _ => response.into(),
+        }
+    }
+
+    /// What was found in place of a response.
+    fn found(&self) -> Option<Bytes> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *current, Current::Nothing) {
+            Current::Found(written) => Some(written),
+            other => {
+                *current = other;
+                None
+            }
         }
     }
 
@@ -257,11 +276,16 @@ struct Answers {
 impl Stream for Answers {
     type Item = Answer;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Option<Answer>> {
         let Self { listener, responses } = self.get_mut();
         loop {
-            if let Some(response) = ready!(responses.poll_next_unpin(cx)) {
-                return Poll::Ready(Some(listener.answer(with_codes(response))));
+            match responses.poll_next_unpin(cx) {
+                Poll::Ready(Some(response)) => return Poll::Ready(Some(listener.answer(with_codes(response)))),
+                Poll::Ready(None) => {}
+                Poll::Pending => {
+                    let found = listener.found().map(|written| Some(Answer::Shared(written)));
+                    return found.map_or(Poll::Pending, Poll::Ready);
+                }
             }
             let detached = listener.detached.lock().unwrap_or_else(PoisonError::into_inner).take();
             match detached {
@@ -270,4 +294,10 @@ impl Stream for Answers {
             }
         }
     }
+}
+
+/// Waits until it is polled again, by whoever knows of it: it wakes nobody.
+pub(super) async fn pending_once() {
+    let mut waited = false;
+    poll_fn(|_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }

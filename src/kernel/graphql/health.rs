@@ -2,6 +2,7 @@
 
 use async_graphql::{Enum, SimpleObject};
 
+use super::Count;
 use super::integrity::IntegrityDesk;
 use crate::kernel::clock::Millis;
 use crate::kernel::error::Result;
@@ -27,9 +28,9 @@ struct EventQueue {
     /// Who takes them.
     consumer: String,
     /// How many wait.
-    waiting: i64,
+    waiting: Count,
     /// How many were set aside after their last try.
-    set_aside: i64,
+    set_aside: Count,
     /// For how many seconds the oldest that is not set aside has waited; 0 when there is none.
     oldest_secs: i64,
 }
@@ -73,11 +74,11 @@ impl SystemHealth {
         let age = |at: Option<Millis>| at.map_or(0, |at| (now.0 - at.0).max(0) / 1000);
         let waiting = events::backlogs(&kernel.db, now).await?.into_iter().map(|backlog| EventQueue {
             consumer: backlog.consumer,
-            waiting: backlog.waiting,
-            set_aside: backlog.set_aside,
+            waiting: Count(backlog.waiting),
+            set_aside: Count(backlog.set_aside),
             oldest_secs: age(backlog.oldest_at),
         });
-        let queues: Vec<_> = waiting.filter(|queue| queue.waiting + queue.set_aside > 0).collect();
+        let queues: Vec<_> = waiting.filter(|queue| queue.waiting.0 + queue.set_aside.0 > 0).collect();
         let states = jobs::states(&kernel.db).await?.into_iter().map(|job| JobHealth {
             overdue_secs: age(job.next_run_at.filter(|_| job.owner.is_empty() || job.lease_until <= now)),
             failed: job.outcome.as_deref() == Some("FAILED"),
@@ -87,7 +88,7 @@ impl SystemHealth {
         let jobs: Vec<_> = states.filter(|job| job.failed || job.overdue_secs > OVERDUE_SECS).collect();
         let latest = integrity.latest(kernel, None, None).await?;
         let well =
-            queues.iter().all(|queue| queue.set_aside == 0) && jobs.is_empty() && latest.report.state != State::Drift;
+            queues.iter().all(|queue| queue.set_aside.0 == 0) && jobs.is_empty() && latest.report.state != State::Drift;
         Ok(Self {
             state: if well { Health::Ok } else { Health::Attention },
             version: env!("CARGO_PKG_VERSION"),

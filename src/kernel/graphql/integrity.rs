@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 
+use super::Count;
 use super::health::SystemHealth;
 use crate::kernel::auth::Session;
 use crate::kernel::clock::Millis;
@@ -66,18 +67,18 @@ impl IntegrityCheck {
     }
 
     /// How many items were compared with their facts.
-    async fn checked(&self) -> u64 {
-        self.0.checked
+    async fn checked(&self) -> Count {
+        self.0.checked.into()
     }
 
     /// How many figures differ.
-    async fn drifted(&self) -> u64 {
-        self.0.drifted
+    async fn drifted(&self) -> Count {
+        self.0.drifted.into()
     }
 
     /// How many figures the repair put right; of a dry run, how many it would.
-    async fn repaired(&self) -> u64 {
-        self.0.changed
+    async fn repaired(&self) -> Count {
+        self.0.changed.into()
     }
 
     /// The first of those that differ, 20 at most.
@@ -169,8 +170,8 @@ impl FactFields {
     }
 
     /// How many facts there are.
-    async fn total_count(&self) -> u64 {
-        self.0.total
+    async fn total_count(&self) -> Count {
+        self.0.total.into()
     }
 }
 

@@ -74,6 +74,7 @@ impl Integrity {
     ///
     /// # Errors
     /// [`crate::kernel::error::Code::INVALID_INPUT`] for a scope without checks,
+    /// [`crate::kernel::error::Code::NOT_FOUND`] for an item that there is not,
     /// [`crate::kernel::error::Code::UNAVAILABLE`] when the process is told to end, the database's own.
     pub async fn check(&self, kernel: &Kernel, scope: &Scope, by: &str, hear: &dyn Hear) -> Result<Report> {
         self.check_by(Hand::of(kernel), scope, by, hear).await
@@ -86,7 +87,7 @@ impl Integrity {
         by: &str,
         hear: &dyn Hear,
     ) -> Result<Report> {
-        let chosen = self.choose(scope)?;
+        let chosen = self.choose_there(hand.kernel, scope).await?;
         let mut report = Report::begin(hand.kernel, Kind::Check, scope, by);
         if let Err(error) = hand.begin(&report).await {
             tracing::warn!(error = error.for_operator(), "the check goes on without a record of it");
@@ -107,7 +108,7 @@ impl Integrity {
             }
             Ok(())
         };
-        let checked = checked.await;
+        let checked = hand.alive_while(checked).await;
         report.recommend(&self.checks);
         hand.end(&mut report, checked).await
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::report::{CheckLine, Kind, Report, RunKind, State};
 use super::{Change, Check, Explain, Explained, Key, store};
 use crate::kernel::context::Kernel;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::id::Id;
 use crate::kernel::page::Page;
 
@@ -84,6 +84,21 @@ impl Integrity {
         Ok(chosen)
     }
 
+    /// [`Integrity::choose`], of an item that there is.
+    ///
+    /// # Errors
+    /// [`Code::NOT_FOUND`] when no check knows it: there would be nothing to find, and all would seem well.
+    pub(super) async fn choose_there(&self, kernel: &Kernel, scope: &Scope) -> Result<Vec<Chosen>> {
+        let chosen = self.choose(scope)?;
+        let Some(id) = &scope.id else { return Ok(chosen) };
+        for (check, _) in &chosen {
+            if check.is_there(kernel, id).await? {
+                return Ok(chosen);
+            }
+        }
+        Err(Error::not_found(format!("there is no {id}")))
+    }
+
     fn of(&self, module: Option<&str>, name: Option<&str>) -> Vec<&Arc<dyn Check>> {
         let of_module = self.checks.iter().filter(|check| module.is_none_or(|module| module == check.module()));
         of_module.filter(|check| name.is_none_or(|name| name == check.name())).collect()
@@ -144,13 +159,19 @@ impl Integrity {
     /// [`crate::kernel::error::Code::INVALID_INPUT`] for a figure that nobody explains, or an id of another kind;
     /// [`crate::kernel::error::Code::NOT_FOUND`] when there is no such item; the database's own.
     pub async fn explain(&self, kernel: &Kernel, figure: &str, id: &str, page: Page) -> Result<Explained> {
+        let all: Vec<_> = self.explanations.iter().map(|explanation| explanation.figure()).collect();
+        let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
         let Some(explanation) = self.explanations.iter().find(|explanation| explanation.figure() == figure) else {
-            let all: Vec<_> = self.explanations.iter().map(|explanation| explanation.figure()).collect();
-            let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
             return Err(Error::invalid(format!("there is no figure {figure:?} to explain; there are {all}")));
         };
-        let explained = explanation.explain(kernel, id, page).await?;
-        explained.ok_or_else(|| Error::not_found(format!("there is no {id}")))
+        match explanation.explain(kernel, id, page).await {
+            Ok(Some(explained)) => Ok(explained),
+            Ok(None) => Err(Error::not_found(format!("there is no {id} with a {figure}; figures are {all}"))),
+            Err(error) if error.code() == Code::INVALID_INPUT => {
+                Err(Error::invalid(format!("{figure}: {}; figures are {all}", error.client())))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -14,7 +14,9 @@ use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::id::Id;
 use crate::kernel::jobs::JobRun;
 
-/// How often a run says that it is alive, and for how long it is believed.
+/// How often a job's run asks for its lease.
+const ASK: Duration = Duration::from_secs(5);
+/// How often a run says that it is alive, and for how long it is believed: a beat may wait long for SQLite's writer.
 const BEAT: Duration = Duration::from_secs(5);
 const BELIEVED_MILLIS: i64 = 60_000;
 
@@ -39,13 +41,13 @@ pub(super) struct Hand<'a> {
     pub(super) kernel: &'a Kernel,
     job: Option<&'a JobRun>,
     run: Option<uuid::Uuid>,
-    beat: Mutex<Instant>,
+    asked: Mutex<Instant>,
 }
 
 impl<'a> Hand<'a> {
     /// A process that was asked.
     pub(super) fn of(kernel: &'a Kernel) -> Self {
-        Self { kernel, job: None, run: None, beat: Mutex::new(Instant::now()) }
+        Self { kernel, job: None, run: None, asked: Mutex::new(Instant::now()) }
     }
 
     /// A job: all that is written is written under its lease.
@@ -76,21 +78,36 @@ impl<'a> Hand<'a> {
         if self.kernel.shutdown.is_cancelled() {
             return Err(Error::new(Code::UNAVAILABLE, "stopped in the middle: what was done stays done, and recorded"));
         }
+        let Some(job) = self.job else { return Ok(()) };
         {
-            let mut beat = self.beat.lock().unwrap_or_else(PoisonError::into_inner);
-            if beat.elapsed() < BEAT {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            if asked.elapsed() < ASK {
                 return Ok(());
             }
-            *beat = Instant::now();
+            *asked = Instant::now();
         }
-        if let Some(job) = self.job {
-            job.go_on().await?;
+        job.go_on().await
+    }
+
+    /// Does some work, and meanwhile says that the run goes on: also within a chunk that takes long, in which others
+    /// would take its process for dead.
+    pub(super) async fn alive_while<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(run) = self.run else { return work.await };
+        let beats = async {
+            loop {
+                tokio::time::sleep(BEAT).await;
+                let until = self.until();
+                // Without a job's lease: who loses that learns of it between two chunks.
+                let beat = self.kernel.db.write(move |tx| Box::pin(store::run_alive(tx, run, until))).await;
+                if let Err(error) = beat {
+                    tracing::warn!(error = error.for_operator(), "a run of checks cannot say that it goes on");
+                }
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            never = beats => never,
         }
-        if let Some(run) = self.run {
-            let until = self.until();
-            self.write(move |tx| Box::pin(store::run_alive(tx, run, until))).await?;
-        }
-        Ok(())
     }
 
     fn until(&self) -> Millis {
@@ -155,9 +172,14 @@ impl<'a> Hand<'a> {
         }
         if self.run.is_some() {
             // Without the lease: whoever has taken over has a run of its own.
+            // A job has operators to tell yet.
+            let told = outcome.is_ok() && self.job.is_none();
             let ended = self.kernel.db.write(|tx| {
                 let report = report.clone();
-                Box::pin(async move { store::run_end(tx, &report).await })
+                Box::pin(async move {
+                    store::run_end(tx, &report).await?;
+                    if told { store::run_told(tx, report.id.uuid()).await } else { Ok(()) }
+                })
             });
             if let Err(error) = ended.await {
                 tracing::warn!(error = error.for_operator(), "the end of a run of checks is not recorded");

@@ -3,7 +3,7 @@
 use super::alarm::Alarm;
 use super::hand::Hand;
 use super::report::{Report, percent};
-use super::{Integrity, Scope, Silent};
+use super::{Integrity, Scope, Silent, store};
 use crate::kernel::config::Settings;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::jobs::{Job, JobRun};
@@ -23,6 +23,7 @@ pub(crate) fn jobs(integrity: &Integrity, settings: &Settings) -> Result<[Job; 2
         Job::new(CHECK, CHECK, move |run: JobRun| {
             let (integrity, alarm) = checker.clone();
             async move {
+                late(&integrity, &alarm, &run, false).await;
                 let done = integrity.check_by(Hand::of_job(&run), &Scope::default(), BY, &Silent).await;
                 tell(&alarm, CHECK, &run, &done).await;
                 let report = done?;
@@ -33,6 +34,7 @@ pub(crate) fn jobs(integrity: &Integrity, settings: &Settings) -> Result<[Job; 2
         Job::new(REPAIR, REPAIR, move |run: JobRun| {
             let (integrity, alarm) = repairer.clone();
             async move {
+                late(&integrity, &alarm, &run, true).await;
                 let scope = Scope::default();
                 let report = integrity.repair_to_be(&run.kernel, &scope, false, BY)?;
                 let done = integrity.repair_by(Hand::of_job(&run), &scope, report, &Silent).await;
@@ -45,11 +47,25 @@ pub(crate) fn jobs(integrity: &Integrity, settings: &Settings) -> Result<[Job; 2
     ])
 }
 
+/// Runs before this one that were cut off; that they cannot be told of now keeps nothing from its work.
+async fn late(integrity: &Integrity, alarm: &Alarm, run: &JobRun, repairs: bool) {
+    if let Err(error) = integrity.tell_late(&run.kernel, alarm, BY, repairs).await {
+        tracing::warn!(error = error.for_operator(), "runs that were cut off are told of by the next one");
+    }
+}
+
 async fn tell(alarm: &Alarm, job: &str, run: &JobRun, done: &Result<Report, Error>) {
     match done {
-        Ok(report) if report.drifted() + report.changed() > 0 => alarm.drift(report).await,
-        Ok(_) => {}
-        // It goes on elsewhere.
+        Ok(report) => {
+            if report.drifted() + report.changed() > 0 {
+                alarm.drift(report).await;
+            }
+            let id = report.id.uuid();
+            if let Err(error) = run.kernel.db.write(move |tx| Box::pin(store::run_told(tx, id))).await {
+                tracing::warn!(error = error.for_operator(), "the next run tells of this one again");
+            }
+        }
+        // It goes on elsewhere; what it changed until now is told of there.
         Err(error) if error.code() == Code::LEASE_LOST || run.kernel.shutdown.is_cancelled() => {}
         Err(error) => alarm.failure(job, error).await,
     }

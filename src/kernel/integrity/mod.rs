@@ -6,9 +6,11 @@ mod desk;
 mod explain;
 mod hand;
 mod job;
+mod late;
 mod repair;
 mod report;
 pub(crate) mod store;
+mod tell;
 mod undo;
 
 use async_trait::async_trait;
@@ -45,8 +47,19 @@ pub trait Check: Send + Sync {
         None
     }
 
+    /// Whether there is the item with this id, which has a [`Check::key`]. A check that cannot tell says so of all.
+    async fn is_there(&self, _kernel: &Kernel, _id: &str) -> Result<bool> {
+        Ok(true)
+    }
+
     /// How what it finds is put right.
     fn remedy(&self) -> Remedy;
+
+    /// Takes what items that are put right in one transaction have to lock, in the order of whoever else locks it: for
+    /// checks whose items are not what is locked. Called before their [`Check::repair`].
+    async fn lock(&self, _kernel: &Kernel, _tx: &Tx, _keys: &[Key]) -> Result<()> {
+        Ok(())
+    }
 
     /// Puts an item right in a transaction: takes the lock of [`Check::confirm`], compares again, writes what the facts
     /// say and raises the version of what it writes. What was wrong, as it was: this is kept, and undone by
@@ -62,8 +75,26 @@ pub trait Check: Send + Sync {
         Ok(vec![false; drifts.len()])
     }
 
+    /// [`Check::repair`] of a check that writes more than its drifts name: with a text of what else it replaced, which is
+    /// kept beside them and handed to [`Check::restore_kept`].
+    async fn repair_keeping(&self, kernel: &Kernel, tx: &Tx, key: Key) -> Result<(Vec<Drift>, Option<String>)> {
+        Ok((self.repair(kernel, tx, key).await?, None))
+    }
+
+    /// [`Check::restore`] with what [`Check::repair_keeping`] kept; `None` of a repair that kept nothing.
+    async fn restore_kept(
+        &self,
+        kernel: &Kernel,
+        tx: &Tx,
+        key: Key,
+        drifts: &[Drift],
+        _kept: Option<&str>,
+    ) -> Result<Vec<bool>> {
+        self.restore(kernel, tx, key, drifts).await
+    }
+
     /// Called after the commits of repairs or of what undoes them, so that indexes, other processes and listeners learn
-    /// of them.
+    /// of them: at the end of each round, by the way where one takes long, and once more when in doubt.
     async fn changed(&self, _kernel: &Kernel, _keys: &[Key]) -> Result<()> {
         Ok(())
     }

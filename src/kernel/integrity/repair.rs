@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::check::{CHUNK, examine};
 use super::hand::{Hand, Hear};
 use super::report::{Change, CheckLine, Kind, Report};
+use super::tell::Tell;
 use super::{Check, Drift, Integrity, Key, Remedy, Scope, store};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
@@ -69,14 +70,16 @@ impl Integrity {
         mut report: Report,
         hear: &dyn Hear,
     ) -> Result<Report> {
-        let chosen = self.choose(scope)?;
+        let chosen = self.choose_there(hand.kernel, scope).await?;
         // Without its record nothing is changed: it could not be undone.
         hand.begin(&report).await?;
         let parts = chosen.into_iter().map(|(check, key)| Part { check, key, changed: 0, drifted: true }).collect();
         let done = if report.dry_run {
-            self.would_mend(&hand, parts, &mut report, hear).await
+            hand.alive_while(self.would_mend(&hand, parts, &mut report, hear)).await
         } else {
-            self.mend(&hand, parts, &mut report, hear).await
+            let mut tell = Tell::new();
+            let done = hand.alive_while(self.mend(&hand, parts, &mut report, &mut tell, hear)).await;
+            tell.after(hand.kernel, done).await
         };
         report.recommend(&self.checks);
         hand.end(&mut report, done).await
@@ -102,14 +105,21 @@ impl Integrity {
         Ok(())
     }
 
-    async fn mend(&self, hand: &Hand<'_>, mut parts: Vec<Part>, report: &mut Report, hear: &dyn Hear) -> Result<()> {
+    async fn mend(
+        &self,
+        hand: &Hand<'_>,
+        mut parts: Vec<Part>,
+        report: &mut Report,
+        tell: &mut Tell,
+        hear: &dyn Hear,
+    ) -> Result<()> {
         let mut number = 1;
         for _ in 0..PASSES {
             let before = number;
             for part in parts.iter_mut().filter(|part| part.drifted && part.check.remedy() == Remedy::Repair) {
                 hear.begins(part.check.name());
                 let from = number;
-                let done = mend_one(hand, part, report, &mut number, hear).await;
+                let done = mend_one(hand, part, report, &mut number, tell, hear).await;
                 part.changed += (number - from).unsigned_abs();
                 if let Err(error) = done {
                     // What was done until here is said, with what failed.
@@ -117,6 +127,8 @@ impl Integrity {
                     return Err(error);
                 }
             }
+            // Before it is looked at again: indexes are figures, too.
+            tell.now(hand.kernel).await?;
             report.checks.clear();
             for part in &mut parts {
                 let mut line = self.check_one(hand, part.check.as_ref(), part.key, report, hear).await?;
@@ -140,7 +152,14 @@ impl Part {
 }
 
 /// Puts right what one check finds.
-async fn mend_one(hand: &Hand<'_>, part: &Part, report: &Report, number: &mut i64, hear: &dyn Hear) -> Result<()> {
+async fn mend_one(
+    hand: &Hand<'_>,
+    part: &Part,
+    report: &Report,
+    number: &mut i64,
+    tell: &mut Tell,
+    hear: &dyn Hear,
+) -> Result<()> {
     let (kernel, check) = (hand.kernel, &part.check);
     let (mut after, mut checked) = (None, 0);
     loop {
@@ -159,11 +178,8 @@ async fn mend_one(hand: &Hand<'_>, part: &Part, report: &Report, number: &mut i6
             let made = replace(hand, check, keys, report.id.uuid(), *number).await?;
             *number += i64::try_from(made.len()).unwrap_or(i64::MAX);
             made.iter().for_each(|change| hear.change(change));
-            let mut changed: Vec<Key> = made.iter().map(|change| change.key).collect();
-            changed.dedup();
-            if !changed.is_empty() {
-                check.changed(kernel, &changed).await?;
-            }
+            tell.note(check, made.iter().map(|change| change.key));
+            tell.by_the_way(kernel).await?;
             hand.go_on().await?;
         }
         match next {
@@ -190,11 +206,14 @@ async fn replace(
             if !done.is_empty() {
                 return Ok(done);
             }
+            check.lock(&kernel, tx, &keys).await?;
             let mut changes = Vec::new();
             for key in keys {
-                for drift in check.repair(&kernel, tx, key).await? {
+                let (drifts, mut kept) = check.repair_keeping(&kernel, tx, key).await?;
+                for drift in drifts {
                     let number = first + i64::try_from(changes.len()).unwrap_or(i64::MAX);
-                    changes.push(change(check.as_ref(), key, drift, number));
+                    // Once an item, with the first.
+                    changes.push(Change { kept: kept.take(), ..change(check.as_ref(), key, drift, number) });
                 }
             }
             store::changes_put(tx, run, &changes).await?;
@@ -206,5 +225,5 @@ async fn replace(
 
 fn change(check: &dyn Check, key: Key, drift: Drift, number: i64) -> Change {
     let (module, name) = (check.module().to_owned(), check.name().to_owned());
-    Change { number, module, name, key, drift, put_back: None }
+    Change { number, module, name, key, drift, put_back: None, kept: None, replaced_since: false }
 }

@@ -152,6 +152,12 @@ pub struct Change {
     pub drift: Drift,
     /// Of one that an undo tried: whether the old value is back.
     pub put_back: Option<bool>,
+    /// What else was replaced with it: see [`Check::repair_keeping`].
+    #[serde(skip)]
+    pub(super) kept: Option<String>,
+    /// Whether a newer repair has replaced the figure again.
+    #[serde(skip)]
+    pub(super) replaced_since: bool,
 }
 
 impl From<CheckReport> for CheckLine {
@@ -167,6 +173,16 @@ impl CheckLine {
     pub(super) fn without_look(module: &str, name: &str, changed: u64, left: u64) -> Self {
         let (module, name) = (module.to_owned(), name.to_owned());
         Self { module, name, checked: 0, drifted: 0, items: 0, changed, left, examples: Vec::new() }
+    }
+
+    /// The line of a change's check, among others or new.
+    pub(super) fn among<'a>(lines: &'a mut Vec<Self>, change: &Change) -> &'a mut Self {
+        let found = lines.iter().position(|line| line.module == change.module && line.name == change.name);
+        let place = found.unwrap_or_else(|| {
+            lines.push(Self::without_look(&change.module, &change.name, 0, 0));
+            lines.len() - 1
+        });
+        &mut lines[place]
     }
 
     pub(super) fn is_of(&self, check: &dyn Check) -> bool {

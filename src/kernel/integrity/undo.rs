@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use super::hand::{Hand, Hear};
 use super::report::{Change, CheckLine, Kind, Report, RunKind, State};
-use super::{Check, Drift, Integrity, Key, Scope, store};
+use super::tell::Tell;
+use super::{Check, Drift, Integrity, Scope, store};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::Id;
 
 /// Changes of one item at most: each has a figure or two, or a sum an epoch.
 const OF_ITEM: i64 = 1000;
-/// Items after which indexes and listeners hear of what was put back.
-const TOLD_AT: usize = 100;
 
 impl Integrity {
     /// Puts back what a repair replaced, beside all that has happened since, and checks again. Each change is put back or
@@ -38,40 +37,34 @@ impl Integrity {
         report.undoes = Some(of);
         let mut hand = Hand::of(kernel);
         hand.begin_undo(&report, of).await?;
-        let done = self.put_back(&hand, of, &mut report, hear).await;
+        let done = hand.alive_while(self.put_back(&hand, of, &mut report, hear)).await;
         report.recommend(&self.checks);
         hand.end(&mut report, done).await
     }
 
     async fn put_back(&self, hand: &Hand<'_>, of: Id<RunKind>, report: &mut Report, hear: &dyn Hear) -> Result<()> {
-        let mut told: Vec<Key> = Vec::new();
-        let mut last: Option<Arc<dyn Check>> = None;
+        let mut tell = Tell::new();
         let mut before = i64::MAX;
-        loop {
-            let tried = self.put_back_one(hand, of.uuid(), before).await?;
-            let check = tried.last().and_then(|change| self.named(change)).cloned();
-            let other = match (&last, &check) {
-                (Some(last), Some(check)) => !Arc::ptr_eq(last, check),
-                (Some(_), None) => true,
-                (None, _) => false,
-            };
-            if let Some(last) = last.as_ref().filter(|_| !told.is_empty() && (other || told.len() >= TOLD_AT)) {
-                last.changed(hand.kernel, &std::mem::take(&mut told)).await?;
+        let done = async {
+            loop {
+                let tried = self.put_back_one(hand, of.uuid(), before).await?;
+                let Some(oldest) = tried.first() else { return Ok(()) };
+                before = oldest.number;
+                if let Some(check) = self.named(oldest)
+                    && tried.iter().any(|change| change.put_back == Some(true))
+                {
+                    tell.note(check, [oldest.key]);
+                }
+                for change in &tried {
+                    hear.change(change);
+                    count(&mut report.checks, change);
+                }
+                tell.by_the_way(hand.kernel).await?;
+                hand.go_on().await?;
             }
-            let Some(newest) = tried.first() else {
-                break;
-            };
-            before = newest.number;
-            if tried.iter().any(|change| change.put_back == Some(true)) {
-                told.push(newest.key);
-            }
-            last = check;
-            for change in &tried {
-                hear.change(change);
-                count(&mut report.checks, change);
-            }
-            hand.go_on().await?;
-        }
+        };
+        let done = done.await;
+        tell.after(hand.kernel, done).await?;
         self.look_again(hand, report, hear).await
     }
 
@@ -82,22 +75,29 @@ impl Integrity {
             let (kernel, integrity) = work.clone();
             Box::pin(async move {
                 // One item a transaction: the order of a run is not that in which writers lock.
-                let mut open = store::changes_open(tx, of, before, OF_ITEM).await?;
-                let same = |a: &Change, b: &Change| a.key == b.key && a.name == b.name && a.module == b.module;
-                let first = open.first().cloned();
-                open.retain(|change| first.as_ref().is_some_and(|first| same(first, change)));
-                open.reverse();
-                let drifts: Vec<Drift> = open.iter().map(|change| change.drift.clone()).collect();
-                let back = match (open.first(), open.first().and_then(|change| integrity.named(change))) {
-                    (Some(change), Some(check)) => check.restore(&kernel, tx, change.key, &drifts).await?,
-                    // Of a module that is not here: its figures are left alone.
-                    _ => vec![false; open.len()],
-                };
-                if back.len() != open.len() {
-                    return Err(Error::internal(format!("{} answers for {} drifts", back.len(), open.len())));
+                let mut open = of_one_item(store::changes_open(tx, of, before, OF_ITEM).await?);
+                let Some(first) = open.first() else { return Ok(open) };
+                let (check, key, number) = (integrity.named(first).cloned(), first.key, first.number);
+                let mut kept = first.kept.clone();
+                if kept.is_none() && open.len() as i64 == OF_ITEM {
+                    kept = store::kept_before(tx, of, number).await?;
                 }
-                for (change, back) in open.iter_mut().zip(back) {
-                    change.put_back = Some(back);
+                // What a newer repair has replaced again is what that one kept.
+                let own = open.iter().filter(|change| !change.replaced_since);
+                let drifts: Vec<Drift> = own.map(|change| change.drift.clone()).collect();
+                let back = match &check {
+                    Some(check) if !drifts.is_empty() => {
+                        check.restore_kept(&kernel, tx, key, &drifts, kept.as_deref()).await?
+                    }
+                    // Of a module that is not here: its figures are left alone.
+                    _ => vec![false; drifts.len()],
+                };
+                if back.len() != drifts.len() {
+                    return Err(Error::internal(format!("{} answers for {} drifts", back.len(), drifts.len())));
+                }
+                let mut back = back.into_iter();
+                for change in &mut open {
+                    change.put_back = Some(!change.replaced_since && back.next().unwrap_or(false));
                 }
                 store::changes_tried(tx, of, &open).await?;
                 Ok(open)
@@ -106,7 +106,7 @@ impl Integrity {
         written.await
     }
 
-    fn named(&self, change: &Change) -> Option<&Arc<dyn Check>> {
+    pub(super) fn named(&self, change: &Change) -> Option<&Arc<dyn Check>> {
         self.checks.iter().find(|check| check.module() == change.module && check.name() == change.name)
     }
 
@@ -125,13 +125,25 @@ impl Integrity {
     }
 }
 
-fn count(lines: &mut Vec<CheckLine>, change: &Change) {
-    let found = lines.iter().position(|line| line.module == change.module && line.name == change.name);
-    let place = found.unwrap_or_else(|| {
-        lines.push(CheckLine::without_look(&change.module, &change.name, 0, 0));
-        lines.len() - 1
-    });
-    if let Some(line) = lines.get_mut(place) {
-        if change.put_back == Some(true) { line.changed += 1 } else { line.left += 1 }
+/// Of changes, newest first, those of the first one's item that one transaction of the repair made, oldest first.
+fn of_one_item(open: Vec<Change>) -> Vec<Change> {
+    let mut one: Vec<Change> = Vec::new();
+    for change in open {
+        let other = one.last().is_some_and(|newer| {
+            // The first change of an item holds what was kept with all of them.
+            newer.kept.is_some()
+                || (newer.key, &newer.name, &newer.module) != (change.key, &change.name, &change.module)
+        });
+        if other {
+            break;
+        }
+        one.push(change);
     }
+    one.reverse();
+    one
+}
+
+fn count(lines: &mut Vec<CheckLine>, change: &Change) {
+    let line = CheckLine::among(lines, change);
+    if change.put_back == Some(true) { line.changed += 1 } else { line.left += 1 }
 }

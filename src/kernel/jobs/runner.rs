@@ -79,7 +79,7 @@ impl Registered {
         // A run that was begun is ended, what somebody asked for is done, and now and then one tells that the job is
         // alive.
         let lately = due.next_run_at.is_some_and(|next| now.0 - next.0 < REST_MOST);
-        if due.tick.is_some() || due.woken != 0 || !lately {
+        if due.tick.is_some() || due.woken != 0 || due.is_astray(now) || !lately {
             return false;
         }
         match probe(kernel.clone()).await {
@@ -96,8 +96,8 @@ impl Registered {
         // A tick that was begun is ended before the next; of several that were missed, the last one runs.
         let tick = due.tick.unwrap_or_else(|| {
             let scheduled = self.schedule.up_to(now).filter(|last| due.next_run_at.is_some_and(|next| *last >= next));
-            let tick = scheduled.or(due.next_run_at).unwrap_or(now);
-            due.last_tick.map_or(tick, |last| tick.max(last.plus(1)))
+            let tick = scheduled.or(due.next_run_at.filter(|next| *next <= now)).unwrap_or(now);
+            due.last_tick(now).map_or(tick, |last| tick.max(last.plus(1)))
         });
         Claim {
             job: self.job.name,

@@ -15,7 +15,8 @@ fn optional(moment: Option<Millis>) -> Value {
 }
 
 /// Makes a job's row, or takes over a new schedule. One that is due already stays due: it was missed. The next tick of
-/// a clock that is behind may be one that ran already: it is not taken for the next.
+/// a clock that is behind may be one that ran already: it is not taken for the next, unless the clock that
+/// says so was a day ahead.
 pub(super) async fn ensure(tx: &Tx, name: &str, schedule: &str, now: Millis, next: Option<Millis>) -> Result<()> {
     let sql = "INSERT INTO jobs (name, schedule, next_run_at, owner, lease_until, fence)
                VALUES ($1, $2, $3, '', 0, 0)
@@ -23,7 +24,8 @@ pub(super) async fn ensure(tx: &Tx, name: &str, schedule: &str, now: Millis, nex
                    WHEN jobs.next_run_at <= $4 AND (excluded.schedule <> 'off' OR jobs.schedule = 'off')
                    THEN jobs.next_run_at ELSE excluded.next_run_at END
                WHERE jobs.schedule <> excluded.schedule OR jobs.next_run_at IS NULL
-                   OR (jobs.next_run_at > excluded.next_run_at AND excluded.next_run_at > coalesce(jobs.last_tick, 0))";
+                   OR (jobs.next_run_at > excluded.next_run_at AND (excluded.next_run_at > coalesce(jobs.last_tick, 0)
+                       OR jobs.last_tick > $4 + 86400000))";
     run(tx, sql, [name.into(), schedule.into(), optional(next), now.0.into()]).await?;
     Ok(())
 }
@@ -35,13 +37,27 @@ pub(super) struct Claimable {
     pub(super) next_run_at: Option<Millis>,
     /// Of a run that has begun and has not ended.
     pub(super) tick: Option<Millis>,
-    pub(super) last_tick: Option<Millis>,
+    last_tick: Option<Millis>,
     pub(super) fence: i64,
     /// 1 when somebody asked for the run, 0 when its schedule did.
     pub(super) woken: i16,
 }
 
-const DUE: &str = "(owner = '' OR lease_until <= $1) AND (tick IS NOT NULL OR next_run_at <= $1)";
+/// A last tick of a later day is a clock's that jumped: what it says of the schedule is not waited for.
+const DUE: &str = "(owner = '' OR lease_until <= $1)
+    AND (tick IS NOT NULL OR next_run_at <= $1 OR (schedule <> 'off' AND last_tick > $1 + 86400000))";
+
+impl Claimable {
+    /// The last tick, unless a clock that jumped took it.
+    pub(super) fn last_tick(&self, now: Millis) -> Option<Millis> {
+        self.last_tick.filter(|last| *last <= now.plus(Millis::DAY))
+    }
+
+    /// Whether a clock that jumped left this row.
+    pub(super) fn is_astray(&self, now: Millis) -> bool {
+        self.last_tick != self.last_tick(now)
+    }
+}
 
 /// The jobs that are due and that nobody runs.
 pub(super) async fn due(db: &Db, now: Millis) -> Result<Vec<Claimable>> {

@@ -20,7 +20,7 @@ use self::bands::Boards;
 use super::clock::Millis;
 
 /// What the index holds of an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Standing {
     /// The item.
     pub id: Uuid,

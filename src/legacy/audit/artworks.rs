@@ -1,8 +1,11 @@
 //! Each artwork against its likes and favorites.
 
+use std::collections::BTreeMap;
+
 use futures_util::TryStreamExt as _;
 
 use super::{Audit, Example, Finding};
+use crate::kernel::clock::Millis;
 use crate::kernel::error::Result;
 use crate::legacy::moment;
 use crate::legacy::spec::{ARTWORKS, FAVORITES, HOT, LIKES, Table};
@@ -23,13 +26,24 @@ const COUNTERS: [(&str, &str, Table, usize, usize); 2] =
 const SCORE: usize = 3;
 const UPDATED: usize = 5;
 
+fn stale(id: &str, updated: Millis, newest: Millis) -> Example {
+    Example::new(id, format!("last_hot_update {}", updated.to_text()), newest.to_text())
+}
+
 /// What is looked at, artwork by artwork.
 struct Findings {
     counters: [Option<Finding>; 2],
     wrong_type: Finding,
     missing: Option<Finding>,
     stale: Option<Finding>,
+    future: Option<Finding>,
+    /// Of artworks whose newest like or favorite is yet to come: when the score was made. Which of the others is the newest
+    /// has to be looked up.
+    hidden: BTreeMap<String, Millis>,
 }
+
+/// So many of these are looked up at most, which bounds the memory.
+const HIDDEN_MOST: usize = 100_000;
 
 impl Audit<'_> {
     pub(super) async fn artworks(&mut self, source: &mut Source, table: &Found, rows: u64) -> Result<()> {
@@ -50,24 +64,58 @@ impl Audit<'_> {
             wrong_type: finding("wrong-type"),
             missing: (!hot.is_empty()).then(|| finding("hot-missing")),
             stale: (told && table.has("last_hot_update")).then(|| finding("hot-stale")),
+            future: table.has("last_hot_update").then(|| finding("future-time")),
+            hidden: BTreeMap::new(),
         };
         // Some of the three are there: where the others would stand there is nothing, for every artwork.
         let lacking: Vec<_> = HOT.iter().filter(|column| !hot.is_empty() && !table.has(column)).collect();
-        let mut found = source.rows(self.queries.artworks(table));
-        while let Some(row) = found.try_next().await? {
-            let text = |n: usize| row.get(n).and_then(Option::as_deref);
-            let id = format!("id {}", text(0).unwrap_or("NULL"));
-            self.counters(&mut findings, &id, &text);
-            let mut missing: Vec<_> = lacking.iter().map(|column| format!("no {column}")).collect();
-            missing.extend(hot.iter().filter(|(n, _)| text(*n).is_none()).map(|(_, name)| format!("{name} NULL")));
-            if let (false, Some(finding)) = (missing.is_empty(), &mut findings.missing) {
-                finding.note(1, self.options.examples, || Example::new(&*id, missing.join(", "), "a value"));
+        let read = async {
+            let mut found = source.rows(self.queries.artworks(table));
+            while let Some(row) = found.try_next().await? {
+                let text = |n: usize| row.get(n).and_then(Option::as_deref);
+                let id = format!("id {}", text(0).unwrap_or("NULL"));
+                self.counters(&mut findings, &id, &text);
+                let mut missing: Vec<_> = lacking.iter().map(|column| format!("no {column}")).collect();
+                missing.extend(hot.iter().filter(|(n, _)| text(*n).is_none()).map(|(_, name)| format!("{name} NULL")));
+                if let (false, Some(finding)) = (missing.is_empty(), &mut findings.missing) {
+                    finding.note(1, self.options.examples, || Example::new(&*id, missing.join(", "), "a value"));
+                }
+                self.hotness(&mut findings, &id, &text);
             }
-            self.hotness(&mut findings, &id, &text);
-        }
-        let Findings { counters, wrong_type, missing, stale } = findings;
-        let all = counters.into_iter().flatten().chain(missing).chain(stale).chain([wrong_type]);
+            drop(found);
+            self.hidden(source, &mut findings).await
+        };
+        let read = read.await;
+        let Findings { counters, wrong_type, missing, stale, future, .. } = findings;
+        let all = counters.into_iter().flatten().chain(missing).chain(stale).chain(future).chain([wrong_type]);
         self.report.findings.extend(all);
+        read
+    }
+
+    /// Artworks whose score is older than a like or favorite that has happened, behind one that has not.
+    async fn hidden(&self, source: &mut Source, findings: &mut Findings) -> Result<()> {
+        let hidden = std::mem::take(&mut findings.hidden);
+        let mut newest: BTreeMap<String, Millis> = BTreeMap::new();
+        for table in [LIKES, FAVORITES].iter().filter_map(|spec| self.schema.table(*spec)) {
+            if hidden.is_empty() || !table.has("created_at") {
+                continue;
+            }
+            let mut found = source.rows(self.queries.values(table, &["artwork_id", "user_id"], "created_at"));
+            while let Some(row) = found.try_next().await? {
+                let [Some(id), Some(_), Some(at)] = &row[..] else { continue };
+                let Some(updated) = hidden.get(id) else { continue };
+                let at = moment::parse(at, self.offset).filter(|at| *at <= self.options.now && at > updated);
+                if let Some(at) = at.filter(|at| newest.get(id).is_none_or(|held| at > held)) {
+                    newest.insert(id.clone(), at);
+                }
+            }
+        }
+        if let Some(finding) = &mut findings.stale {
+            for (id, at) in newest {
+                let updated = hidden.get(&id).copied().unwrap_or(at);
+                finding.note(1, self.options.examples, || stale(&format!("id {id}"), updated, at));
+            }
+        }
         Ok(())
     }
 
@@ -103,11 +151,19 @@ impl Audit<'_> {
             findings.wrong_type.note(1, most, || Example::new(id, format!("last_hot_update {updated}"), "a moment"));
             return;
         };
-        let newest =
-            COUNTERS.iter().filter_map(|(.., actual)| moment(actual + 2)).filter(|at| *at <= self.options.now).max();
-        if let (Some(newest), Some(finding)) = (newest.filter(|newest| *newest > at), &mut findings.stale) {
-            let example = || Example::new(id, format!("last_hot_update {}", at.to_text()), newest.to_text());
+        if let (true, Some(finding)) = (at > self.options.now, &mut findings.future) {
+            let example = || Example::new(id, format!("last_hot_update {updated}"), "a moment that has passed");
             finding.note(1, most, example);
+        }
+        let (past, future): (Vec<_>, Vec<_>) =
+            COUNTERS.iter().filter_map(|(.., actual)| moment(actual + 2)).partition(|at| *at <= self.options.now);
+        if let (false, true, Some(id)) = (future.is_empty(), findings.hidden.len() < HIDDEN_MOST, text(0)) {
+            findings.hidden.insert(id.to_owned(), at);
+            return;
+        }
+        let newest = past.into_iter().max().filter(|newest| *newest > at);
+        if let (Some(newest), Some(finding)) = (newest, &mut findings.stale) {
+            finding.note(1, most, || stale(id, at, newest));
         }
     }
 }

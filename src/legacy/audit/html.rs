@@ -18,7 +18,8 @@ pub fn title(name: &str) -> (&'static str, &'static str) {
         "no-such-artwork" => ("Rows that point at no artwork", "指向不存在作品的记录"),
         "no-such-video" => ("Rows that point at no video", "指向不存在视频的记录"),
         "no-such-user" => ("Rows that point at no user", "指向不存在用户的记录"),
-        "bad-time" => ("Times that are none, or have not come yet", "时间无效或在将来"),
+        "bad-time" => ("Times that are none", "时间无效"),
+        "future-time" => ("Times that have not come yet", "时间在将来"),
         _ => ("Other findings", "其他问题"),
     }
 }
@@ -90,9 +91,10 @@ pub fn page(report: &Report) -> String {
 fn verdict(page: &mut String, report: &Report) {
     let found: u64 = report.findings.iter().map(|finding| finding.found).sum();
     let rows: u64 = report.tables.iter().map(|table| table.rows).sum();
-    let (class, word) = match report.tallies() {
-        true => ("good", both("Everything tallies", "全部一致")),
-        false => ("bad", both("Drift found", "发现不一致")),
+    let (class, word) = match (&report.failure, report.tallies()) {
+        (Some(_), _) => ("bad", both("Incomplete", "审计未完成")),
+        (None, true) => ("good", both("Everything tallies", "全部一致")),
+        (None, false) => ("bad", both("Drift found", "发现不一致")),
     };
     let cells = [
         (format!("<span class={class}>{word}</span>"), both("state", "结论")),
@@ -105,6 +107,10 @@ fn verdict(page: &mut String, report: &Report) {
         let _ = write!(page, "<div><p class=big>{value}</p><p class=soft>{name}</p></div>");
     }
     page.push_str("</div>");
+    if let Some(failure) = &report.failure {
+        let told = both("What was not looked at is not listed", "未审计的内容不在列表中");
+        let _ = write!(page, "<p class=bad>{told}: {}</p>", plain(failure));
+    }
 }
 
 fn tables(page: &mut String, report: &Report) {

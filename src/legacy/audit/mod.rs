@@ -34,11 +34,11 @@ pub struct Options<'a> {
     pub heard: Heard<'a>,
 }
 
-/// Audits what is there of the tables.
+/// Audits what is there of the tables. Returns what was found, and what ended the reading before its end, if anything did.
 ///
 /// # Errors
-/// None of the tables is there, no permission, the database's own.
-pub async fn run(source: &mut Source, options: &Options<'_>) -> Result<Report> {
+/// None of the tables is there, no permission, the database's own, before anything was read.
+pub async fn run(source: &mut Source, options: &Options<'_>) -> Result<(Report, Option<Error>)> {
     let schema = Schema::read(source, options.mapping).await?;
     let mut audit = Audit {
         report: Report::new(source.name().to_owned(), options.now, schema.absent.clone()),
@@ -47,12 +47,19 @@ pub async fn run(source: &mut Source, options: &Options<'_>) -> Result<Report> {
         offset: options.mapping.offset()?,
         options,
     };
+    let mut failed = None;
     for found in &schema.tables {
         (options.heard)(&found.theirs);
-        audit.table(source, found).await?;
+        if let Err(error) = audit.table(source, found).await {
+            failed = Some(error);
+            break;
+        }
     }
     audit.report.close();
-    Ok(audit.report)
+    match failed {
+        Some(error) if audit.report.tables.is_empty() => Err(error),
+        failed => Ok((audit.report, failed)),
+    }
 }
 
 struct Audit<'a> {
@@ -135,13 +142,17 @@ impl Audit<'_> {
         let keys = keys(table.spec);
         let mut finding = Finding::new("duplicate", table.spec.name, rows);
         let mut found = source.rows(self.queries.duplicates(table, keys));
-        while let Some(row) = found.try_next().await? {
-            let same = count(row.get(keys.len()))?;
-            let example = || Example::new(named(keys, &row), format!("{same} rows"), "1 row");
-            finding.note(same.saturating_sub(1), self.options.examples, example);
-        }
+        let read = async {
+            while let Some(row) = found.try_next().await? {
+                let same = count(row.get(keys.len()))?;
+                let example = || Example::new(named(keys, &row), format!("{same} rows"), "1 row");
+                finding.note(same.saturating_sub(1), self.options.examples, example);
+            }
+            Ok(())
+        };
+        let read = read.await;
         self.report.findings.push(finding);
-        Ok(())
+        read
     }
 
     async fn orphans(&mut self, source: &mut Source, table: &Found, to: (&str, &Found), rows: u64) -> Result<()> {
@@ -153,32 +164,40 @@ impl Audit<'_> {
         };
         let mut finding = Finding::new(name, table.spec.name, rows);
         let mut found = source.rows(self.queries.orphans(table, column, of));
-        while let Some(row) = found.try_next().await? {
-            let rows = count(row.get(1))?;
-            let words = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
-            let example = || Example::new(named(&[column], &row), words, "0 rows");
-            finding.note(rows, self.options.examples, example);
-        }
+        let read = async {
+            while let Some(row) = found.try_next().await? {
+                let rows = count(row.get(1))?;
+                let words = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+                let example = || Example::new(named(&[column], &row), words, "0 rows");
+                finding.note(rows, self.options.examples, example);
+            }
+            Ok(())
+        };
+        let read = read.await;
         self.report.findings.push(finding);
-        Ok(())
+        read
     }
 
-    /// Moments that are none, or have not come yet.
+    /// Moments that are none, and those that have not come yet.
     async fn moments(&mut self, source: &mut Source, table: &Found, column: &str, rows: u64) -> Result<()> {
         let keys = keys(table.spec);
-        let mut finding = Finding::new("bad-time", table.spec.name, rows);
+        let [mut bad, mut future] = ["bad-time", "future-time"].map(|name| Finding::new(name, table.spec.name, rows));
         let mut found = source.rows(self.queries.values(table, keys, column));
-        while let Some(row) = found.try_next().await? {
-            let text = row.get(keys.len()).and_then(Option::as_deref);
-            let actual = match text.and_then(|text| moment::parse(text, self.offset)) {
-                Some(at) if at <= self.options.now => continue,
-                Some(_) => "a moment that has passed",
-                None => "a moment",
-            };
-            let stored = format!("{column} {}", text.unwrap_or("NULL"));
-            finding.note(1, self.options.examples, || Example::new(named(keys, &row), stored, actual));
-        }
-        self.report.findings.push(finding);
-        Ok(())
+        let read = async {
+            while let Some(row) = found.try_next().await? {
+                let text = row.get(keys.len()).and_then(Option::as_deref);
+                let (finding, actual) = match text.and_then(|text| moment::parse(text, self.offset)) {
+                    Some(at) if at <= self.options.now => continue,
+                    Some(_) => (&mut future, "a moment that has passed"),
+                    None => (&mut bad, "a moment"),
+                };
+                let stored = format!("{column} {}", text.unwrap_or("NULL"));
+                finding.note(1, self.options.examples, || Example::new(named(keys, &row), stored, actual));
+            }
+            Ok(())
+        };
+        let read = read.await;
+        self.report.findings.extend([bad, future]);
+        read
     }
 }

@@ -3,12 +3,15 @@
 use serde::Serialize;
 
 use crate::kernel::clock::Millis;
+use crate::kernel::error::Error;
 
 /// The report.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// `OK` or `DRIFT`.
+    /// `OK`, `DRIFT`, or `INCOMPLETE`: what is there was found, and there may be more.
     pub state: &'static str,
+    /// Why it is incomplete.
+    pub failure: Option<String>,
     /// What was audited, without user and password.
     pub source: String,
     /// When, RFC 3339.
@@ -63,7 +66,8 @@ pub struct Example {
 impl Report {
     pub(super) fn new(source: String, now: Millis, absent: Vec<String>) -> Self {
         let (tables, findings) = (Vec::new(), Vec::new());
-        Self { state: "OK", source, audited_at: now.to_text(), consistency_rate: 1.0, tables, absent, findings }
+        let (state, failure, audited_at) = ("OK", None, now.to_text());
+        Self { state, failure, source, audited_at, consistency_rate: 1.0, tables, absent, findings }
     }
 
     /// Adds up.
@@ -76,7 +80,13 @@ impl Report {
         }
     }
 
-    /// Whether everything tallies.
+    /// Says that the reading ended before its end.
+    pub fn cut_off(&mut self, error: &Error) {
+        self.state = "INCOMPLETE";
+        self.failure = Some(error.client().to_owned());
+    }
+
+    /// Whether everything tallies that was looked at.
     #[must_use]
     pub fn tallies(&self) -> bool {
         self.findings.iter().all(|finding| finding.found == 0)

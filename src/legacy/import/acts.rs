@@ -125,25 +125,26 @@ impl Run<'_> {
                     }
                 }
             }
-            told_of.push((content.named, acts.len() as u64, content.openings.iter().map(|o| o.count).sum::<i64>()));
+            let opened: i64 = content.openings.iter().map(|opening| opening.count).sum();
+            told_of.push((content.named, acts.len() as u64, opened.unsigned_abs()));
             imported.push(Imported { content: Content::Known(held.id), acts, openings: content.openings });
         }
         for ((named, acts, opened), outcome) in told_of.into_iter().zip(self.importer.import(imported).await?) {
             match outcome {
                 Ok(outcome) => {
-                    let changed = outcome.opened > 0;
                     let held = self.report.table(table);
-                    let counted = opened.unsigned_abs();
-                    held.new += outcome.added + if changed { counted } else { 0 };
-                    held.there += outcome.repeated + if changed { 0 } else { counted };
+                    // Of so many who did so, as many more than the last time.
+                    let more = u64::try_from(outcome.opened_by).unwrap_or_default().min(opened);
+                    held.new += outcome.added + more;
+                    held.there += outcome.repeated + opened - more;
                     held.openings += outcome.opened;
-                    held.opened += if changed { opened } else { 0 };
+                    held.opened += outcome.opened_by;
                     if outcome.of_deleted > 0 {
                         self.drop(table, "the user was deleted here", outcome.of_deleted, named);
                     }
                 }
                 Err(error) if error.code() == Code::UNAVAILABLE => return Err(error),
-                Err(error) => self.drop(table, error.client(), acts + opened.unsigned_abs(), named),
+                Err(error) => self.drop(table, error.client(), acts + opened, named),
             }
         }
         self.announce().await

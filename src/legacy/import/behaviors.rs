@@ -81,7 +81,11 @@ impl Run<'_> {
             match visit.last.get_mut(&kind) {
                 Some(last) => {
                     *last = (*last).max(at);
-                    self.report.table(NAME).duplicates += 1;
+                    match kind {
+                        BehaviorType::Like | BehaviorType::Favorite => self.report.table(NAME).duplicates += 1,
+                        // Not the same fact told twice, and still no more than one comes over.
+                        _ => self.drop(NAME, "a user's views, comments or shares of one video count once", 1, shown),
+                    }
                 }
                 None => {
                     visit.last.insert(kind, at);

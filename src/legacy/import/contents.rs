@@ -70,10 +70,6 @@ impl Run<'_> {
                 self.drop(ARTWORKS.name, "there is no id", 1, "id NULL".to_owned());
                 continue;
             };
-            if chunk.last().is_some_and(|last| last.id == id) {
-                self.report.table(ARTWORKS.name).duplicates += 1;
-                continue;
-            }
             let mut counts = Vec::new();
             for (at, counted) in &counters {
                 let column = columns.get(*at).copied().unwrap_or_default();
@@ -99,10 +95,8 @@ impl Run<'_> {
             };
             let published_at = self.moment(text(3)).or_else(|_| self.moment(text(4))).ok();
             let (author, title) = (text(1).map(str::to_owned), plain(2, 200));
-            chunk.push(Work { id: id.to_owned(), author, title, published_at, detail, counts });
-            if chunk.len() >= WORKS {
-                self.works(ARTWORKS.name, std::mem::take(&mut chunk)).await?;
-            }
+            let work = Work { id: id.to_owned(), author, title, published_at, detail, counts };
+            self.take(ARTWORKS.name, &mut chunk, work).await?;
         }
         self.works(ARTWORKS.name, chunk).await
     }
@@ -118,18 +112,29 @@ impl Run<'_> {
                 self.drop(VIDEOS.name, "there is no id", 1, "id NULL".to_owned());
                 continue;
             };
-            if chunk.last().is_some_and(|last| last.id == id) {
-                self.report.table(VIDEOS.name).duplicates += 1;
-                continue;
-            }
             let published_at = self.moment(text(3)).ok();
             let title = text(2).map(|title| clean(title, 200)).filter(|title| !title.is_empty());
-            chunk.push(Work { title, author: text(1).map(str::to_owned), ..Work::video(id, published_at) });
-            if chunk.len() >= WORKS {
-                self.works(VIDEOS.name, std::mem::take(&mut chunk)).await?;
-            }
+            let work = Work { title, author: text(1).map(str::to_owned), ..Work::video(id, published_at) };
+            self.take(VIDEOS.name, &mut chunk, work).await?;
         }
         self.works(VIDEOS.name, chunk).await
+    }
+
+    /// Takes the next work, in the order of ids. Of several rows with one id the last published counts, of equals the one
+    /// with more: the same one whatever the order, or each run would set the counts of the other.
+    async fn take(&mut self, table: &'static str, chunk: &mut Vec<Work>, work: Work) -> Result<()> {
+        if let Some(last) = chunk.last_mut().filter(|last| last.id == work.id) {
+            self.report.table(table).duplicates += 1;
+            if work.rank() > last.rank() {
+                *last = work;
+            }
+            return Ok(());
+        }
+        if chunk.len() >= WORKS {
+            self.works(table, std::mem::take(chunk)).await?;
+        }
+        chunk.push(work);
+        Ok(())
     }
 
     /// Makes the works that are not there, and sets what the counts of all of them open with.
@@ -165,7 +170,7 @@ impl Run<'_> {
             let opening =
                 |(figure, count): &(Counted, i64)| Opening { figure: *figure, count: *count, at: published_at };
             let openings: Vec<Opening> = work.counts.iter().map(opening).collect();
-            told.push((work.id.clone(), openings.iter().map(|opening| opening.count).sum::<i64>()));
+            told.push(work.id.clone());
             let content = match (held, author.or(nobody)) {
                 (Some(held), _) => Content::Known(held.id),
                 (None, Some(author)) => Content::New(Box::new(work.made(author, external_id, published_at))),
@@ -177,14 +182,14 @@ impl Run<'_> {
             };
             imported.push(Imported { content, acts: Vec::new(), openings });
         }
-        for ((id, opened), outcome) in told.into_iter().zip(self.importer.import(imported).await?) {
+        for (id, outcome) in told.into_iter().zip(self.importer.import(imported).await?) {
             let held = self.report.table(table);
             match outcome {
                 Ok(outcome) => {
                     held.new += u64::from(outcome.created);
                     held.there += u64::from(!outcome.created);
                     held.openings += outcome.opened;
-                    held.opened += if outcome.opened > 0 { opened } else { 0 };
+                    held.opened += outcome.opened_by;
                 }
                 Err(error) if error.code() == Code::UNAVAILABLE => return Err(error),
                 Err(error) => self.drop(table, error.client(), 1, format!("id {id}")),
@@ -199,6 +204,10 @@ impl Work {
     pub(super) fn video(id: &str, published_at: Option<Millis>) -> Self {
         let detail = Detail::Video { item_id: Some(id.to_owned()), duration_ms: None, video_url: None };
         Self { id: id.to_owned(), author: None, title: None, published_at, detail, counts: Vec::new() }
+    }
+
+    fn rank(&self) -> impl PartialOrd + '_ {
+        (self.published_at, &self.counts, &self.title, &self.author)
     }
 
     fn kind(&self) -> crate::modules::engagement::content::Kind {

@@ -21,7 +21,7 @@ use super::spec::{ARTWORKS, BEHAVIORS, FAVORITES, LIKES, USERS, VIDEOS};
 use super::store::{Schema, Source};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 use crate::modules::engagement::importing::Importer;
 
 /// Rows in one transaction, about.
@@ -41,15 +41,16 @@ pub struct Options<'a> {
     pub heard: &'a (dyn Fn(&str, u64) + Sync),
 }
 
-/// Takes over what is there of the tables.
+/// Takes over what is there of the tables. Returns what came over, and what ended it before its end, if anything did: what
+/// was taken over by then stays, and a second run goes on.
 ///
 /// # Errors
-/// None of the tables is there, no permission, the databases' own. What was taken over by then stays, and a second run
-/// goes on.
-pub async fn run(kernel: &Kernel, source: &mut Source, options: &Options<'_>) -> Result<Report> {
+/// None of the tables is there, no permission, the databases' own, before anything was read.
+pub async fn run(kernel: &Kernel, source: &mut Source, options: &Options<'_>) -> Result<(Report, Option<Error>)> {
     let schema = Schema::read(source, options.mapping).await?;
     let report = Report {
         source: source.name().to_owned(),
+        failure: None,
         dry_run: false,
         absent: schema.absent.clone(),
         tables: Vec::new(),
@@ -66,25 +67,10 @@ pub async fn run(kernel: &Kernel, source: &mut Source, options: &Options<'_>) ->
         report,
         announced: Instant::now(),
     };
-    if schema.table(USERS).is_some() {
-        run.users(source).await?;
+    match run.all(source).await {
+        Err(error) if run.report.tables.is_empty() => Err(error),
+        ended => Ok((run.report, ended.err())),
     }
-    if let Some(table) = schema.table(ARTWORKS) {
-        run.artworks(source, table).await?;
-    }
-    for (spec, kind) in [(LIKES, acts::LIKE), (FAVORITES, acts::FAVORITE)] {
-        if let Some(table) = schema.table(spec) {
-            run.relation(source, table, kind).await?;
-        }
-    }
-    if let Some(table) = schema.table(VIDEOS).filter(|_| schema.table(BEHAVIORS).is_some()) {
-        run.videos(source, table).await?;
-    }
-    if let Some(table) = schema.table(BEHAVIORS) {
-        run.behaviors(source, table).await?;
-    }
-    run.importer.announce().await?;
-    Ok(run.report)
 }
 
 /// An import under way.
@@ -100,6 +86,29 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// One table after the other.
+    async fn all(&mut self, source: &mut Source) -> Result<()> {
+        let schema = self.schema;
+        if schema.table(USERS).is_some() {
+            self.users(source).await?;
+        }
+        if let Some(table) = schema.table(ARTWORKS) {
+            self.artworks(source, table).await?;
+        }
+        for (spec, kind) in [(LIKES, acts::LIKE), (FAVORITES, acts::FAVORITE)] {
+            if let Some(table) = schema.table(spec) {
+                self.relation(source, table, kind).await?;
+            }
+        }
+        if let Some(table) = schema.table(VIDEOS).filter(|_| schema.table(BEHAVIORS).is_some()) {
+            self.videos(source, table).await?;
+        }
+        if let Some(table) = schema.table(BEHAVIORS) {
+            self.behaviors(source, table).await?;
+        }
+        self.importer.announce().await
+    }
+
     /// What a text says of a moment that has passed; why not, otherwise.
     fn moment(&self, text: Option<&str>) -> Result<Millis, &'static str> {
         let text = text.ok_or("there is no time")?;

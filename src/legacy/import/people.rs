@@ -15,28 +15,41 @@ impl Run<'_> {
     /// Takes the table of users over.
     pub(super) async fn users(&mut self, source: &mut Source) -> Result<()> {
         let Some(table) = self.schema.table(USERS) else { return Ok(()) };
-        let mut rows = source.rows(Streams::rows(table, &["id", "name", "created_at"]));
-        let mut chunk = Vec::new();
+        let mut rows = source.rows(Streams::by_key(table, &["id", "name", "created_at"], &["id"]));
+        let mut chunk: Vec<ImportedUser> = Vec::new();
         loop {
             let row = rows.try_next().await?;
             let ended = row.is_none();
             if let Some(row) = row {
                 self.read(USERS.name, 1);
                 let text = |n: usize| row.get(n).and_then(Option::as_deref);
-                match text(0) {
-                    Some(id) => chunk.push(ImportedUser {
-                        old_id: id.to_owned(),
-                        name: text(1).map(|name| name.chars().filter(|c| !c.is_control()).take(100).collect()),
-                        created_at: self.moment(text(2)).ok(),
-                    }),
-                    None => self.drop(USERS.name, "there is no id", 1, "id NULL".to_owned()),
+                let Some(id) = text(0) else {
+                    self.drop(USERS.name, "there is no id", 1, "id NULL".to_owned());
+                    continue;
+                };
+                let user = ImportedUser {
+                    old_id: id.to_owned(),
+                    name: text(1).map(|name| name.chars().filter(|c| !c.is_control()).take(100).collect()),
+                    created_at: self.moment(text(2)).ok(),
+                };
+                match chunk.last_mut().filter(|last| last.old_id == user.old_id) {
+                    // As of works: the last one counts, whatever the order.
+                    Some(last) => {
+                        self.report.table(USERS.name).duplicates += 1;
+                        if (user.created_at, &user.name) > (last.created_at, &last.name) {
+                            *last = user;
+                        }
+                    }
+                    None => {
+                        if chunk.len() >= CHUNK {
+                            self.make(USERS.name, std::mem::take(&mut chunk)).await?;
+                        }
+                        chunk.push(user);
+                    }
                 }
             }
-            if chunk.len() >= CHUNK || ended {
-                self.make(USERS.name, std::mem::take(&mut chunk)).await?;
-            }
             if ended {
-                return Ok(());
+                return self.make(USERS.name, chunk).await.map(|_| ());
             }
         }
     }

@@ -2,11 +2,15 @@
 
 use serde::Serialize;
 
+use crate::kernel::error::Error;
+
 /// The report.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// What was read, without user and password.
     pub source: String,
+    /// Why it ended before its end, if it did: what is listed came over, and there is more.
+    pub failure: Option<String>,
     /// Whether it only went as far as a throwaway database.
     pub dry_run: bool,
     /// Tables and columns that are not there, and were left out.
@@ -26,7 +30,8 @@ pub struct Table {
     pub table: &'static str,
     /// Rows that were read.
     pub rows: u64,
-    /// Users, contents, likes and favorites that are new.
+    /// Users, contents, likes and favorites that are new; of views, comments and shares, how many more. Rows are `new`,
+    /// `there`, `duplicates` or `dropped`: together as many as were read.
     pub new: u64,
     /// Those that were there.
     pub there: u64,
@@ -34,7 +39,7 @@ pub struct Table {
     pub duplicates: u64,
     /// Counts that opened, or say something else now.
     pub openings: u64,
-    /// What these add up to.
+    /// By how much they change what was there before: of a first import, what they add up to.
     pub opened: i64,
     /// Rows that were left behind.
     pub dropped: u64,
@@ -54,6 +59,11 @@ pub struct Dropped {
 }
 
 impl Report {
+    /// Says that the import ended before its end.
+    pub fn cut_off(&mut self, error: &Error) {
+        self.failure = Some(error.client().to_owned());
+    }
+
     pub(super) fn table(&mut self, name: &'static str) -> &mut Table {
         let at = match self.tables.iter().position(|table| table.table == name) {
             Some(at) => at,

@@ -1,6 +1,6 @@
 //! What an audit asks. The database groups and joins, so that only what is wrong, and one row an artwork, comes here.
 
-use super::dialect::Dialect;
+use super::dialect::{Class, Dialect};
 use super::schema::{Found, Schema};
 use crate::legacy::spec::{FAVORITES, LIKES};
 
@@ -16,7 +16,7 @@ impl<'a> Queries<'a> {
     }
 
     fn number(&self, expression: &str) -> String {
-        self.dialect.text(expression, super::dialect::Class::Int)
+        self.dialect.text(expression, Class::Int)
     }
 
     /// How many rows a table has, and how many of them have a NULL among these columns.
@@ -35,14 +35,19 @@ impl<'a> Queries<'a> {
 
     /// Of each key that more than one row has: the key's columns, and how many rows.
     pub(in super::super) fn duplicates(&self, table: &Found, keys: &[&str]) -> String {
-        let columns: Vec<_> = keys.iter().map(|key| table.column("t", key)).collect();
-        let texts: Vec<_> = keys.iter().map(|key| table.text("t", key)).collect();
-        let held: Vec<_> = columns.iter().map(|column| format!("{column} IS NOT NULL")).collect();
-        let grouped = columns.join(", ");
+        let names: Vec<_> = (0..keys.len()).map(|n| format!("k{n}")).collect();
+        let made: Vec<_> =
+            names.iter().zip(keys).map(|(name, key)| format!("{} AS {name}", table.key("t", key))).collect();
+        let held: Vec<_> = keys.iter().map(|key| format!("{} IS NOT NULL", table.column("t", key))).collect();
+        let shown =
+            names.iter().zip(keys).map(|(name, key)| self.dialect.shown(&format!("g.{name}"), table.class(key)));
+        let grouped = names.join(", ");
         format!(
-            "SELECT {}, {} FROM {} t WHERE {} GROUP BY {grouped} HAVING count(*) > 1 ORDER BY {grouped}",
-            texts.join(", "),
-            self.number("count(*)"),
+            "SELECT {}, {} FROM (SELECT {grouped}, count(*) AS n FROM (SELECT {} FROM {} t WHERE {}) h
+             GROUP BY {grouped} HAVING count(*) > 1) g ORDER BY {grouped}",
+            shown.collect::<Vec<_>>().join(", "),
+            self.number("g.n"),
+            made.join(", "),
             table.quoted,
             held.join(" AND ")
         )
@@ -50,16 +55,27 @@ impl<'a> Queries<'a> {
 
     /// Of each value of a column that no row of another table has as its id: the value, and how many rows have it.
     pub(in super::super) fn orphans(&self, table: &Found, column: &str, of: &Found) -> String {
-        let (column, class) = table.key("t", column);
-        let (id, id_class) = of.key("o", "id");
-        let same = self.dialect.same(("g.k", class), (&id, id_class));
+        let (classes, held) = ((table.class(column), of.class("id")), table.column("t", column));
+        let (key, class) = self.dialect.key_for(&held, classes.0, classes.1);
+        let id = of.column("o", "id");
+        let (joined, same) = match (classes.0 == classes.1, self.dialect, class) {
+            // As they are: an index on them helps.
+            (true, _, Class::Int) => (of.quoted.clone(), format!("{id} = g.k")),
+            (true, Dialect::Sqlite, Class::Text) => (of.quoted.clone(), format!("{id} = g.k COLLATE BINARY")),
+            // Made once, so that they can be looked up.
+            _ => {
+                let (key, _) = self.dialect.key_for(&id, classes.1, classes.0);
+                let made = format!("(SELECT DISTINCT {key} AS k FROM {} o WHERE {id} IS NOT NULL)", of.quoted);
+                (made, "o.k = g.k".to_owned())
+            }
+        };
+        let none = if same.starts_with("o.k") { "o.k" } else { &id };
         format!(
-            "SELECT {}, {} FROM (SELECT {column} AS k, count(*) AS n FROM {} t WHERE {column} IS NOT NULL GROUP BY {column}) g
-             LEFT JOIN {} o ON {same} WHERE {id} IS NULL ORDER BY g.k",
-            self.dialect.text("g.k", class),
+            "SELECT {}, {} FROM (SELECT h.k, count(*) AS n FROM (SELECT {key} AS k FROM {} t WHERE {held} IS NOT NULL) h
+             GROUP BY h.k) g LEFT JOIN {joined} o ON {same} WHERE {none} IS NULL ORDER BY g.k",
+            self.dialect.shown("g.k", class),
             self.number("g.n"),
             table.quoted,
-            of.quoted
         )
     }
 
@@ -80,24 +96,26 @@ impl<'a> Queries<'a> {
                 columns.extend(std::iter::repeat_n(self.dialect.null().to_owned(), 3));
                 continue;
             };
-            let (artwork, class) = table.key("t", "artwork_id");
-            let user = table.column("t", "user_id");
-            let newest = match table.has("created_at") {
-                true => format!("max({})", table.column("t", "created_at")),
-                false => self.dialect.null().to_owned(),
+            let (artwork, id) = (table.column("t", "artwork_id"), artworks.column("a", "id"));
+            let classes = (table.class("artwork_id"), artworks.class("id"));
+            let (key, _) = self.dialect.key_for(&artwork, classes.0, classes.1);
+            let (same, _) = self.dialect.key_for(&id, classes.1, classes.0);
+            let (user, person) = (table.column("t", "user_id"), table.key("t", "user_id"));
+            let (made, newest) = match table.has("created_at") {
+                true => (format!(", {} AS at", table.column("t", "created_at")), "max(h.at)"),
+                false => (String::new(), self.dialect.null()),
             };
-            let (id, id_class) = artworks.key("a", "id");
-            let same = self.dialect.same((&format!("{alias}.k"), class), (&id, id_class));
             joins.push_str(&format!(
-                " LEFT JOIN (SELECT {artwork} AS k, count(DISTINCT {user}) AS users, count(*) AS n, {newest} AS newest
-                 FROM {} t WHERE {artwork} IS NOT NULL AND {user} IS NOT NULL GROUP BY {artwork}) {alias} ON {same}",
+                " LEFT JOIN (SELECT h.k, count(DISTINCT h.person) AS users, count(*) AS n, {newest} AS newest
+                 FROM (SELECT {key} AS k, {person} AS person{made} FROM {} t
+                 WHERE {artwork} IS NOT NULL AND {user} IS NOT NULL) h GROUP BY h.k) {alias} ON {alias}.k = {same}",
                 table.quoted
             ));
             columns.push(self.number(&format!("coalesce({alias}.users, 0)")));
             columns.push(self.number(&format!("coalesce({alias}.n, 0)")));
             columns.push(self.dialect.text(&format!("{alias}.newest"), table.class("created_at")));
         }
-        let id = artworks.column("a", "id");
+        let id = artworks.key("a", "id");
         format!("SELECT {} FROM {} a{joins} ORDER BY {id}", columns.join(", "), artworks.quoted)
     }
 }

@@ -85,6 +85,8 @@ impl Dialect {
             (Self::Postgres, Class::Binary) => format!("encode({expression}, 'hex')"),
             (Self::Postgres, _) => format!("({expression})::text"),
             (Self::MySql, Class::Binary) => format!("lower(hex({expression}))"),
+            // The session's time zone is UTC, and the text does not say so.
+            (Self::MySql, Class::Instant) => format!("CONCAT(CAST({expression} AS CHAR), '+00:00')"),
             (Self::MySql, _) => format!("CAST({expression} AS CHAR)"),
         }
     }
@@ -98,12 +100,35 @@ impl Dialect {
         }
     }
 
-    /// Whether two keys are the same: of different types as text, which every database can compare.
-    pub(super) fn same(self, left: (&str, Class), right: (&str, Class)) -> String {
-        if left.1 == right.1 {
-            return format!("{} = {}", left.0, right.0);
+    /// An expression to group, order and join by: the same only where the texts are, to the byte. Collations that take
+    /// `Ann` for `ann` would make one of what tally keeps apart, and those of two columns may refuse to be compared.
+    pub(super) fn key(self, expression: &str, class: Class) -> String {
+        match (self, class) {
+            (Self::Sqlite, Class::Int) => expression.to_owned(),
+            (Self::Sqlite, Class::Text) => format!("({expression} COLLATE BINARY)"),
+            // A column without a type holds both 1 and '1'.
+            (Self::Sqlite, _) => self.text(expression, class),
+            (Self::Postgres, Class::Text | Class::Other) => format!("({expression})::text COLLATE \"C\""),
+            (Self::MySql, Class::Text | Class::Other) => format!("CAST(CONVERT({expression} USING utf8mb4) AS BINARY)"),
+            (Self::Postgres | Self::MySql, _) => expression.to_owned(),
         }
-        format!("{} = {}", self.text(left.0, left.1), self.text(right.0, right.1))
+    }
+
+    /// The text of a key that [`Dialect::key`] made.
+    pub(super) fn shown(self, key: &str, class: Class) -> String {
+        match (self, class) {
+            (Self::MySql, Class::Text | Class::Other) => format!("CONVERT({key} USING utf8mb4)"),
+            _ => self.text(key, class),
+        }
+    }
+
+    /// The key of a column that is compared with one of another class: of different ones the texts are, which every
+    /// database can compare. Returns the key's own class.
+    pub(super) fn key_for(self, expression: &str, class: Class, other: Class) -> (String, Class) {
+        match class == other {
+            true => (self.key(expression, class), class),
+            false => (self.key(&self.text(expression, class), Class::Text), Class::Text),
+        }
     }
 }
 

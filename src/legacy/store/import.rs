@@ -12,9 +12,9 @@ impl Streams {
         format!("SELECT {} FROM {} t", columns.join(", "), table.quoted)
     }
 
-    /// The same, those of one key together.
+    /// The same, those of one key together: of one to the byte, whatever the collation.
     pub(in super::super) fn by_key(table: &Found, columns: &[&str], keys: &[&str]) -> String {
-        let keys: Vec<_> = keys.iter().map(|key| table.column("t", key)).collect();
+        let keys: Vec<_> = keys.iter().map(|key| table.key("t", key)).collect();
         format!("{} ORDER BY {}", Self::rows(table, columns), keys.join(", "))
     }
 }

@@ -3,6 +3,7 @@
 
 mod audit;
 mod dialect;
+mod file;
 mod import;
 mod schema;
 mod source;

@@ -31,6 +31,10 @@ impl Schema {
     pub(in super::super) async fn read(source: &mut Source, mapping: &Mapping) -> Result<Self> {
         let mut schema = Self { tables: Vec::new(), absent: Vec::new() };
         for spec in spec::TABLES {
+            if mapping.leaves_out(spec.name) {
+                schema.absent.push(spec.name.to_owned());
+                continue;
+            }
             let theirs = mapping.table(spec.name);
             let columns = source.columns(&theirs).await?;
             if columns.is_empty() {
@@ -119,9 +123,12 @@ impl Found {
         }
     }
 
-    /// The column for comparisons.
-    pub(super) fn key(&self, alias: &str, column: &str) -> (String, Class) {
-        (self.column(alias, column), self.class(column))
+    /// The same as a key: see [`Dialect::key`].
+    pub(super) fn key(&self, alias: &str, column: &str) -> String {
+        match self.has(column) {
+            true => self.dialect.key(&self.column(alias, column), self.class(column)),
+            false => self.dialect.null().to_owned(),
+        }
     }
 }
 
@@ -130,7 +137,17 @@ impl Source {
     async fn columns(&mut self, table: &str) -> Result<Vec<(String, Class)>> {
         let dialect = self.dialect();
         let rows = match dialect {
-            Dialect::Sqlite => self.rows_of("SELECT name, type FROM pragma_table_info(?)", table).await?,
+            Dialect::Sqlite => {
+                let text = match table.contains('.') {
+                    true => {
+                        "SELECT t.name, t.type
+                         FROM pragma_database_list d, pragma_table_info(substr(?1, instr(?1, '.') + 1), d.name) t
+                         WHERE d.name = substr(?1, 1, instr(?1, '.') - 1)"
+                    }
+                    false => "SELECT name, type FROM pragma_table_info(?1)",
+                };
+                self.rows_of(text, table).await?
+            }
             Dialect::Postgres => {
                 let text = "SELECT a.attname::text, format_type(a.atttypid, NULL)::text FROM pg_attribute a
                      WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
@@ -149,7 +166,7 @@ impl Source {
                 };
                 let rows = self.rows_of(text, table).await?;
                 if rows.is_empty() {
-                    self.is_denied(&dialect.quoted(table)).await?;
+                    self.is_denied(table).await?;
                 }
                 rows
             }
@@ -168,12 +185,19 @@ impl Source {
         Ok(rows.into_iter().filter_map(column).collect())
     }
 
-    /// MySQL does not list what one may not read: an error where that is why there is nothing.
-    async fn is_denied(&mut self, quoted: &str) -> Result<()> {
+    /// MySQL does not list what one may not read: an error where that may be why there is nothing. It does not say whether
+    /// there is such a table, and to take it for absent would be to guess.
+    async fn is_denied(&mut self, table: &str) -> Result<()> {
+        let quoted = self.dialect().quoted(table);
         use futures_util::TryStreamExt as _;
         let looked: Result<Vec<_>> = self.rows(format!("SELECT 1 FROM {quoted} LIMIT 0")).try_collect().await;
         match looked {
-            Err(error) if error.code() == Code::FORBIDDEN => Err(error),
+            Err(error) if error.code() == Code::FORBIDDEN => {
+                let text = format!(
+                    "there is no permission to read {table}, or no such table: `leave_out` in a mapping (--map) leaves it out"
+                );
+                Err(Error::new(Code::FORBIDDEN, text).caused_by(error.cause().unwrap_or_default()))
+            }
             // There is no such table.
             _ => Ok(()),
         }

@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, ColumnIndex, ConnectOptions as _, Connection as _, Dat
 use tracing::log::LevelFilter;
 
 use super::dialect::Dialect;
+use super::file::Reading;
 use crate::kernel::error::{Code, Error, Result};
 
 /// A row, every value as text.
@@ -28,14 +29,14 @@ pub struct Source {
 }
 
 enum Connection {
-    Sqlite(SqliteConnection),
+    Sqlite(SqliteConnection, Reading),
     Postgres(PgConnection),
     MySql(MySqlConnection),
 }
 
 impl Source {
     /// Opens `sqlite:PATH`, `postgres://…`, `mysql://…` or `mariadb://…` for reading alone. A SQLite file is opened
-    /// read-only, the others begin a read-only transaction.
+    /// read-only, and nothing is made beside it; the others begin a read-only transaction.
     ///
     /// # Errors
     /// [`Code::INVALID_INPUT`] for a URL of another kind, [`Code::UNAVAILABLE`] when it cannot be opened.
@@ -57,7 +58,7 @@ impl Source {
 
     pub(in super::super) fn dialect(&self) -> Dialect {
         match self.connection {
-            Connection::Sqlite(_) => Dialect::Sqlite,
+            Connection::Sqlite(..) => Dialect::Sqlite,
             Connection::Postgres(_) => Dialect::Postgres,
             Connection::MySql(_) => Dialect::MySql,
         }
@@ -67,7 +68,7 @@ impl Source {
     pub(in super::super) fn rows(&mut self, sql: String) -> BoxStream<'_, Result<Row>> {
         let sql = AssertSqlSafe(sql);
         match &mut self.connection {
-            Connection::Sqlite(connection) => sqlx::query(sql).fetch(connection).map(texts).boxed(),
+            Connection::Sqlite(connection, _) => sqlx::query(sql).fetch(connection).map(texts).boxed(),
             Connection::Postgres(connection) => sqlx::query(sql).fetch(connection).map(texts).boxed(),
             Connection::MySql(connection) => sqlx::query(sql).fetch(connection).map(texts).boxed(),
         }
@@ -77,7 +78,7 @@ impl Source {
     pub(super) async fn rows_of(&mut self, sql: &'static str, value: &str) -> Result<Vec<Row>> {
         let value = value.to_owned();
         match &mut self.connection {
-            Connection::Sqlite(connection) => {
+            Connection::Sqlite(connection, _) => {
                 sqlx::query(sql).bind(value).fetch(connection).map(texts).try_collect().await
             }
             Connection::Postgres(connection) => {
@@ -92,10 +93,14 @@ impl Source {
     /// Ends the snapshot.
     ///
     /// # Errors
-    /// The connection's own.
+    /// The connection's own; a SQLite file that nobody had open was written to meanwhile: then what was read may be wrong.
     pub async fn close(self) -> Result<()> {
         let closed = match self.connection {
-            Connection::Sqlite(connection) => connection.close().await,
+            Connection::Sqlite(connection, reading) => {
+                let closed = connection.close().await;
+                reading.end()?;
+                closed
+            }
             Connection::Postgres(connection) => connection.close().await,
             Connection::MySql(connection) => connection.close().await,
         };
@@ -109,9 +114,12 @@ async fn sqlite(url: &str) -> Result<Source> {
     if !file.is_file() {
         return Err(Error::invalid(format!("there is no file {}", file.display())));
     }
+    let real = file.canonicalize().map_err(|error| unopened(sqlx::Error::Io(error)))?;
+    let reading = Reading::of(&real).await?;
     let options = options
+        .filename(reading.path(&real))
         .read_only(true)
-        .immutable(false)
+        .immutable(matches!(reading, Reading::Alone(_)))
         .create_if_missing(false)
         .foreign_keys(false)
         .busy_timeout(BUSY)
@@ -119,7 +127,7 @@ async fn sqlite(url: &str) -> Result<Source> {
         .log_statements(LevelFilter::Trace);
     let mut connection = options.connect().await.map_err(unopened)?;
     sqlx::raw_sql("BEGIN").execute(&mut connection).await.map_err(unopened)?;
-    Ok(Source { connection: Connection::Sqlite(connection), name: format!("sqlite:{}", file.display()) })
+    Ok(Source { connection: Connection::Sqlite(connection, reading), name: format!("sqlite:{}", file.display()) })
 }
 
 async fn postgres(url: &str) -> Result<Source> {
@@ -142,9 +150,10 @@ async fn postgres(url: &str) -> Result<Source> {
 async fn mysql(url: &str) -> Result<Source> {
     let url = url.replacen("mariadb://", "mysql://", 1);
     let options = MySqlConnectOptions::from_str(&url).map_err(unopened)?;
-    // Where it is, from the text itself: the options do not say.
-    let place = url.rsplit('@').next().unwrap_or_default().trim_start_matches("mysql://");
-    let name = format!("mysql://{}", place.split('?').next().unwrap_or_default());
+    // Where it is, from the text itself: the options do not say. What is behind the `?` may be anything.
+    let place = url.split('?').next().unwrap_or_default();
+    let place = place.rsplit('@').next().unwrap_or_default().trim_start_matches("mysql://");
+    let name = format!("mysql://{place}");
     let options = options.timezone(Some("+00:00".to_owned())).log_statements(LevelFilter::Trace);
     let mut connection = options.connect().await.map_err(unopened)?;
     for statement in [

@@ -23,6 +23,7 @@ mod metrics;
 pub mod openings;
 mod outbox;
 mod overview;
+mod people;
 mod ranks;
 pub mod recalculation;
 mod retention;
@@ -47,6 +48,7 @@ pub use commands::recalculate::Recalculate;
 pub use commands::set_status::SetStatus;
 pub use commands::share::{NewShare, ShareOutcome};
 pub use facade::EngagementFacade;
+pub use people::Whereabouts;
 
 use crate::kernel::auth::{Access, Role, Root};
 use crate::kernel::config::Setting;
@@ -54,7 +56,7 @@ use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
 use crate::kernel::graphql::{NoFields, NodeKind};
 use crate::kernel::integrity::{Check, Explain, Overview};
-use crate::kernel::module::{Module, Start};
+use crate::kernel::module::{Module, Need, Start};
 use crate::modules::users::UsersFacade;
 
 /// The module.
@@ -115,6 +117,12 @@ impl Module for Engagement {
 
     async fn overview(kernel: &Kernel) -> Result<Overview> {
         overview::overview(kernel).await
+    }
+
+    async fn needs(kernel: &Kernel) -> Result<Vec<Need>> {
+        let due = settings::standing(kernel).await?.pending.is_some();
+        let what = "weights, half-life or thresholds are set that are not in force: a recalculation is due";
+        Ok(due.then(|| Need { what: what.to_owned(), command: "tally recalculate" }).into_iter().collect())
     }
 
     async fn start(start: &mut Start<'_>) -> Result<()> {

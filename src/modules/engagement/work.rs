@@ -74,6 +74,8 @@ pub(super) struct Work<'a> {
     pub(super) behaviors: HashMap<BehaviorKey, Behavior>,
     dirty_behaviors: HashSet<BehaviorKey>,
     gone_behaviors: HashSet<BehaviorKey>,
+    /// Those that an import told of.
+    imported_behaviors: HashSet<BehaviorKey>,
     /// Contents whose figures are of settings that are not in force.
     pub(super) foreign: HashSet<Uuid>,
     /// Those of the batch's users who were deleted.
@@ -96,6 +98,7 @@ impl<'a> Work<'a> {
             behaviors: HashMap::new(),
             dirty_behaviors: HashSet::new(),
             gone_behaviors: HashSet::new(),
+            imported_behaviors: HashSet::new(),
             foreign: HashSet::new(),
             deleted_users: HashSet::new(),
             external_ids: HashMap::new(),
@@ -162,6 +165,16 @@ impl<'a> Work<'a> {
     pub(super) fn put_behavior(&mut self, key: BehaviorKey, behavior: Behavior) {
         self.behaviors.insert(key, behavior);
         self.dirty_behaviors.insert(key);
+    }
+
+    /// Notes that an import tells of a like or favorite, and may do so again: that it was taken back is never forgotten.
+    pub(super) fn mark_imported(&mut self, key: BehaviorKey) {
+        self.imported_behaviors.insert(key);
+    }
+
+    /// What [`Work::mark_imported`] noted.
+    pub(super) fn imported_behaviors(&self) -> impl Iterator<Item = BehaviorKey> + '_ {
+        self.imported_behaviors.iter().copied()
     }
 
     /// Notes an event of a content as it is after it.

@@ -323,6 +323,7 @@ impl EngagementWriter {
         store::publish::content_insert(tx, &contents).await?;
         store::batch::status_update(tx, work.changed_statuses()).await?;
         store::batch::behavior_put(tx, work.dirty_behaviors()).await?;
+        store::openings::behavior_mark(tx, work.imported_behaviors()).await?;
         store::deletions::behavior_remove(tx, work.gone_behaviors()).await?;
         work.interactions.write(tx).await?;
         store::batch::figures_insert(tx, new.iter().map(|item| (item.info.id, item.figures))).await?;

@@ -1,5 +1,6 @@
 //! Every figure of the module, recomputed from its facts.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use uuid::Uuid;
 
 use super::graphql::notification_id_text;
 use super::notification::{NONE, NotificationRecord, lane};
+use super::remains;
 use super::store::batch::{self, TotalsRow};
 use super::store::recount::{self, Recounted};
 use crate::kernel::clock::Millis;
@@ -17,11 +19,17 @@ use crate::kernel::db::Tx;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::Id;
 use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
-use crate::modules::users::UserKind;
+use crate::modules::users::{UserKind, UsersFacade};
 
 /// All of them, what is counted before its count: a notification that was put right may be unread again.
 pub(super) fn all() -> Vec<Arc<dyn Check>> {
-    vec![Arc::new(Actors), Arc::new(UnreadCount), Arc::new(super::orphans::Orphans)]
+    vec![
+        Arc::new(Actors),
+        Arc::new(UnreadCount),
+        Arc::new(super::orphans::Orphans),
+        Arc::new(remains::DELETED),
+        Arc::new(remains::UNKNOWN),
+    ]
 }
 
 pub(super) const START: Key = (i16::MIN, Uuid::nil());
@@ -57,6 +65,18 @@ impl Check for UnreadCount {
 
     fn key(&self, id: &str) -> Option<Key> {
         user_key(id).ok()
+    }
+
+    async fn is_there(&self, kernel: &Kernel, id: &str) -> Result<bool> {
+        let user = user_key(id)?;
+        if !UsersFacade::among(&kernel.db, &[user.1]).await?.is_empty() {
+            return Ok(true);
+        }
+        // Of a user who is gone something may be left, and is to be found.
+        let (reads, backend) = (kernel.db.snapshot().await?, kernel.backend());
+        let found = recount::unread_recount(&reads, backend, &[user]).await?;
+        reads.commit().await?;
+        Ok(found.iter().any(|row| row.stored.is_some() || row.actual > 0))
     }
 
     fn remedy(&self) -> Remedy {
@@ -195,6 +215,13 @@ impl Check for Actors {
             })
         });
         Ok(write.await?.iter().flat_map(|(id, recounted)| Self::compare(*id, recounted)).collect())
+    }
+
+    /// The users whose notifications these are, together and in their order: that of notifications is another one.
+    async fn lock(&self, _: &Kernel, tx: &Tx, notifications: &[Key]) -> Result<()> {
+        let found = batch::notification_by_ids(tx, notifications.iter().copied()).await?;
+        let users: BTreeSet<Key> = found.iter().map(|found| (lane(found.user_id), found.user_id)).collect();
+        batch::totals_lock(tx, users).await.map(|_| ())
     }
 
     /// The notification alone: the user's count of unread ones is the other check's.

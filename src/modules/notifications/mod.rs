@@ -18,6 +18,7 @@ mod jobs;
 mod loaders;
 pub mod notification;
 mod orphans;
+mod remains;
 mod settings;
 mod store;
 mod work;

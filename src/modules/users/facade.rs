@@ -1,6 +1,6 @@
 //! How other modules reach users.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
@@ -14,6 +14,7 @@ use crate::kernel::auth::{Role, Session};
 use crate::kernel::batch::{Load, Loader};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
+use crate::kernel::db::Db;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::id::Id;
 
@@ -85,6 +86,14 @@ impl UsersFacade {
             known: Cache::new(REMEMBERED),
             kernel,
         }))
+    }
+
+    /// Those of these users that there are, for checks: they run where no module has started.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn among(db: &Db, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
+        Ok(store::user_by_ids(db, ids).await?.into_iter().map(|user| user.id).collect())
     }
 
     /// The user with this id, read together with others that are asked for at the same time.

@@ -7,13 +7,13 @@ use super::{furnished, likes, on};
 use crate::harness::{Backend, SECRET, TestDatabase, run};
 
 /// A shell script in the place of a program.
-fn script(path: &Path, text: &str) {
+pub(super) fn script(path: &Path, text: &str) {
     std::fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// The newest of PostgreSQL's programs here.
-fn newest(program: &str) -> String {
+pub(super) fn newest(program: &str) -> String {
     let versions = std::fs::read_dir("/usr/lib/postgresql").unwrap().map(|entry| entry.unwrap().path().join("bin"));
     let mut found: Vec<_> = versions.map(|folder| folder.join(program)).filter(|path| path.is_file()).collect();
     found.sort();
@@ -93,5 +93,33 @@ async fn a_file_that_sqlite_cannot_read_is_replaced_and_kept() {
     let (status, _, errors) = on(&database, folder.path(), &["restore", backup]).await;
     assert!(status == 2 && errors.contains("-wal is there without its database"), "{errors}");
     assert!(!Path::new(file).exists());
+    database.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn variables_do_not_turn_the_programs_to_another_server() {
+    let (database, count) = furnished(Backend::Postgres).await;
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), TestDatabase::create(Backend::Postgres).await);
+    let run_on = async |database: &TestDatabase, arguments: &[&str]| {
+        let environment = [
+            ("DATABASE_URL", &*database.url),
+            ("TALLY_AUTH_SECRET", SECRET),
+            ("TALLY_LOG", "off"),
+            // Nobody listens there; the URL says where the server is.
+            ("PGHOSTADDR", "127.0.0.2"),
+            ("PGSERVICE", "nowhere"),
+            ("PGSERVICEFILE", "/dev/null"),
+            ("PGTARGETSESSIONATTRS", "standby"),
+            ("PGPORT", "1"),
+            ("PGDATABASE", "postgres"),
+        ];
+        let (status, output, errors) = run(arguments, &environment, folder.path()).await;
+        assert_eq!(status, 0, "{errors}");
+        output
+    };
+    let file = run_on(&database, &["backup"]).await;
+    run_on(&elsewhere, &["restore", file.trim()]).await;
+    assert_eq!(likes(&elsewhere).await, count);
+    elsewhere.remove().await;
     database.remove().await;
 }

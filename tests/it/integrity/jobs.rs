@@ -16,6 +16,7 @@ on_every_backend!(
     a_weekly_repair_puts_it_right,
     a_webhook_that_fails_at_first_hears_in_the_end,
     old_runs_go_with_what_they_replaced,
+    what_a_repair_that_was_cut_off_put_right_is_told_of_once,
 );
 
 /// Takes messages, after refusing so many.
@@ -164,6 +165,31 @@ async fn old_runs_go_with_what_they_replaced(backend: Backend) {
     let old = format!("SELECT count(*) FROM integrity_runs WHERE began_at < {}", START.plus(10 * Millis::DAY).0);
     assert_eq!(stage.app.number(&old).await, 0);
     assert!(stage.app.number("SELECT count(*) FROM integrity_results").await > 0, "what was found last stays");
+    world.stage.app.finish().await;
+}
+
+async fn what_a_repair_that_was_cut_off_put_right_is_told_of_once(backend: Backend) {
+    let world = World::set(backend, 0).await;
+    let World { stage, receiver, .. } = &world;
+    // Nothing is wrong until the day of the repair; then a figure drifts, and a later check falls over.
+    world.later(2 * Millis::DAY).await;
+    stage.plant(40).await;
+    stage.app.database.sql("ALTER TABLE hot_history RENAME TO elsewhere").await;
+    world.later(5 * Millis::DAY).await;
+    assert_eq!(stage.app.number(COUNTED).await, 3, "it came so far");
+    let failed = "SELECT count(*) FROM integrity_runs WHERE kind = 'REPAIR' AND state = 'FAILED'";
+    assert!(stage.app.number(failed).await > 0);
+    stage.app.database.sql("ALTER TABLE elsewhere RENAME TO hot_history").await;
+    world.later(Millis::DAY).await;
+    world.later(Millis::DAY).await;
+    let repaired: Vec<_> =
+        receiver.heard().into_iter().filter(|message| message["event"] == "integrity.repaired").collect();
+    assert_eq!(repaired.len(), 1, "{repaired:#?}");
+    let message = &repaired[0];
+    assert_eq!((&message["state"], &message["repaired"]), (&json!("FAILED"), &json!(2)), "{message:#}");
+    assert_eq!(message["checks"][0]["name"], "note-count");
+    assert_eq!(message["checks"][0]["examples"].as_array().map(Vec::len), Some(2));
+    assert_eq!(stage.app.number("SELECT count(*) FROM integrity_untold").await, 0);
     world.stage.app.finish().await;
 }
 

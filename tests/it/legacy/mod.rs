@@ -1,8 +1,14 @@
 //! Another system's tables, with everything wrong in them that `tally audit` knows of, in each database that it reads.
 
+mod access;
+mod again;
 mod audit;
 mod import;
+mod kinds;
 mod openings;
+mod same;
+mod times;
+mod untouched;
 
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::Value;

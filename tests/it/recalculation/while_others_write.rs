@@ -26,7 +26,8 @@ on_every_backend!(
 );
 
 /// Under these, favorites weigh more than likes turn by turn: the order of a ranking is another one.
-const OTHER: [(&str, &str); 2] = [("TALLY_ENGAGEMENT_LIKE_WEIGHT", "50"), ("TALLY_ENGAGEMENT_FAVORITE_WEIGHT", "0.5")];
+pub(super) const OTHER: [(&str, &str); 2] =
+    [("TALLY_ENGAGEMENT_LIKE_WEIGHT", "50"), ("TALLY_ENGAGEMENT_FAVORITE_WEIGHT", "0.5")];
 const CONTENTS: usize = 40;
 
 fn other() -> Weights {
@@ -37,7 +38,7 @@ fn other() -> Weights {
 }
 
 /// A stage with so many contents; half have favorites, half have likes. Their ids.
-async fn furnished(backend: Backend, contents: usize) -> (Stage, Vec<String>) {
+pub(super) async fn furnished(backend: Backend, contents: usize) -> (Stage, Vec<String>) {
     let stage = Stage::new(backend, Options::default().with("engagement.settings_poll_ms", 50)).await;
     let mut ids = Vec::new();
     for n in 0..contents {
@@ -179,7 +180,7 @@ async fn two_versions_are_never_mixed_while_others_write(backend: Backend) {
 }
 
 /// `tally recalculate` as a process that can be killed.
-fn begin(database: &TestDatabase, pause_ms: &str) -> tokio::process::Child {
+pub(super) fn begin(database: &TestDatabase, pause_ms: &str) -> tokio::process::Child {
     command()
         .args(["recalculate", "--json", "--chunk", "2"])
         .env("DATABASE_URL", &database.url)
@@ -193,7 +194,7 @@ fn begin(database: &TestDatabase, pause_ms: &str) -> tokio::process::Child {
 }
 
 /// Waits until so many contents are done; what `hotnessSettings` says then.
-async fn until_done(app: &TestApp, contents: i64) -> Value {
+pub(super) async fn until_done(app: &TestApp, contents: i64) -> Value {
     for _ in 0..600 {
         let settings = settings_of(app).await;
         if settings["recalculation"]["succeeded"].as_i64().is_some_and(|done| done >= contents) {

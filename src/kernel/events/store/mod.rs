@@ -9,10 +9,10 @@ use sea_orm::{FromQueryResult, Statement};
 use uuid::Uuid;
 
 pub(super) use lease::{fence, lease_is_of_another, lease_release, lease_renew, lease_take};
-pub(super) use report::oldest;
 pub(crate) use report::{
     Backlog, SetAside, backlogs, consumers_with_set_aside, discard, replay, set_aside_page, set_aside_prune,
 };
+pub(super) use report::{Late, key_waits, late, oldest};
 
 use super::{Delivered, Event};
 use crate::kernel::clock::Millis;

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Db, Tx};
 use crate::kernel::error::Result;
+use crate::kernel::id::Lane;
 
 #[derive(FromQueryResult)]
 struct Of {
@@ -107,4 +108,37 @@ pub(crate) async fn set_aside_page(db: &Db, consumer: Option<&str>, most: i64) -
     let values = [consumer.unwrap_or_default().into(), most.into()];
     let found = db.query(Statement::from_sql_and_values(db.backend(), sql, values)).await?;
     Ok(found.iter().map(|row| SetAside::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+/// What a consumer has not had in time.
+#[derive(Clone, Debug, FromQueryResult)]
+pub(in super::super) struct Late {
+    pub(in super::super) consumer: String,
+    pub(in super::super) late: i64,
+    /// Of those that are late.
+    pub(in super::super) oldest_at: Option<Millis>,
+    pub(in super::super) set_aside: i64,
+}
+
+/// The consumers that have events: how many are from before a moment and not set aside, and how many are set aside.
+pub(in super::super) async fn late(db: &Db, before: Millis) -> Result<Vec<Late>> {
+    // An event may tell of a moment long ago: one that was not tried yet waits since it became due.
+    let sql = "SELECT consumer, CAST(sum(late) AS bigint) AS late, min(oldest_at) AS oldest_at,
+               CAST(sum(set_aside) AS bigint) AS set_aside
+               FROM (SELECT consumer,
+                         count(CASE WHEN created_at < $1 AND (attempts > 0 OR due_at < $1) THEN 1 END) AS late,
+                         min(CASE WHEN created_at < $1 AND (attempts > 0 OR due_at < $1) THEN created_at END) AS oldest_at,
+                         0 AS set_aside FROM outbox WHERE set_aside_at IS NULL GROUP BY consumer
+                     UNION ALL
+                     SELECT consumer, 0, NULL, count(*) FROM outbox WHERE set_aside_at IS NOT NULL GROUP BY consumer) b
+               GROUP BY consumer ORDER BY consumer";
+    let found = db.query(Statement::from_sql_and_values(db.backend(), sql, [before.0.into()])).await?;
+    Ok(found.iter().map(|row| Late::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+/// Whether events of a key have not been taken yet, by whomever they are for; those too that are set aside.
+pub(in super::super) async fn key_waits(db: &Db, consumer: &str, key: Uuid) -> Result<bool> {
+    let sql = "SELECT sequence FROM outbox WHERE consumer = $1 AND lane = $2 AND key = $3 ORDER BY sequence LIMIT 1";
+    let values = [consumer.into(), i16::from(Lane::of(key).0).into(), key.into()];
+    Ok(!db.query_by_key(Statement::from_sql_and_values(db.backend(), sql, values)).await?.is_empty())
 }

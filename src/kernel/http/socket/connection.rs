@@ -1,12 +1,15 @@
 //! One socket from its handshake to its end, in one task.
 
+use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::{StreamExt as _, poll};
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -54,6 +57,30 @@ pub(super) struct Handshake {
     pub(super) request: Option<Requested>,
     /// The token that it came with.
     pub(super) token: Option<Result<String>>,
+}
+
+/// What a socket does next.
+enum Next {
+    /// Reads what the peer says; none: it is gone.
+    Message(Option<Result<Message, axum::Error>>),
+    /// Sends an answer.
+    Answer(serde_json::Result<Utf8Bytes>),
+}
+
+/// Waits for either. An answer goes first, as it is what wakes most sockets, but not after one that has just been sent:
+/// `complete` is to be read however fast an operation answers.
+async fn next(socket: &mut WebSocket, operations: &mut Operations, mut answered: bool) -> Next {
+    poll_fn(|cx| {
+        let answers_first = !std::mem::take(&mut answered);
+        if answers_first && let Poll::Ready(answer) = operations.poll_next(cx) {
+            return Poll::Ready(Next::Answer(answer));
+        }
+        if let Poll::Ready(message) = socket.poll_next_unpin(cx) {
+            return Poll::Ready(Next::Message(message));
+        }
+        if answers_first { Poll::Pending } else { operations.poll_next(cx).map(Next::Answer) }
+    })
+    .await
 }
 
 enum Phase {
@@ -129,10 +156,10 @@ impl Connection {
         let shutdown = self.site.kernel.shutdown.clone();
         let mut stopping = pin!(shutdown.cancelled());
         let mut alarm = pin!(sleep_until(self.alarm()));
+        let mut answered = false;
         loop {
-            // In this order: a listener of a stopping server is to hear that it stops, not that there is no more; and
-            // `complete` is to be read however fast an operation answers. What seldom happens is boxed: 5,000 sockets
-            // that only listen would hold its state too (3 KiB each).
+            // In this order: a listener of a stopping server is to hear that it stops, not that there is no more. What
+            // seldom happens is boxed: 5,000 sockets that only listen would hold its state too (3 KiB each).
             let done = tokio::select! {
                 biased;
                 () = &mut stopping => Err(Close::GOING_AWAY.into()),
@@ -146,12 +173,15 @@ impl Connection {
                     alarm.as_mut().reset(self.alarm());
                     done
                 }
-                message = self.socket.recv() => match message {
-                    Some(Ok(message)) => Box::pin(self.receive(message)).await,
-                    Some(Err(error)) => Err(End::of(error)),
-                    None => Err(End::Gone),
-                },
-                message = self.operations.next() => self.send(message).await,
+                next = next(&mut self.socket, &mut self.operations, answered) => {
+                    answered = matches!(next, Next::Answer(_));
+                    match next {
+                        Next::Message(Some(Ok(message))) => Box::pin(self.receive(message)).await,
+                        Next::Message(Some(Err(error))) => Err(End::of(error)),
+                        Next::Message(None) => Err(End::Gone),
+                        Next::Answer(message) => self.send(message).await,
+                    }
+                }
             };
             if let Err(end) = done {
                 return end;
@@ -296,9 +326,14 @@ impl Connection {
     /// Sends a frame to its last byte: what the client does not take is not piled up here.
     async fn write(&mut self, message: Message) -> Result<(), End> {
         let Self { site, socket, limits, operations, .. } = self;
+        let mut sending = pin!(socket.send(message));
+        // Nearly always it is taken at once.
+        if let Poll::Ready(sent) = poll!(sending.as_mut()) {
+            return sent.map_err(|_| End::Gone);
+        }
         tokio::select! {
             biased;
-            sent = timeout(limits.write, socket.send(message)) => match sent {
+            sent = timeout(limits.write, sending) => match sent {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(_)) => Err(End::Gone),
                 Err(_) => {

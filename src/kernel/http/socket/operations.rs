@@ -75,7 +75,8 @@ impl Operations {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<serde_json::Result<Utf8Bytes>> {
+    /// The same, for whoever waits for something else besides.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<serde_json::Result<Utf8Bytes>> {
         let mut left = self.running.len();
         while left > 0 {
             left -= 1;

@@ -1,12 +1,12 @@
 //! What repairs replaced.
 
-use sea_orm::{DbBackend, FromQueryResult};
+use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use super::super::{Change, Drift};
 use super::{read, run, select};
 use crate::kernel::db::{Db, Tx};
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::{Error, Result, Retry};
 
 #[derive(FromQueryResult)]
 struct Row {
@@ -20,23 +20,34 @@ struct Row {
     stored: String,
     actual: String,
     put_back: Option<i16>,
+    kept: Option<String>,
 }
+
+/// `put_back` of a change that an undo tried: left, or put back.
+const LEFT: i16 = 0;
+const BACK: i16 = 1;
+/// Of one that no undo has tried, and whose figure a newer repair has replaced again.
+const REPLACED: i16 = 2;
+/// In place of none.
+const UNTRIED: i16 = -1;
 
 impl From<Row> for Change {
     fn from(row: Row) -> Self {
-        let Row { number, module, check_name, lane, item, id, field, stored, actual, put_back } = row;
+        let Row { number, module, check_name, lane, item, id, field, stored, actual, put_back, kept } = row;
         Self {
             number,
             module,
             name: check_name,
             key: (lane, item),
             drift: Drift { id, field, stored, actual },
-            put_back: put_back.map(|put_back| put_back == 1),
+            put_back: put_back.filter(|put_back| *put_back != REPLACED).map(|put_back| put_back == BACK),
+            kept,
+            replaced_since: put_back == Some(REPLACED),
         }
     }
 }
 
-const ROW: &str = "SELECT number, module, check_name, lane, item, id, field, stored, actual, put_back
+const ROW: &str = "SELECT number, module, check_name, lane, item, id, field, stored, actual, put_back, kept
                    FROM integrity_changes";
 
 fn changes(rows: Vec<Row>) -> Vec<Change> {
@@ -49,11 +60,14 @@ pub(in super::super) async fn changes_from(tx: &Tx, run: Uuid, number: i64) -> R
     Ok(changes(select(tx, &sql, [run.into(), number.into()]).await?))
 }
 
-/// Records what a repair replaced, in the transaction that did so.
+/// Records what a repair replaced, in the transaction that did so; under the locks of the items, so that of two repairs of
+/// a figure the newer one is told from the older one.
 pub(in super::super) async fn changes_put(tx: &Tx, of: Uuid, changes: &[Change]) -> Result<()> {
-    let sql = "INSERT INTO integrity_changes (run, number, module, check_name, lane, item, id, field, stored, actual)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-    for Change { number, module, name, key: (lane, item), drift, .. } in changes {
+    let sql = "INSERT INTO integrity_changes (run, number, module, check_name, lane, item, id, field, stored, actual,
+               kept) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let again = "UPDATE integrity_changes SET put_back = $1 WHERE lane = $2 AND item = $3 AND module = $4
+                 AND check_name = $5 AND field = $6 AND run <> $7 AND put_back IS NULL";
+    for Change { number, module, name, key: (lane, item), drift, kept, .. } in changes {
         let values = [
             of.into(),
             (*number).into(),
@@ -65,26 +79,49 @@ pub(in super::super) async fn changes_put(tx: &Tx, of: Uuid, changes: &[Change])
             drift.field.as_str().into(),
             drift.stored.as_str().into(),
             drift.actual.as_str().into(),
+            kept.as_deref().into(),
         ];
         run(tx, sql, values).await?;
+        let values = [
+            REPLACED.into(),
+            (*lane).into(),
+            (*item).into(),
+            module.as_str().into(),
+            name.as_str().into(),
+            drift.field.as_str().into(),
+            of.into(),
+        ];
+        run(tx, again, values).await?;
     }
     Ok(())
 }
 
-/// The newest changes before `before` that no undo has tried yet, newest first. Locks them.
+/// The newest changes before `before` that no undo has tried yet, newest first. Not locked: a repair locks the item first
+/// and its changes then, and so does an undo; [`changes_tried`] tells when somebody was faster.
 pub(in super::super) async fn changes_open(tx: &Tx, run: Uuid, before: i64, most: i64) -> Result<Vec<Change>> {
-    let lock = if tx.backend() == DbBackend::Postgres { " FOR NO KEY UPDATE" } else { "" };
-    let sql = format!("{ROW} WHERE run = $1 AND number < $2 AND put_back IS NULL ORDER BY number DESC LIMIT $3{lock}");
-    Ok(changes(select(tx, &sql, [run.into(), before.into(), most.into()]).await?))
+    let sql = format!(
+        "{ROW} WHERE run = $1 AND number < $2 AND (put_back IS NULL OR put_back = $3) ORDER BY number DESC LIMIT $4"
+    );
+    Ok(changes(select(tx, &sql, [run.into(), before.into(), REPLACED.into(), most.into()]).await?))
+}
+
+/// What was kept with the first change of an item whose change `until` is.
+pub(in super::super) async fn kept_before(tx: &Tx, run: Uuid, until: i64) -> Result<Option<String>> {
+    let sql = format!("{ROW} WHERE run = $1 AND number < $2 AND kept IS NOT NULL ORDER BY number DESC LIMIT 1");
+    Ok(select::<Row>(tx, &sql, [run.into(), until.into()]).await?.pop().and_then(|row| row.kept))
 }
 
 /// Records what came of putting back.
 pub(in super::super) async fn changes_tried(tx: &Tx, of: Uuid, changes: &[Change]) -> Result<()> {
-    let sql = "UPDATE integrity_changes SET put_back = $1 WHERE run = $2 AND number = $3 AND put_back IS NULL";
+    let sql = "UPDATE integrity_changes SET put_back = $1
+               WHERE run = $2 AND number = $3 AND coalesce(put_back, $4) = $4";
     for change in changes {
-        let put_back = i16::from(change.put_back == Some(true));
-        if run(tx, sql, [put_back.into(), of.into(), change.number.into()]).await? != 1 {
-            return Err(Error::conflict("another undo of this repair is under way"));
+        let put_back = if change.put_back == Some(true) { BACK } else { LEFT };
+        let expected = if change.replaced_since { REPLACED } else { UNTRIED };
+        let values = [put_back.into(), of.into(), change.number.into(), expected.into()];
+        if run(tx, sql, values).await? != 1 {
+            // Another undo of it, or a repair that replaced the figure between the two statements: look again.
+            return Err(Error::conflict("another undo of this repair is under way").with_retry(Retry::Soon));
         }
     }
     Ok(())

@@ -66,6 +66,27 @@ pub(in super::super) async fn run_begin(tx: &Tx, report: &Report, until: Millis)
         report.undoes.map(|run| run.uuid()).into(),
     ];
     run(tx, sql, values).await?;
+    if report.kind != Kind::Check && !report.dry_run {
+        let sql = "INSERT INTO integrity_untold (run) VALUES ($1) ON CONFLICT (run) DO NOTHING";
+        run(tx, sql, [report.id.uuid().into()]).await?;
+    }
+    Ok(())
+}
+
+/// Repairs, and what undoes them, of which somebody has yet to hear, oldest first: their process is gone, or could not
+/// tell. One whose process may still be alive is left out, unless it is by `gone`, who is known to be gone.
+pub(in super::super) async fn runs_untold(db: &Db, now: Millis, gone: Option<&str>) -> Result<Vec<RunRow>> {
+    let sql = format!(
+        "{ROW} JOIN integrity_untold t ON t.run = r.id
+         WHERE r.ended_at IS NOT NULL OR r.alive_until < $1 OR (r.kind = 'REPAIR' AND r.started_by = $2)
+         ORDER BY r.began_at, r.id"
+    );
+    read(db, &sql, [now.0.into(), gone.unwrap_or_default().into()]).await
+}
+
+/// Writes down that everybody has heard of a run.
+pub(in super::super) async fn run_told(tx: &Tx, id: Uuid) -> Result<()> {
+    run(tx, "DELETE FROM integrity_untold WHERE run = $1", [id.into()]).await?;
     Ok(())
 }
 
@@ -128,7 +149,8 @@ pub(in super::super) async fn run_claim_undo(tx: &Tx, of: Uuid, by: Uuid, now: M
     Ok(Some(taken.first().and_then(|taken| taken.undone_by).unwrap_or_default()))
 }
 
-/// Keeps what a check of everything found, unless a later run has found something since.
+/// Keeps what a check of everything found, unless a later run has found something since. Of two that began in one
+/// millisecond, what was looked at last: ids of one millisecond are in no order.
 pub(in super::super) async fn result_put(tx: &Tx, line: &CheckLine, of: Uuid, began: Millis) -> Result<()> {
     let sql = "INSERT INTO integrity_results (module, check_name, run, ran_at, checked, drifted, line)
                VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (module, check_name) DO UPDATE SET run = excluded.run,
@@ -210,6 +232,8 @@ pub(crate) async fn runs_prune(tx: &Tx, before: Millis, most: i64) -> Result<u64
     if gone > 0 {
         return Ok(gone);
     }
+    let sql = "DELETE FROM integrity_untold WHERE run IN (SELECT id FROM integrity_runs WHERE began_at < $1)";
+    run(tx, sql, [before.0.into()]).await?;
     let sql = "DELETE FROM integrity_runs WHERE id IN (SELECT id FROM integrity_runs WHERE began_at < $1 LIMIT $2)";
     run(tx, sql, [before.0.into(), most.into()]).await
 }

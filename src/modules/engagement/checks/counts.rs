@@ -3,14 +3,15 @@
 use async_trait::async_trait;
 use sea_orm::DatabaseTransaction;
 
-use super::locked::{Locked, number};
-use super::{Found, Ground, OfContents};
+use super::locked::{Locked, Place, number};
+use super::{Found, Ground, NEXT, OfContents, of_next};
 use crate::kernel::error::Result;
 use crate::kernel::integrity::Drift;
 use crate::modules::engagement::openings::Counted;
-use crate::modules::engagement::store::recount::{self, Which};
+use crate::modules::engagement::store::recount::{self, Range, Which};
 
-/// A count against the facts of its kind that hold.
+/// A count against the facts of its kind that hold. What a recalculation under way has made has one of its own: what is in
+/// force may have drifted before it was copied, or after.
 pub(super) struct Count {
     counted: Counted,
     name: &'static str,
@@ -26,13 +27,16 @@ impl Count {
         Self { counted: Counted::View, name: "view-count", field: "viewCount" },
     ];
 
-    /// What recalculations have made beside what is in force has the same counts.
-    fn add(&self, locked: &mut Locked<'_>, difference: i64) {
-        for figures in std::iter::once(&mut locked.figures).chain(&mut locked.next) {
-            let count = self.counted.of(figures);
-            *count = count.wrapping_add(difference);
-        }
+    /// Adds to a count, where there still is one. Counts are the same with any settings: what is in force is what the
+    /// one in force before became.
+    fn add(&self, locked: &mut Locked<'_>, drift: &Drift, difference: i64) -> bool {
+        let is_next = of_next(&drift.field).0;
+        let place = if is_next { locked.place(true) } else { Some(Place::InForce) };
+        let Some(figures) = place.and_then(|place| locked.at(place)) else { return false };
+        let count = self.counted.of(figures);
+        *count = count.wrapping_add(difference);
         locked.changed = true;
+        true
     }
 }
 
@@ -42,25 +46,29 @@ impl OfContents for Count {
         self.name
     }
 
-    async fn find(&self, _: &Ground, reads: &DatabaseTransaction, which: Which) -> Result<Found> {
+    async fn find(&self, ground: &Ground, reads: &DatabaseTransaction, which: Which) -> Result<Found> {
         let mut found = Found::default();
-        for row in recount::count_of(reads, self.counted, which).await? {
+        let rows = recount::count_of(reads, self.counted, which).await?;
+        let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
+        let mut next = ground.next_figures_within(reads, Range::of(&keys)).await?;
+        for row in rows {
             let mut drifts = found.of(row.kind, row.key.1);
             if let Some(stored) = row.stored {
                 drifts.compare(self.field, &stored, &row.actual);
+                if let Some(figures) = next.get_mut(&row.key.1) {
+                    drifts.compare(format!("{NEXT}{}", self.field), self.counted.of(figures), &row.actual);
+                }
             }
         }
         Ok(found)
     }
 
     async fn repair(&self, _: &Ground, locked: &mut Locked<'_>, drift: &Drift) -> Result<bool> {
-        self.add(locked, number(&drift.actual)?.wrapping_sub(number(&drift.stored)?));
-        Ok(true)
+        Ok(self.add(locked, drift, number(&drift.actual)?.wrapping_sub(number(&drift.stored)?)))
     }
 
     /// The difference comes back: what happened since stays counted.
     async fn restore(&self, locked: &mut Locked<'_>, drift: &Drift) -> Result<bool> {
-        self.add(locked, number(&drift.stored)?.wrapping_sub(number(&drift.actual)?));
-        Ok(true)
+        Ok(self.add(locked, drift, number(&drift.stored)?.wrapping_sub(number(&drift.actual)?)))
     }
 }

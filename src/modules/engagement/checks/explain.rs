@@ -47,7 +47,7 @@ enum Part {
     Epochs,
     /// What an import took over of a count, or of all five.
     Openings(Option<Counted>),
-    /// The factor of all the others.
+    /// What the quality, a factor of all the others, makes of them.
     Quality,
 }
 
@@ -84,7 +84,7 @@ const FIGURES: &[Figure] = &[
     },
     Figure {
         name: "hotness",
-        unit: "points of the score now, before quality",
+        unit: "points of the score now",
         counted: None,
         parts: &[
             Part::Publication,
@@ -121,6 +121,8 @@ struct Reader<'a> {
     now: Millis,
     /// Whether contributions are points.
     points: bool,
+    /// What the facts add up to in points, if they are.
+    score: f64,
 }
 
 impl Reader<'_> {
@@ -191,7 +193,12 @@ impl Reader<'_> {
                 };
                 wanted.map(opening).collect()
             }
-            Part::Quality => vec![row(0, "QUALITY", at, format!("x {}", self.stored.quality as f64 / 1000.0))],
+            Part::Quality => {
+                // The rest of the score: without it the facts add up to the score by the quality.
+                let factor = self.stored.quality as f64 / 1000.0;
+                let adds = if factor > 0.0 { self.score - self.score / factor } else { 0.0 };
+                vec![row(0, "QUALITY", at, adds.to_string())]
+            }
             Part::Facts(_) => Vec::new(),
         })
     }
@@ -244,6 +251,8 @@ impl Explain for Figure {
             return Ok(None);
         };
         let text = |heat: Option<i64>| heat.map_or_else(|| "none".to_owned(), |heat| heat.to_string());
+        let now = kernel.clock.now();
+        let mut score = 0.0;
         let (held, actual) = match self.counted {
             Some(counted) => {
                 let row = recount::count_of(&reads, counted, one).await?.pop();
@@ -251,12 +260,20 @@ impl Explain for Figure {
             }
             None => {
                 let held = stored.figures.and_then(|figures| figures.heat);
-                (text(held), text(heat::of_one(&ground, &reads, one).await?))
+                let actual = heat::of_one(&ground, &reads, one).await?;
+                let points = |heat| ground.hotness.as_ref().map_or(0.0, |hotness| hotness.heat.score(heat, now));
+                score = points(actual);
+                let (shown, says) = (points(held).to_string(), score.to_string());
+                if held != actual && shown == says {
+                    // Too little to show in points: the integers that scores are made of differ.
+                    (format!("{shown} of heat {}", text(held)), format!("{says} of heat {}", text(actual)))
+                } else {
+                    (shown, says)
+                }
             }
         };
         let points = self.counted.is_none();
-        let now = kernel.clock.now();
-        let reader = Reader { reads: &reads, ground: &ground, content, stored: &stored, now, points };
+        let reader = Reader { reads: &reads, ground: &ground, content, stored: &stored, now, points, score };
         let total = reader.total(self.parts).await?;
         let (facts, more) = self.page(&reader, &page).await?;
         reads.commit().await?;

@@ -6,21 +6,22 @@ use async_trait::async_trait;
 use sea_orm::DatabaseTransaction;
 use uuid::Uuid;
 
-use super::locked::{Locked, number, number_or};
-use super::{Found, Ground, OfContents};
+use super::locked::{Locked, Place, number, number_or};
+use super::{Found, Ground, NEXT, OfContents, moments, of_next};
+use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::integrity::Drift;
-use crate::modules::engagement::content::{Figures, key};
+use crate::modules::engagement::content::key;
 use crate::modules::engagement::hotness::{Fact, HeatSettings, Source, Weight};
 use crate::modules::engagement::masses::Sums;
-use crate::modules::engagement::store::batch::{self, MassRow};
+use crate::modules::engagement::store::facts;
 use crate::modules::engagement::store::recount::{self, Range, Stored, Which};
-use crate::modules::engagement::store::{facts, next};
 
 /// The sum of each epoch: equal to the last bit.
 pub(super) struct HeatMass;
 
-/// What follows from facts and quality, and which version of the settings it was made with.
+/// What follows from facts and quality, which version of the settings it was made with, and the moment of the last
+/// interaction, as far as it can be told: it is not to come.
 pub(super) struct Heat;
 
 /// Some contents, and what their facts add up to by the settings in force, and by those to come.
@@ -34,13 +35,10 @@ struct Recounted {
 
 impl Recounted {
     async fn read(ground: &Ground, reads: &DatabaseTransaction, which: Which) -> Result<Option<Self>> {
-        let (Some(state), Some(hotness)) = (ground.state, &ground.hotness) else { return Ok(None) };
+        let Some(hotness) = &ground.hotness else { return Ok(None) };
         let contents = recount::stored_of(reads, which).await?;
         let keys: Vec<_> = contents.iter().map(|stored| key(stored.id)).collect();
-        let next = match state.next_version {
-            Some(version) => Some(ground.versions.of(reads, version).await?.heat),
-            None => None,
-        };
+        let next = ground.next.as_ref().map(|next| next.heat);
         let in_force = hotness.heat;
         let mut sums: HashMap<Uuid, [Sums; 2]> =
             contents.iter().map(|stored| (stored.id, [Sums::new(), Sums::new()])).collect();
@@ -70,16 +68,6 @@ impl Recounted {
         static NONE: Sums = Sums::new();
         self.sums.get(&id).map_or([&NONE, &NONE], |[in_force, next]| [in_force, next])
     }
-
-    /// What is made for the settings to come, by content.
-    async fn next_figures(&self, reads: &DatabaseTransaction) -> Result<HashMap<Uuid, Figures>> {
-        match (self.range, self.next) {
-            (Some(range), Some(next)) => {
-                Ok(recount::next_figures_within(reads, range, next.version).await?.into_iter().collect())
-            }
-            _ => Ok(HashMap::new()),
-        }
-    }
 }
 
 /// What a content of a check's range holds by epoch.
@@ -92,7 +80,6 @@ fn by_content(rows: Vec<(Uuid, i64, i64)>) -> HashMap<Uuid, Sums> {
 }
 
 const MASS: &str = "mass of epoch ";
-const NEXT_MASS: &str = "next mass of epoch ";
 
 #[async_trait]
 impl OfContents for HeatMass {
@@ -114,15 +101,15 @@ impl OfContents for HeatMass {
         for stored in &recounted.contents {
             let [in_force, to_come] = recounted.sums(stored.id);
             let mut drifts = found.of(stored.kind, stored.id);
-            let held = Some((MASS, held.get(&stored.id).unwrap_or(&none), in_force));
+            let held = Some(("", held.get(&stored.id).unwrap_or(&none), in_force));
             // Where a recalculation has not come by yet there is nothing to compare.
-            let next = next.get(&stored.id).map(|next| (NEXT_MASS, next, to_come));
+            let next = next.get(&stored.id).map(|next| (NEXT, next, to_come));
             for (name, held, actual) in held.into_iter().chain(next) {
                 let epochs: BTreeSet<i64> = held.keys().chain(actual.keys()).copied().collect();
                 for epoch in epochs {
                     let mass = |sums: &Sums| sums.get(&epoch).copied().unwrap_or(0);
                     if mass(held) != mass(actual) {
-                        drifts.add(format!("{name}{epoch}"), mass(held).to_string(), mass(actual).to_string());
+                        drifts.add(format!("{name}{MASS}{epoch}"), mass(held).to_string(), mass(actual).to_string());
                     }
                 }
             }
@@ -132,50 +119,29 @@ impl OfContents for HeatMass {
 
     async fn repair(&self, _: &Ground, locked: &mut Locked<'_>, drift: &Drift) -> Result<bool> {
         let (is_next, epoch) = epoch_of(drift)?;
-        let row = MassRow { content_id: locked.id, epoch, mass: number(&drift.actual)? };
-        put(locked, is_next, row);
+        let Some(place) = locked.place(is_next) else { return Ok(false) };
+        locked.put_mass(place, epoch, number(&drift.actual)?);
         Ok(true)
     }
 
-    /// The difference comes back: what happened since stays in the sum.
+    /// The difference comes back: what happened since stays in the sum. Masses of other settings are other numbers, and
+    /// were made of the facts: there is nothing to put back into.
     async fn restore(&self, locked: &mut Locked<'_>, drift: &Drift) -> Result<bool> {
         let (is_next, epoch) = epoch_of(drift)?;
-        let (id, tx) = (locked.id, locked.tx);
-        let held = match (is_next, locked.next) {
-            (false, _) => {
-                let rows = batch::mass_by_ids(tx, &[id]).await?;
-                rows.into_iter().find(|row| row.epoch == epoch).map(|row| row.mass)
-            }
-            (true, Some(next)) => {
-                let rows = next::mass_by_ids(tx.connection(), tx.backend(), &[id], next.heat_version).await?;
-                rows.into_iter().find(|row| row.epoch == epoch).map(|row| row.mass)
-            }
-            (true, None) => return Ok(false),
-        };
+        let Some(place) = locked.place(is_next) else { return Ok(false) };
         let difference = number(&drift.stored)?.checked_sub(number(&drift.actual)?);
-        let mass = difference.and_then(|difference| held.unwrap_or(0).checked_add(difference));
+        let held = locked.mass(place, epoch).await?;
+        let mass = difference.and_then(|difference| held.checked_add(difference));
         let Some(mass) = mass else { return Ok(false) };
-        put(locked, is_next, MassRow { content_id: id, epoch, mass });
+        locked.put_mass(place, epoch, mass);
         Ok(true)
     }
-}
-
-fn put(locked: &mut Locked<'_>, is_next: bool, row: MassRow) {
-    if is_next {
-        locked.next_masses.push(row);
-    } else {
-        locked.masses.push(row);
-    }
-    locked.changed = true;
 }
 
 /// Whether it is a mass of the settings to come, and which.
 fn epoch_of(drift: &Drift) -> Result<(bool, i64)> {
-    let epoch = match drift.field.strip_prefix(NEXT_MASS) {
-        Some(epoch) => Some((true, epoch)),
-        None => drift.field.strip_prefix(MASS).map(|epoch| (false, epoch)),
-    };
-    let (is_next, epoch) = epoch.ok_or_else(|| unknown(drift))?;
+    let (is_next, field) = of_next(&drift.field);
+    let epoch = field.strip_prefix(MASS).ok_or_else(|| unknown(drift))?;
     Ok((is_next, number(epoch)?))
 }
 
@@ -184,7 +150,7 @@ fn unknown(drift: &Drift) -> Error {
 }
 
 const HEAT: &str = "heat";
-const NEXT_HEAT: &str = "next heat";
+const TOUCHED: &str = "lastHotUpdate";
 const NEXT_VERSION: &str = "next version";
 const SETTINGS: &str = "version of the settings";
 /// The heat of a content whose masses are all gone.
@@ -203,20 +169,26 @@ impl OfContents for Heat {
     async fn find(&self, ground: &Ground, reads: &DatabaseTransaction, which: Which) -> Result<Found> {
         let mut found = Found::default();
         let Some(recounted) = Recounted::read(ground, reads, which).await? else { return Ok(found) };
-        let next = recounted.next_figures(reads).await?;
+        let next = ground.next_figures_within(reads, recounted.range).await?;
         for stored in &recounted.contents {
             let mut drifts = found.of(stored.kind, stored.id);
             let Some(figures) = stored.figures else { continue };
             let [in_force, to_come] = recounted.sums(stored.id);
-            let actual = recounted.in_force.heat(stored.quality, in_force);
-            if figures.heat != actual {
-                drifts.add(HEAT, text(figures.heat), text(actual));
-            }
-            if let (Some(next), Some(heat)) = (next.get(&stored.id), &recounted.next) {
-                let actual = heat.heat(stored.quality, to_come);
-                if next.heat != actual {
-                    drifts.add(NEXT_HEAT, text(next.heat), text(actual));
+            let rows = [
+                ("", Some(&figures), Some(&recounted.in_force), in_force),
+                (NEXT, next.get(&stored.id), recounted.next.as_ref(), to_come),
+            ];
+            for (of, figures, heat, sums) in rows {
+                let (Some(figures), Some(heat)) = (figures, heat) else { continue };
+                let actual = heat.heat(stored.quality, sums);
+                if figures.heat != actual {
+                    drifts.add(format!("{of}{HEAT}"), text(figures.heat), text(actual));
                 }
+                if let Some(actual) = moments::hot_update(ground, reads, stored, figures).await? {
+                    drifts.add(format!("{of}{TOUCHED}"), figures.last_hot_update.0.to_string(), actual.0.to_string());
+                }
+            }
+            if let Some(next) = next.get(&stored.id) {
                 drifts.compare(NEXT_VERSION, &next.version, &figures.version);
             }
             drifts.compare(SETTINGS, &figures.heat_version, &recounted.in_force.version);
@@ -228,27 +200,41 @@ impl OfContents for Heat {
         set(locked, drift, &drift.actual)
     }
 
+    /// Only while it is what the repair made of it: an act since has made it of the masses.
     async fn restore(&self, locked: &mut Locked<'_>, drift: &Drift) -> Result<bool> {
-        let next = locked.next;
-        let held = match drift.field.as_str() {
-            HEAT => Some(text(locked.figures.heat)),
-            NEXT_HEAT => next.map(|next| text(next.heat)),
-            NEXT_VERSION => next.filter(|next| next.version == locked.figures.version).map(|_| drift.actual.clone()),
-            SETTINGS => Some(locked.figures.heat_version.to_string()),
+        let version = locked.figures.version;
+        let (is_next, field) = of_next(&drift.field);
+        let Some(figures) = locked.place(is_next).and_then(|place| locked.at(place)) else { return Ok(false) };
+        let held = match (drift.field.as_str(), field) {
+            (NEXT_VERSION, _) if figures.version == version => drift.actual.clone(),
+            (NEXT_VERSION, _) => return Ok(false),
+            (_, HEAT) => text(figures.heat),
+            (_, TOUCHED) => figures.last_hot_update.0.to_string(),
+            (SETTINGS, _) => figures.heat_version.to_string(),
             _ => return Err(unknown(drift)),
         };
-        // Only while it is what the repair made of it: an act since has made it of the masses.
-        if held.as_deref() == Some(&drift.actual) { set(locked, drift, &drift.stored) } else { Ok(false) }
+        if held == drift.actual { set(locked, drift, &drift.stored) } else { Ok(false) }
     }
 }
 
 fn set(locked: &mut Locked<'_>, drift: &Drift, value: &str) -> Result<bool> {
-    match (drift.field.as_str(), &mut locked.next) {
-        (HEAT, _) => locked.figures.heat = number_or(NONE, value)?,
-        (NEXT_HEAT, Some(next)) => next.heat = number_or(NONE, value)?,
-        (NEXT_VERSION, Some(_)) if value == drift.actual => {}
-        (NEXT_VERSION, Some(_)) => locked.next_version = Some(number(value)?),
-        (SETTINGS, _) => locked.figures.heat_version = number(value)?,
+    let (is_next, field) = of_next(&drift.field);
+    let Some(place) = locked.place(is_next) else { return Ok(false) };
+    if drift.field == NEXT_VERSION {
+        // What is written gets the version of the figures by itself.
+        let other = if value == drift.actual { None } else { Some(number(value)?) };
+        if other.is_some() && place != Place::Next {
+            return Ok(false);
+        }
+        locked.next_version = other;
+        locked.changed = true;
+        return Ok(true);
+    }
+    let Some(figures) = locked.at(place) else { return Ok(false) };
+    match field {
+        HEAT => figures.heat = number_or(NONE, value)?,
+        TOUCHED => figures.last_hot_update = Millis(number(value)?),
+        SETTINGS => figures.heat_version = number(value)?,
         _ => return Ok(false),
     }
     locked.changed = true;

@@ -5,23 +5,40 @@ use sea_orm::DatabaseTransaction;
 
 use super::announced::{level_number, level_text};
 use super::locked::{Locked, number};
-use super::{Found, Ground, OfContents};
+use super::{Found, Ground, NEXT, OfContents, moments, of_next};
 use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::integrity::Drift;
-use crate::modules::engagement::content::key;
-use crate::modules::engagement::item::RECALCULATION;
-use crate::modules::engagement::store::recount::{self, Which};
+use crate::modules::engagement::content::{Figures, key};
+use crate::modules::engagement::store::recount::{self, Newest, Stored, Which};
+use crate::modules::engagement::store::repairs;
 
-/// What of the history can be told: that each row stands at the moment that its id was made for, that none but
-/// a recalculation's is newer than the figures know, and that the newest one, where it is of the moment that was last looked at, says the announced level
-/// (or what that should be: then it is the check `announced-level` that complains). Scores of the past were made with
-/// settings and facts of the past.
+/// What of the history can be told: that each row stands at the moment that its id was made for, that the figures know of
+/// the newest one (but a recalculation's, which is written afterwards) and of none to come, and that it says the announced
+/// level, where it is of the moment that was last looked at and that level is right (else it is the check
+/// `announced-level` that complains). Scores of the past were made with settings and facts of the past.
 pub(super) struct History;
 
 const LEVEL: &str = "level of the newest row";
 const NEWEST: &str = "lastHistoryAt";
 const MOMENT: &str = "moment of row ";
+
+/// The level of the newest row and the announced one, where they differ and the announced one is right.
+async fn level(
+    ground: &Ground,
+    reads: &DatabaseTransaction,
+    stored: &Stored,
+    figures: &Figures,
+    newest: Option<Newest>,
+) -> Result<Option<[i16; 2]>> {
+    let (Some(newest), Some(hotness)) = (newest, &ground.hotness) else { return Ok(None) };
+    let differs = newest.at == figures.last_history_at && newest.level != figures.hot_level;
+    let due = hotness.level(figures.heat, stored.published_at, figures.settled_at()).number();
+    if !differs || due != figures.hot_level || moments::are_wrong(ground, reads, stored, figures).await? {
+        return Ok(None);
+    }
+    Ok(Some([newest.level, figures.hot_level]))
+}
 
 #[async_trait]
 impl OfContents for History {
@@ -31,24 +48,26 @@ impl OfContents for History {
 
     async fn find(&self, ground: &Ground, reads: &DatabaseTransaction, which: Which) -> Result<Found> {
         let mut found = Found::default();
-        for row in recount::history_of(reads, which).await? {
-            let mut drifts = found.of(row.stored.kind, row.stored.id);
-            let (Some(figures), Some(newest)) = (row.stored.figures, row.newest) else { continue };
-            // What a change of settings did is written down afterwards, beside figures that were made before.
-            if newest.at > figures.last_history_at && newest.method != RECALCULATION {
-                drifts.add(NEWEST, figures.last_history_at.0.to_string(), newest.at.0.to_string());
-            }
-            if newest.at == figures.last_history_at && newest.level != figures.hot_level {
-                let due = ground
-                    .hotness
-                    .as_ref()
-                    .map(|hotness| hotness.level(figures.heat, row.stored.published_at, figures.settled_at()).number());
-                if due != Some(newest.level) {
-                    drifts.add(LEVEL, level_text(newest.level), level_text(figures.hot_level));
+        let (contents, rows): (Vec<Stored>, Vec<_>) = recount::history_of(reads, which)
+            .await?
+            .into_iter()
+            .map(|row| (row.stored, (row.newest, row.misplaced)))
+            .unzip();
+        let next = ground.next_figures(reads, &contents).await?;
+        for (stored, (newest, misplaced)) in contents.iter().zip(rows) {
+            let mut drifts = found.of(stored.kind, stored.id);
+            let Some(figures) = stored.figures else { continue };
+            for (of, figures) in [("", Some(&figures)), (NEXT, next.get(&stored.id))] {
+                let Some(figures) = figures else { continue };
+                if let Some(due) = moments::history_at(ground, reads, stored, figures, newest).await? {
+                    drifts.add(format!("{of}{NEWEST}"), figures.last_history_at.0.to_string(), due.0.to_string());
                 }
             }
-            if row.misplaced > 0 {
-                for (id, at) in recount::history_misplaced(reads, key(row.stored.id)).await? {
+            if let Some([held, due]) = level(ground, reads, stored, &figures, newest).await? {
+                drifts.add(LEVEL, level_text(held), level_text(due));
+            }
+            if misplaced > 0 {
+                for (id, at) in recount::history_misplaced(reads, key(stored.id)).await? {
                     let due = recount::moment_of(id);
                     drifts.add(format!("{MOMENT}{id}"), at.0.to_string(), due.0.to_string());
                 }
@@ -58,12 +77,16 @@ impl OfContents for History {
     }
 
     async fn repair(&self, _: &Ground, locked: &mut Locked<'_>, drift: &Drift) -> Result<bool> {
-        match drift.field.as_str() {
+        let (is_next, field) = of_next(&drift.field);
+        match field {
             LEVEL => locked.announced = true,
-            NEWEST => locked.figures.last_history_at = Millis(number(&drift.actual)?),
+            NEWEST => {
+                let Some(figures) = locked.place(is_next).and_then(|place| locked.at(place)) else { return Ok(false) };
+                figures.last_history_at = Millis(number(&drift.actual)?);
+            }
             field => {
                 let (from, to) = (number(&drift.stored)?, number(&drift.actual)?);
-                recount::history_move(locked.tx, locked.id, row_of(field)?, from, to).await?;
+                repairs::history_move(locked.tx, locked.id, row_of(field)?, from, to).await?;
             }
         }
         locked.changed = true;
@@ -71,30 +94,20 @@ impl OfContents for History {
     }
 
     async fn restore(&self, locked: &mut Locked<'_>, drift: &Drift) -> Result<bool> {
-        let figures = &locked.figures;
-        let back = match drift.field.as_str() {
-            LEVEL => {
-                let level = level_number(&drift.actual)?;
-                let back = recount::repaired_row_delete(locked.tx, locked.id, figures.last_history_at, level).await?;
-                if back {
-                    // The row before it is the newest again.
-                    let rows = recount::history_of(locked.tx.connection(), Which::One(key(locked.id))).await?;
-                    if let Some(newest) = rows.first().and_then(|row| row.newest) {
-                        locked.figures.last_history_at = newest.at;
-                    }
-                }
-                back
-            }
+        let (is_next, field) = of_next(&drift.field);
+        let back = match field {
+            LEVEL => locked.unannounce(level_number(&drift.actual)?).await?,
             NEWEST => {
+                let Some(figures) = locked.place(is_next).and_then(|place| locked.at(place)) else { return Ok(false) };
                 let held = figures.last_history_at.0 == number(&drift.actual)?;
                 if held {
-                    locked.figures.last_history_at = Millis(number(&drift.stored)?);
+                    figures.last_history_at = Millis(number(&drift.stored)?);
                 }
                 held
             }
             field => {
                 let (from, to) = (number(&drift.actual)?, number(&drift.stored)?);
-                recount::history_move(locked.tx, locked.id, row_of(field)?, from, to).await?
+                repairs::history_move(locked.tx, locked.id, row_of(field)?, from, to).await?
             }
         };
         locked.changed |= back;

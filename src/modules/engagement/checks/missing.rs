@@ -92,8 +92,12 @@ impl OfContents for Missing {
     }
 
     async fn restore(&self, locked: &mut Locked<'_>, drift: &Drift) -> Result<bool> {
-        // Only while it is what the repair made.
-        locked.unmade = Anew::of(&locked.figures).text() == drift.actual;
-        Ok(locked.unmade)
+        // Only while it is what the repair made, to the last column.
+        if Anew::of(&locked.figures).text() != drift.actual || !locked.is_as_made() {
+            return Ok(false);
+        }
+        locked.unannounce(locked.figures.hot_level).await?;
+        locked.unmade = true;
+        Ok(true)
     }
 }

@@ -7,11 +7,14 @@ mod heat;
 mod history;
 mod locked;
 mod missing;
+mod moments;
 mod orphans;
+mod people;
 mod ranking;
 mod tombstones;
 mod views;
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -19,16 +22,16 @@ use async_trait::async_trait;
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use uuid::Uuid;
 
-use super::content::key;
+use super::content::{Figures, key};
 use super::graphql::{ContentId, content_id_text};
 use super::hotness::Hotness;
 use super::settings::{self, Versions};
 use super::store::in_force::{self, InForce, Lock};
-use super::store::recount::{self, Which};
+use super::store::recount::{self, Range, Stored, Which};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::db::Tx;
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
 pub(super) use explain::all as explanations;
 use locked::Locked;
@@ -37,14 +40,17 @@ pub(super) use ranking::Ranking;
 /// The checks that need no running server, in the order in which what one repairs is what the next one builds on.
 pub(super) fn all() -> Vec<Arc<dyn Check>> {
     let counts = counts::Count::ALL.map(|count| Arc::new(Of::new(count)) as Arc<dyn Check>);
-    let others: [Arc<dyn Check>; 7] = [
+    let others: [Arc<dyn Check>; 9] = [
         Arc::new(Of::new(heat::HeatMass)),
         Arc::new(Of::new(heat::Heat)),
+        // Says nothing of a content while one of the moments that it reads is wrong: the next round of a repair does.
         Arc::new(Of::new(announced::AnnouncedLevel)),
         Arc::new(Of::new(history::History)),
         Arc::new(Of::new(views::Rollups)),
         Arc::new(Of::new(tombstones::Tombstones)),
         Arc::new(orphans::Orphans),
+        Arc::new(people::Remains),
+        Arc::new(people::Strangers),
     ];
     std::iter::once(Arc::new(Of::new(missing::Missing)) as Arc<dyn Check>).chain(counts).chain(others).collect()
 }
@@ -58,6 +64,10 @@ struct Ground {
     state: Option<InForce>,
     /// The settings of that version.
     hotness: Option<Arc<Hotness>>,
+    /// Those of the version that a recalculation makes.
+    next: Option<Arc<Hotness>>,
+    /// No clock of a node can have said a later moment.
+    latest: Millis,
     /// Tombstones from before this moment are to be gone; `None`: nobody removes them.
     tombstones_before: Option<Millis>,
 }
@@ -72,12 +82,44 @@ impl Ground {
             Some(state) => Some(versions.of(reads, state.version).await?),
             None => None,
         };
+        let next = match state.and_then(|state| state.next_version) {
+            Some(version) => Some(versions.of(reads, version).await?),
+            None => None,
+        };
         let now = kernel.clock.now();
         let pruned = kernel.settings.text("engagement.retention") != "off";
         let tombstones_before =
             pruned.then(|| now.plus(-settings::tombstone_ms(&kernel.settings)).plus(-TOMBSTONE_GRACE));
-        Ok(Self { versions, state, hotness, tombstones_before })
+        Ok(Self { versions, state, hotness, next, latest: now.plus(moments::CLOCK_SKEW), tombstones_before })
     }
+
+    /// What a recalculation under way has made of these contents.
+    async fn next_figures(&self, reads: &DatabaseTransaction, contents: &[Stored]) -> Result<HashMap<Uuid, Figures>> {
+        let keys: Vec<_> = contents.iter().map(|stored| key(stored.id)).collect();
+        self.next_figures_within(reads, Range::of(&keys)).await
+    }
+
+    async fn next_figures_within(
+        &self,
+        reads: &DatabaseTransaction,
+        range: Option<Range>,
+    ) -> Result<HashMap<Uuid, Figures>> {
+        match (range, &self.next) {
+            (Some(range), Some(next)) => {
+                let rows = recount::next_figures_within(reads, range, next.heat.version).await?;
+                Ok(rows.into_iter().collect())
+            }
+            _ => Ok(HashMap::new()),
+        }
+    }
+}
+
+/// What the name of a field begins with that is none of what is in force, but of what a recalculation makes.
+const NEXT: &str = "next ";
+
+/// Whether it is such a field, and its name without that.
+fn of_next(field: &str) -> (bool, &str) {
+    field.strip_prefix(NEXT).map_or((false, field), |field| (true, field))
 }
 
 /// What was compared, in key order, and what differs.
@@ -163,6 +205,10 @@ impl<T: OfContents> Check for Of<T> {
         content_key(id).ok()
     }
 
+    async fn is_there(&self, kernel: &Kernel, id: &str) -> Result<bool> {
+        is_content(kernel, id).await
+    }
+
     fn remedy(&self) -> Remedy {
         self.0.remedy()
     }
@@ -196,25 +242,41 @@ impl<T: OfContents> Check for Of<T> {
     }
 
     async fn repair(&self, kernel: &Kernel, tx: &Tx, content: Key) -> Result<Vec<Drift>> {
+        Ok(self.repair_keeping(kernel, tx, content).await?.0)
+    }
+
+    async fn repair_keeping(&self, kernel: &Kernel, tx: &Tx, content: Key) -> Result<(Vec<Drift>, Option<String>)> {
         let versions = settings::for_checks(kernel).await?;
         locked::lock(tx, content).await?;
         let ground = Ground::read(kernel, versions, tx.connection()).await?;
         let found = self.0.find(&ground, tx.connection(), Which::One(content)).await?;
         let mut repaired = Vec::new();
         if found.drifts.is_empty() {
-            return Ok(repaired);
+            return Ok((repaired, None));
         }
-        let Some(mut locked) = Locked::open(kernel, tx, content).await? else { return Ok(repaired) };
+        let Some(mut locked) = Locked::open(kernel, tx, content, None).await? else { return Ok((repaired, None)) };
         for (_, drift) in found.drifts {
             if self.0.repair(&ground, &mut locked, &drift).await? {
                 repaired.push(drift);
             }
         }
-        locked.write().await?;
-        Ok(repaired)
+        let kept = serde_json::to_string(&locked.write().await?).map_err(Error::internal)?;
+        Ok((repaired, Some(kept)))
     }
 
     async fn restore(&self, kernel: &Kernel, tx: &Tx, content: Key, drifts: &[Drift]) -> Result<Vec<bool>> {
+        self.restore_kept(kernel, tx, content, drifts, None).await
+    }
+
+    async fn restore_kept(
+        &self,
+        kernel: &Kernel,
+        tx: &Tx,
+        content: Key,
+        drifts: &[Drift],
+        kept: Option<&str>,
+    ) -> Result<Vec<bool>> {
+        let kept = kept.map(serde_json::from_str).transpose().map_err(Error::internal)?;
         locked::lock(tx, content).await?;
         let none = || Ok(vec![false; drifts.len()]);
         // Deleted since, or without figures: there is nothing to put anything back into.
@@ -222,7 +284,7 @@ impl<T: OfContents> Check for Of<T> {
         if !there.iter().any(|stored| stored.figures.is_some()) {
             return none();
         }
-        let Some(mut locked) = Locked::open(kernel, tx, content).await? else { return none() };
+        let Some(mut locked) = Locked::open(kernel, tx, content, kept).await? else { return none() };
         let mut restored = Vec::with_capacity(drifts.len());
         // The last one first, as a pile is taken down.
         for drift in drifts.iter().rev() {
@@ -240,6 +302,14 @@ impl<T: OfContents> Check for Of<T> {
         // Figures changed behind the back of the servers' rank indexes.
         kernel.db.write(|tx| Box::pin(in_force::generation_raise(tx))).await
     }
+}
+
+/// Whether there is a content with this TypeID, and of the kind that it says. One that is being deleted is gone.
+async fn is_content(kernel: &Kernel, id: &str) -> Result<bool> {
+    let reads = kernel.db.snapshot().await?;
+    let found = recount::stored_of(&reads, Which::One(content_key(id)?)).await?;
+    reads.commit().await?;
+    Ok(found.iter().any(|stored| content_id_text(stored.kind, stored.id) == id))
 }
 
 /// The key of a content by its TypeID.

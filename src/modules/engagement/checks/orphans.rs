@@ -61,13 +61,16 @@ impl Check for Orphans {
         // Up to the last content of the chunk, and at the end all that follows.
         let keys = recount::content_keys(&reads, reads.get_database_backend(), after, size).await?;
         let next = keys.last().copied().filter(|_| keys.len() == size);
-        let mut suspects = rollups::orphan_keys(&reads, after, next).await?;
+        let (mut suspects, cut) = rollups::orphan_keys(&reads, after, next, size).await?;
+        // So many that the rest of the chunk is for the next one.
+        let next = cut.or(next);
+        let checked = keys.iter().filter(|key| next.is_none_or(|next| **key <= next)).count();
         if next.is_none() {
             let late = rollups::deletions_before(&reads, kernel.clock.now().plus(-GRACE)).await?;
             suspects.extend(late.into_iter().map(|(id, ..)| key(id)));
         }
         reads.commit().await?;
-        Ok(Chunk { checked: keys.len() as u64, suspects, next })
+        Ok(Chunk { checked: checked as u64, suspects, next })
     }
 
     /// No lock: nobody writes rows of what is not there, and one who publishes writes all at once.

@@ -41,45 +41,68 @@ impl Check for Ranking {
         Remedy::Repair
     }
 
+    async fn is_there(&self, kernel: &Kernel, id: &str) -> Result<bool> {
+        let listed = || {
+            let key = super::content_key(id).ok()?;
+            self.0.now().index.standing(key.1).filter(|standing| standing.listed)
+        };
+        Ok(super::is_content(kernel, id).await? || listed().is_some())
+    }
+
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
-        let chunk = read::standing_chunk(&kernel.db, after.unwrap_or((i16::MIN, Uuid::nil())), size).await?;
-        let (ranking, now) = (self.0.now(), kernel.clock.now());
+        // Here, and not in a repair: that would read a whole ranking anew while it holds the writer.
+        self.0.refresh().await?;
+        let after = after.unwrap_or((i16::MIN, Uuid::nil()));
+        let ranking = self.0.now();
+        if let Some(from) = beyond(after) {
+            return self.scan_index(kernel, &ranking.index, from, size).await;
+        }
+        let chunk = read::standing_chunk(&kernel.db, after, size).await?;
+        let now = kernel.clock.now();
         let suspects = chunk.iter().filter(|(standing, version)| {
             let due = ranking.index.due(now, *standing);
             *version != ranking.hotness.heat.version || ranking.index.seen(now, standing.id) != Some(due)
         });
-        let mut suspects: Vec<Key> = suspects.map(|(standing, _)| key(standing.id)).collect();
-        let next = chunk.last().map(|(standing, _)| key(standing.id)).filter(|_| chunk.len() == size);
-        if next.is_none() {
-            suspects.extend(beyond(&ranking.index, kernel, size).await?);
-        }
-        Ok(Chunk { checked: chunk.len() as u64, suspects, next })
+        let suspects: Vec<Key> = suspects.map(|(standing, _)| key(standing.id)).collect();
+        let last = chunk.last().map(|(standing, _)| key(standing.id)).filter(|_| chunk.len() == size);
+        Ok(Chunk { checked: chunk.len() as u64, suspects, next: last.or(Some(place(0))) })
     }
 
     async fn confirm(&self, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
-        tokio::time::sleep(LASTS).await;
         // Other settings may have come into force: a change that this process takes in by itself.
+        self.0.refresh().await?;
+        if self.compare(kernel, content).await?.0.is_empty() {
+            return Ok(Vec::new());
+        }
+        tokio::time::sleep(LASTS).await;
         self.0.refresh().await?;
         Ok(self.compare(kernel, content).await?.0)
     }
 
     /// Under the lock of the content's figures: whoever writes it next comes after, with a newer version. The index is
-    /// this process's; a drift of it is not put back.
+    /// this process's; a drift of it is not put back. One of settings that came into force since the scan is left: the
+    /// ranking is read anew for all.
     async fn repair(&self, kernel: &Kernel, tx: &Tx, content: Key) -> Result<Vec<Drift>> {
-        self.0.refresh().await?;
         locked::lock(tx, content).await?;
-        let (drifts, actual) = self.compare(kernel, content).await?;
+        let (mut drifts, actual) = self.compare(kernel, content).await?;
+        let ranking = self.0.now();
+        let foreign = actual.is_some_and(|(_, version)| version != ranking.hotness.heat.version);
+        if foreign {
+            drifts.clear();
+        }
         if !drifts.is_empty() {
-            self.0.now().index.put(kernel.clock.now(), content.1, actual);
+            ranking.index.put(kernel.clock.now(), content.1, actual.map(|(standing, _)| standing));
         }
         Ok(drifts)
     }
 }
 
 impl Ranking {
-    /// The drift, and what the database has.
-    async fn compare(&self, kernel: &Kernel, content: Key) -> Result<(Vec<Drift>, Option<Standing>)> {
+    /// The drift, and what the database has, with the version of the settings that it is of.
+    async fn compare(&self, kernel: &Kernel, content: Key) -> Result<(Vec<Drift>, Option<(Standing, i64)>)> {
         let ranking = self.0.now();
+        // Before the read: what the index had by then was committed, so that no row of the database is older.
+        let early = ranking.index.seen(kernel.clock.now(), content.1);
         let records = read::content_by_ids(&kernel.db, &[content.1]).await?;
         let now = kernel.clock.now();
         let seen = ranking.index.seen(now, content.1);
@@ -88,9 +111,13 @@ impl Ranking {
         let listed = seen.as_ref().is_some_and(|seen| seen.standing.listed);
         let board = actual.as_ref().or(seen.as_ref()).map_or(0, |seen| seen.standing.board);
         let same = records.first().is_none_or(|record| ranking.hotness.heat.version == record.figures.heat_version);
-        // Newer than what was read: a write came in between, and the index has it. What is gone may be known, unlisted.
+        // Newer than what was read: a write came in between, and the index has it, unless it had so before. What is gone
+        // may be known, unlisted.
         let differs = match &actual {
-            Some(_) => !same || seen != actual && version(&seen) <= version(&actual),
+            Some(_) => {
+                let too_new = version(&early) > version(&actual) && version(&seen) == version(&early);
+                !same || too_new || seen != actual && version(&seen) <= version(&actual)
+            }
             None => listed,
         };
         let drift = differs.then(|| Drift {
@@ -99,20 +126,30 @@ impl Ranking {
             stored: format!("{seen:?}"),
             actual: format!("{actual:?}"),
         });
-        Ok((drift.into_iter().collect(), actual.map(|actual| actual.standing)))
+        let actual = actual.zip(records.first()).map(|(due, record)| (due.standing, record.figures.heat_version));
+        Ok((drift.into_iter().collect(), actual))
     }
-}
 
-/// What the index lists and the database does not have.
-async fn beyond(index: &RankIndex, kernel: &Kernel, size: usize) -> Result<Vec<Key>> {
-    let mut beyond = Vec::new();
-    let mut from = 0;
-    while let Some(ids) = index.listed_chunk(from, size) {
-        from += size;
+    /// A page of what the index lists: what the database does not have.
+    async fn scan_index(&self, kernel: &Kernel, index: &RankIndex, from: usize, size: usize) -> Result<Chunk> {
+        let Some(ids) = index.listed_chunk(from, size) else {
+            return Ok(Chunk { checked: 0, suspects: Vec::new(), next: None });
+        };
         let mut found = read::content_present(&kernel.db, &ids).await?;
         found.sort_unstable();
         let gone = ids.into_iter().filter(|id| found.binary_search(id).is_err());
-        beyond.extend(gone.map(key));
+        Ok(Chunk { checked: 0, suspects: gone.map(key).collect(), next: Some(place(from + size)) })
     }
-    Ok(beyond)
+}
+
+/// After the last lane: the places of the index, which a scan goes through once it has seen the database.
+const PLACES: i16 = i16::MAX;
+
+fn place(from: usize) -> Key {
+    (PLACES, Uuid::from_u128(from as u128))
+}
+
+/// From which place on a scan looks at the index, if it has come that far.
+fn beyond(after: Key) -> Option<usize> {
+    (after.0 == PLACES).then(|| usize::try_from(after.1.as_u128()).unwrap_or(usize::MAX))
 }

@@ -10,8 +10,8 @@ use crate::kernel::integrity::Remedy;
 use crate::modules::engagement::store::recount::Which;
 use crate::modules::engagement::store::rollups;
 
-/// A tombstone is not older than its time, with a week for the job that removes it; and nothing was taken back before it
-/// was done.
+/// A tombstone is not older than its time, with a week for the job that removes it, unless an import told of what was taken
+/// back; and nothing was taken back before it was done.
 pub(super) struct Tombstones;
 
 #[async_trait]
@@ -22,7 +22,7 @@ impl OfContents for Tombstones {
 
     fn remedy(&self) -> Remedy {
         Remedy::Advice(
-            "old tombstones are the job `engagement.retention`'s to remove: see `tally jobs`; a like that was taken back \
+            "old tombstones and deleted comments are the job `engagement.retention`'s to remove: see `tally jobs`; a like that was taken back \
              before it was given was written by hand",
         )
     }
@@ -33,6 +33,7 @@ impl OfContents for Tombstones {
         for row in rollups::tombstones_of(reads, which, before).await? {
             let mut drifts = found.of(row.kind, row.id);
             drifts.compare("old tombstones", &row.old, &0);
+            drifts.compare("old deleted comments", &row.old_comments, &0);
             drifts.compare("taken back before they were done", &row.early, &0);
         }
         Ok(found)

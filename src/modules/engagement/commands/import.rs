@@ -50,6 +50,8 @@ pub struct ImportOutcome {
     pub of_deleted: u64,
     /// Openings that are new or say something else now.
     pub opened: u64,
+    /// By how much they change what their counts opened with before.
+    pub opened_by: i64,
 }
 
 /// Folds an import into a batch.
@@ -76,6 +78,8 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, import: &Import)
             continue;
         }
         let register = (import.content, told.user, told.kind);
+        // Also of one that is there: its source will tell of it again when it was taken back here.
+        work.mark_imported(register);
         match act::step(work.behaviors.get(&register).copied(), true, told.at) {
             Some(next) => {
                 facts.push(Fact { weight: told.kind.weight(), at: next.acted_at, count: 1 });
@@ -85,7 +89,9 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, import: &Import)
         }
     }
     let mut openings = Vec::new();
-    for opening in &import.openings {
+    // Of a figure one, the last: each is compared with what the row holds.
+    let told: IndexMap<_, _> = import.openings.iter().map(|opening| (opening.figure, *opening)).collect();
+    for opening in told.values() {
         let held = work.interactions.openings.get(&(import.content, opening.figure)).copied();
         if held != Some(*opening) {
             facts.extend(held.map(|held| Fact { count: -held.count, ..held.fact() }));
@@ -108,13 +114,14 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, import: &Import)
         item.touch(&hotness, Cause::Recalculated, last.max(item.settled_at()));
     }
     (outcome.added, outcome.opened) = (registers.len() as u64, openings.len() as u64);
+    outcome.opened_by = openings.iter().map(|(_, more)| more).sum();
     registers.into_iter().for_each(|(register, next)| work.put_behavior(register, next));
     openings.into_iter().for_each(|(opening, _)| work.interactions.put_opening(import.content, opening));
     Ok(outcome)
 }
 
-/// One act a register, the newest: a source may tell of the same one in two ways (`Ann` and `ann`, `1` and `'1'`), and in
-/// any order.
+/// One act a register, the newest: a source may know one user of ours under two names (a subject and an external id), and
+/// tell of them in any order.
 fn once_each(acts: &[ImportedAct]) -> Vec<ImportedAct> {
     let mut newest: IndexMap<_, ImportedAct> = IndexMap::with_capacity(acts.len());
     for told in acts {

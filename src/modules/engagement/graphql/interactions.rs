@@ -7,6 +7,7 @@ use super::types::Content;
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::Result;
+use crate::kernel::graphql::Count;
 use crate::kernel::id::Id;
 use crate::kernel::page::{Connection, Cursor, Page};
 use crate::modules::engagement::EngagementFacade;
@@ -65,8 +66,8 @@ pub struct CommentTotal(i64);
 #[Object]
 impl CommentTotal {
     /// How many comments there are in all; the content's `commentCount`.
-    async fn total_count(&self) -> i64 {
-        self.0
+    async fn total_count(&self) -> Count {
+        Count(self.0)
     }
 }
 

@@ -5,6 +5,7 @@ use async_graphql::{Context, Object};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::graphql::Count;
 use crate::kernel::id::Id;
 use crate::kernel::page::{Connection, Cursor, Page};
 use crate::modules::engagement::EngagementFacade;
@@ -28,14 +29,14 @@ pub struct ContentTotal {
 #[Object]
 impl ContentTotal {
     /// How many contents the whole list has; counted only when asked for.
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<i64> {
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<Count> {
         let engagement = ctx.facade::<EngagementFacade>()?;
         let mut hotness = engagement.hotness();
         for _ in 0..TRIES {
             let filter = self.shown.filter(&hotness, self.at);
             let (count, version) = read::content_count(&engagement.kernel().db, &filter).await?;
             if self.shown.level.is_none() || version == hotness.heat.version {
-                return Ok(count);
+                return Ok(Count(count));
             }
             hotness = engagement.version(version).await?;
         }

@@ -3,6 +3,7 @@
 use async_graphql::SimpleObject;
 
 use crate::kernel::clock::Millis;
+use crate::kernel::graphql::Count;
 use crate::modules::engagement::hotness::Hotness;
 use crate::modules::engagement::settings::Standing;
 use crate::modules::engagement::store::in_force::{InForce, Progress};
@@ -54,9 +55,9 @@ pub struct HotnessRecalculation {
     /// Which version it makes.
     version: i64,
     /// Contents that are done.
-    succeeded: i64,
+    succeeded: Count,
     /// Contents that could not be done; the version does not come into force while there are any.
-    failed: i64,
+    failed: Count,
     /// When it began.
     started_at: Millis,
 }
@@ -65,8 +66,8 @@ impl HotnessSettings {
     pub(super) fn new(standing: &Standing, under_way: Option<(InForce, Progress)>) -> Self {
         let of = |progress: Progress| HotnessRecalculation {
             version: progress.version,
-            succeeded: progress.succeeded,
-            failed: progress.failed,
+            succeeded: Count(progress.succeeded),
+            failed: Count(progress.failed),
             started_at: progress.started_at,
         };
         let own = |(state, progress): &(InForce, Progress)| state.next_version == Some(progress.version);

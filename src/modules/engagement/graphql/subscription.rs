@@ -1,6 +1,10 @@
 //! Root subscriptions: served by the node that committed, conflated, bounded.
 
 use std::collections::HashSet;
+use std::future::ready;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_graphql::{Context, SimpleObject, Subscription};
@@ -14,8 +18,8 @@ use super::types::{Content, RankingEntry};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Code, Error, Result};
-use crate::kernel::graphql::Shared;
-use crate::kernel::live::Tick;
+use crate::kernel::graphql::shared;
+use crate::kernel::live::{Change, Tick};
 use crate::kernel::page::checked_size;
 use crate::kernel::ranking::Standing;
 use crate::modules::engagement::EngagementFacade;
@@ -28,6 +32,8 @@ use crate::modules::engagement::window::TimeWindow;
 const WATCHED_MOST: usize = 1_000;
 /// How long a ranking by window stays unlooked at, in case the clock was set.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// What numbers the states of rankings: keyed by this process.
+static NUMBERS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// A content's hotness changed.
 #[derive(SimpleObject)]
@@ -101,14 +107,14 @@ impl EngagementSubscription {
         #[graphql(desc = "Only of these, 1 to 1,000; of all when left out.")] content_ids: Option<Vec<ContentId>>,
         #[graphql(desc = "Only of this kind.")] kind: Option<Kind>,
         #[graphql(desc = "Only of those at this level or above, after the change.")] min_level: Option<Level>,
-    ) -> Result<impl Stream<Item = Result<Shared<HotnessChange>>> + use<'a>> {
+    ) -> Result<impl Stream<Item = Result<HotnessChange>> + use<'a>> {
         if content_ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > WATCHED_MOST) {
             return Err(Error::invalid(format!("give 1 to {WATCHED_MOST} contentIds, or leave them out")));
         }
         let ids = content_ids.map(|ids| ids.into_iter().map(|id| id.uuid).collect());
         let watch = Watch { ids, kind, least: min_level };
         let engagement = ctx.facade::<EngagementFacade>()?.clone();
-        let changes = stream::unfold(Some(engagement.listen()), |receiver| async {
+        let ticks = stream::unfold(Some(engagement.listen()), |receiver| async {
             let mut receiver = receiver?;
             match receiver.recv().await {
                 Ok(tick) => Some((Ok(tick), Some(receiver))),
@@ -116,18 +122,12 @@ impl EngagementSubscription {
                 Err(RecvError::Closed) => None,
             }
         });
-        Ok(changes.flat_map(move |tick| {
-            let heard: Vec<_> = match tick {
-                Ok(tick) => {
-                    let heard = tick.numbered().filter_map(|(number, event)| {
-                        change(&engagement, &watch, event).map(|change| Ok(Shared::new(number, change)))
-                    });
-                    heard.collect()
-                }
-                Err(error) => vec![Err(error)],
-            };
-            stream::iter(heard)
-        }))
+        let changes = ticks.flat_map(|tick| match tick {
+            Ok(tick) => stream::iter(tick.numbered().map(Ok)).left_stream(),
+            Err(error) => stream::iter([Err(error)]).right_stream(),
+        });
+        let make = move |event: Change<HotnessEvent>| ready(change(&engagement, &watch, &event).map(Ok));
+        Ok(shared(ctx, changes, make))
     }
 
     /// The hot ranking: the present state at once, then again whenever its order or one of its contents changes, also when
@@ -144,28 +144,38 @@ impl EngagementSubscription {
         let size = checked_size("first", first)?;
         // Listen first, look then: what is committed in between is heard of.
         let receiver = engagement.listen();
-        let state = Ranked { engagement, receiver, kind, window: published_within, size, seen: None };
-        Ok(stream::unfold(state, async |mut ranked| Some((ranked.next().await?, ranked))))
+        let shown =
+            Arc::new(Shown { engagement, kind, window: published_within, size, unread: AtomicBool::new(false) });
+        let ranked = Ranked { shown: Arc::clone(&shown), receiver, seen: None };
+        let states = stream::unfold(ranked, async |mut ranked| Some((Ok((ranked.next().await?, ())), ranked)));
+        Ok(shared(ctx, states, move |()| Arc::clone(&shown).read()))
     }
+}
+
+/// What one listener of `hotRankingChanged` is shown.
+struct Shown {
+    engagement: EngagementFacade,
+    kind: Option<Kind>,
+    window: TimeWindow,
+    size: usize,
+    /// Whether the last state could not be read.
+    unread: AtomicBool,
 }
 
 /// One listener of `hotRankingChanged`.
 struct Ranked {
-    engagement: EngagementFacade,
+    shown: Arc<Shown>,
     receiver: Receiver<Tick<HotnessEvent>>,
-    kind: Option<Kind>,
-    window: TimeWindow,
-    size: usize,
     /// What it was told last.
     seen: Option<Vec<Standing>>,
 }
 
 impl Ranked {
-    /// The next state that is another one; none when the server stops.
-    async fn next(&mut self) -> Option<Result<RankingUpdate>> {
+    /// Waits for another state than the last one, and gives its number; none when the server stops.
+    async fn next(&mut self) -> Option<u64> {
         loop {
             if let Some(seen) = &self.seen {
-                let pause = self.pause(seen);
+                let pause = self.shown.pause(seen);
                 tokio::select! {
                     heard = self.receiver.recv() => match heard {
                         // To have fallen behind does no harm: the state is read anew.
@@ -175,16 +185,20 @@ impl Ranked {
                     () = passed(pause) => {}
                 }
             }
-            let standings = self.engagement.standings_within(self.kind, self.window, self.size);
-            if self.seen.as_ref() != Some(&standings) {
-                let update = self.read().await;
-                // After a read that failed, the next change is another occasion.
-                self.seen = Some(if update.is_ok() { standings } else { Vec::new() });
-                return Some(update);
+            let Shown { engagement, kind, window, size, unread } = &*self.shown;
+            let standings = engagement.standings_within(*kind, *window, *size);
+            // After a read that failed, the next change is another occasion.
+            if unread.swap(false, Ordering::Relaxed) || self.seen.as_ref() != Some(&standings) {
+                // Versions are part of it: what has this number is the same in all that the ranking is made of.
+                let number = NUMBERS.hash_one(&standings);
+                self.seen = Some(standings);
+                return Some(number);
             }
         }
     }
+}
 
+impl Shown {
     /// How long nothing can change by the passing of time alone: until the first content that is shown leaves. Never so
     /// short that a clock that stands still makes it spin, nor so long that one that is set goes unnoticed.
     fn pause(&self, seen: &[Standing]) -> Option<Duration> {
@@ -194,14 +208,19 @@ impl Ranked {
         Some(leaves.clamp(self.engagement.live_interval().min(LOOK_AGAIN), LOOK_AGAIN))
     }
 
-    async fn read(&self) -> Result<RankingUpdate> {
-        let ranking = self.engagement.ranking(self.kind, self.window, self.size).await?;
-        Ok(RankingUpdate {
-            kind: self.kind,
-            published_within: self.window,
-            entries: entries(&self.engagement, ranking).await?,
-            changed_at: self.engagement.now(),
-        })
+    async fn read(self: Arc<Self>) -> Option<Result<RankingUpdate>> {
+        let update = async {
+            let ranking = self.engagement.ranking(self.kind, self.window, self.size).await?;
+            Ok(RankingUpdate {
+                kind: self.kind,
+                published_within: self.window,
+                entries: entries(&self.engagement, ranking).await?,
+                changed_at: self.engagement.now(),
+            })
+        };
+        let update = update.await;
+        self.unread.store(update.is_err(), Ordering::Relaxed);
+        Some(update)
     }
 }
 

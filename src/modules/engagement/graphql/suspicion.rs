@@ -5,6 +5,7 @@ use async_graphql::{Context, Object};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::Result;
+use crate::kernel::graphql::Count;
 use crate::kernel::page::{Connection, Cursor, Page};
 use crate::modules::engagement::EngagementFacade;
 use crate::modules::engagement::store::suspicion::{self as store, Finding, USER};
@@ -33,8 +34,8 @@ impl SuspiciousActivity {
 
     /// How many acts it was within the hour that begins at `since`, those that were refused too. Of an hour that is not
     /// over, those so far.
-    async fn actions(&self) -> i64 {
-        self.0.actions
+    async fn actions(&self) -> Count {
+        Count(self.0.actions)
     }
 
     /// When the first of them was.
@@ -55,8 +56,8 @@ pub struct SuspicionTotal;
 #[Object]
 impl SuspicionTotal {
     /// How many the whole list has; counted only when asked for.
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<i64> {
-        store::finding_count(&ctx.facade::<EngagementFacade>()?.kernel().db).await
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<Count> {
+        Ok(Count(store::finding_count(&ctx.facade::<EngagementFacade>()?.kernel().db).await?))
     }
 }
 

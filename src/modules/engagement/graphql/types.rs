@@ -8,6 +8,7 @@ use crate::kernel::auth::Session;
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::graphql::Count;
 use crate::kernel::id::Id;
 use crate::kernel::page::{Connection, checked_size};
 use crate::modules::engagement::EngagementFacade;
@@ -48,11 +49,11 @@ pub struct Video(pub(crate) ContentRecord);
     ),
     field(name = "status", ty = "Status", desc = "Whether lists and rankings show it."),
     field(name = "published_at", ty = "Millis", desc = "When it was published first."),
-    field(name = "like_count", ty = "i64", desc = "Users who like it now."),
-    field(name = "favorite_count", ty = "i64", desc = "Users who have it as a favorite now."),
-    field(name = "comment_count", ty = "i64", desc = "Comments on it that were not deleted."),
-    field(name = "share_count", ty = "i64", desc = "How often it was shared."),
-    field(name = "view_count", ty = "i64", desc = "How often it was viewed: once a viewer and hour."),
+    field(name = "like_count", ty = "Count", desc = "Users who like it now."),
+    field(name = "favorite_count", ty = "Count", desc = "Users who have it as a favorite now."),
+    field(name = "comment_count", ty = "Count", desc = "Comments on it that were not deleted."),
+    field(name = "share_count", ty = "Count", desc = "How often it was shared."),
+    field(name = "view_count", ty = "Count", desc = "How often it was viewed: once a viewer and hour."),
     field(name = "hotness", ty = "Hotness", desc = "How hot it is now."),
     field(
         name = "viewer_has_liked",
@@ -139,28 +140,28 @@ macro_rules! content_object {
             }
 
             /// Users who like it now.
-            async fn like_count(&self) -> i64 {
-                self.0.figures.like_count
+            async fn like_count(&self) -> Count {
+                Count(self.0.figures.like_count)
             }
 
             /// Users who have it as a favorite now.
-            async fn favorite_count(&self) -> i64 {
-                self.0.figures.favorite_count
+            async fn favorite_count(&self) -> Count {
+                Count(self.0.figures.favorite_count)
             }
 
             /// Comments on it that were not deleted.
-            async fn comment_count(&self) -> i64 {
-                self.0.figures.comment_count
+            async fn comment_count(&self) -> Count {
+                Count(self.0.figures.comment_count)
             }
 
             /// How often it was shared.
-            async fn share_count(&self) -> i64 {
-                self.0.figures.share_count
+            async fn share_count(&self) -> Count {
+                Count(self.0.figures.share_count)
             }
 
             /// How often it was viewed: once a viewer and hour.
-            async fn view_count(&self) -> i64 {
-                self.0.figures.view_count
+            async fn view_count(&self) -> Count {
+                Count(self.0.figures.view_count)
             }
 
             /// How hot it is now.

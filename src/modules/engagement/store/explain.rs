@@ -27,7 +27,8 @@ pub(in super::super) struct FactRow {
 }
 
 impl Of {
-    /// Place, id, moment and count of each; `t` is the table that `place` or `id` is of.
+    /// Place, id, moment and count of each; of hours, `{from}` is where a condition on them belongs, so that the hours of
+    /// other pages are not counted.
     fn text(self) -> &'static str {
         match self {
             Self::Likes => {
@@ -48,8 +49,9 @@ impl Of {
             }
             Self::Hours => {
                 "SELECT hour AS place, $2 AS id, hour AS at, CAST(sum(count) AS bigint) AS count FROM (
-                 SELECT hour, count(*) AS count FROM content_views WHERE lane = $1 AND content_id = $2 GROUP BY hour
-                 UNION ALL SELECT hour, count FROM content_view_hours WHERE lane = $1 AND content_id = $2) h GROUP BY hour"
+                 SELECT hour, count(*) AS count FROM content_views WHERE lane = $1 AND content_id = $2 {from} GROUP BY hour
+                 UNION ALL SELECT hour, count FROM content_view_hours WHERE lane = $1 AND content_id = $2 {from}) h
+                 GROUP BY hour"
             }
         }
     }
@@ -73,12 +75,18 @@ pub(in super::super) async fn fact_page(
     let column = if of.by_hour() { "place" } else { "id" };
     let mut values: Vec<Value> =
         vec![content.0.into(), content.1.into(), i64::try_from(size).unwrap_or(i64::MAX).into()];
-    let mut from = String::new();
+    let (mut hours, mut ids) = (String::new(), String::new());
     if let Some((place, id)) = after {
-        from = format!("WHERE {column} {side} $4");
-        values.push(if of.by_hour() { place.into() } else { id.into() });
+        if of.by_hour() {
+            hours = format!("AND hour {side} $4");
+            values.push(place.into());
+        } else {
+            ids = format!("WHERE id {side} $4");
+            values.push(id.into());
+        }
     }
-    let text = format!("SELECT * FROM ({}) t {from} ORDER BY {column} {direction} LIMIT $3", of.text());
+    let facts = of.text().replace("{from}", &hours);
+    let text = format!("SELECT * FROM ({facts}) t {ids} ORDER BY {column} {direction} LIMIT $3");
     let statement = Statement::from_sql_and_values(reads.get_database_backend(), text, values);
     let row = |row: &QueryResult| {
         Ok(FactRow {
@@ -93,7 +101,7 @@ pub(in super::super) async fn fact_page(
 
 /// How many facts of a kind a content has.
 pub(in super::super) async fn fact_count(reads: &DatabaseTransaction, of: Of, content: Key) -> Result<i64> {
-    let text = format!("SELECT count(*) AS n FROM ({}) t", of.text());
+    let text = format!("SELECT count(*) AS n FROM ({}) t", of.text().replace("{from}", ""));
     let statement =
         Statement::from_sql_and_values(reads.get_database_backend(), text, [content.0.into(), content.1.into()]);
     let found = reads.query_one_raw(statement).await?;

@@ -1,6 +1,6 @@
 //! All SQL of the module: `read` for resolvers, `batch` for the writer, `recount`, `rollups` and `explain` for checks and
-//! explanations, `facts`, `in_force` and `next` for recalculations, `retention` for what goes in time, and what concerns one
-//! table alone.
+//! explanations, `repairs` for what they put right, `facts`, `in_force` and `next` for recalculations, `retention` for what
+//! goes in time, and what concerns one table alone.
 
 pub(super) mod batch;
 pub(super) mod comments;
@@ -11,9 +11,11 @@ pub(super) mod facts;
 pub(super) mod in_force;
 pub(super) mod next;
 pub(super) mod openings;
+pub(super) mod people;
 pub(super) mod publish;
 pub(super) mod read;
 pub(super) mod recount;
+pub(super) mod repairs;
 pub(super) mod retention;
 pub(super) mod rollups;
 pub(super) mod shares;

@@ -12,6 +12,7 @@ use crate::kernel::error::Result;
 use crate::kernel::integrity::Key;
 use crate::modules::engagement::content::key;
 use crate::modules::engagement::openings::{Counted, Opening};
+use crate::modules::engagement::work::BehaviorKey;
 
 fn opening(row: &QueryResult) -> Result<Opening, DbErr> {
     let figure = Counted::from_number(row.try_get("", "figure")?)?;
@@ -62,6 +63,26 @@ pub(in super::super) async fn opening_put(tx: &Tx, openings: impl Iterator<Item 
         rows.push([lane.into(), id.into(), opening.figure.number().into(), opening.count.into(), opening.at.0.into()]);
     }
     tx.write_all(&SQL, rows).await
+}
+
+/// Marks likes and favorites that an import told of. What is marked already is not written again.
+pub(in super::super) async fn behavior_mark(tx: &Tx, behaviors: impl Iterator<Item = BehaviorKey>) -> Result<()> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            "UPDATE behaviors AS b SET imported = 1 FROM {rows} WHERE b.lane = r.lane AND b.content_id = r.content_id
+             AND b.user_id = r.user_id AND b.kind = r.kind AND b.imported = 0",
+            &[("lane", Col::Small), ("content_id", Col::Id), ("user_id", Col::Id), ("kind", Col::Small)],
+        )
+    });
+    let mut rows = SQL.rows();
+    for (content, user, kind) in behaviors {
+        let (lane, id) = key(content);
+        rows.push([lane.into(), id.into(), user.into(), kind.number().into()]);
+    }
+    if !rows.is_empty() {
+        tx.execute(SQL.bind(tx.backend(), rows, [])).await?;
+    }
+    Ok(())
 }
 
 /// The contents that have these external ids: (external id, id, number of the kind, when it was

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::FIGURES;
 use crate::kernel::clock::Millis;
-use crate::kernel::db::{Db, Tx};
+use crate::kernel::db::Db;
 use crate::kernel::error::Result;
 use crate::kernel::integrity::Key;
-use crate::modules::engagement::content::{DELETED, Figures, key};
+use crate::modules::engagement::content::{DELETED, Figures};
 use crate::modules::engagement::openings::Counted;
 
 /// Which contents a check looks at. What is being deleted is left out: its facts go in chunks, and nobody sees its figures.
@@ -245,22 +245,6 @@ pub(in super::super) async fn next_figures_within(
     Ok(found.iter().map(row).collect::<Result<_, DbErr>>()?)
 }
 
-/// Writes which version of the settings a locked content's figures name.
-pub(in super::super) async fn heat_version_update(tx: &Tx, content: Uuid, version: i64) -> Result<()> {
-    let (lane, id) = key(content);
-    let text = "UPDATE content_figures SET heat_version = $3 WHERE lane = $1 AND content_id = $2";
-    tx.execute(Statement::from_sql_and_values(tx.backend(), text, [lane.into(), id.into(), version.into()])).await?;
-    Ok(())
-}
-
-/// Removes the figures of a locked content, if a repair that made them is undone.
-pub(in super::super) async fn figures_delete(tx: &Tx, content: Uuid) -> Result<()> {
-    let (lane, id) = key(content);
-    let text = "DELETE FROM content_figures WHERE lane = $1 AND content_id = $2";
-    tx.execute(Statement::from_sql_and_values(tx.backend(), text, [lane.into(), id.into()])).await?;
-    Ok(())
-}
-
 /// A content, its newest row of history, and how many rows do not stand at the moment of their ids.
 pub(in super::super) struct HistoryOf {
     pub(in super::super) stored: Stored,
@@ -331,26 +315,6 @@ pub(in super::super) async fn history_misplaced(reads: &DatabaseTransaction, key
     let statement = Statement::from_sql_and_values(backend, text, [key.0.into(), key.1.into()]);
     let row = |row: &QueryResult| Ok((row.try_get("", "id")?, row.try_get("", "calculated_at")?));
     Ok(reads.query_all_raw(statement).await?.iter().map(row).collect::<Result<_, DbErr>>()?)
-}
-
-/// Moves a row of history of a locked content, if it stands at `from`. Whether it did.
-pub(in super::super) async fn history_move(tx: &Tx, content: Uuid, row: Uuid, from: i64, to: i64) -> Result<bool> {
-    let (lane, id) = key(content);
-    let text = "UPDATE hot_history SET calculated_at = $5
-         WHERE lane = $1 AND content_id = $2 AND id = $3 AND calculated_at = $4";
-    let values: [Value; 5] = [lane.into(), id.into(), row.into(), from.into(), to.into()];
-    Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), text, values)).await?.rows_affected() == 1)
-}
-
-/// Removes the newest row of a locked content's history, if a repair wrote it, at this moment and of this level. Whether
-/// it was so.
-pub(in super::super) async fn repaired_row_delete(tx: &Tx, content: Uuid, at: Millis, level: i16) -> Result<bool> {
-    let (lane, id) = key(content);
-    let text = "DELETE FROM hot_history WHERE lane = $1 AND content_id = $2 AND calculation_method = 3
-         AND calculated_at = $3 AND hot_level = $4 AND id =
-         (SELECT t.id FROM hot_history t WHERE t.lane = $1 AND t.content_id = $2 ORDER BY t.id DESC LIMIT 1)";
-    let values: [Value; 4] = [lane.into(), id.into(), at.0.into(), level.into()];
-    Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), text, values)).await?.rows_affected() == 1)
 }
 
 /// The moment of the newest fact of a content.

@@ -25,19 +25,20 @@ async fn oldest(tx: &Tx, text: &str, before: Millis, size: usize) -> Result<Vec<
     Ok(found)
 }
 
-/// Removes at most `size` tombstones of likes and favorites that were taken back before `before`: how many were found.
+/// Removes at most `size` tombstones of likes and favorites that were taken back before `before`: how many were found. Those
+/// of imported ones stay, because their source tells of them again whenever it is imported again.
 pub(in super::super) async fn behavior_prune(tx: &Tx, before: Millis, size: usize) -> Result<usize> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new(
             "DELETE FROM behaviors WHERE (lane, content_id, user_id, kind) IN
              (SELECT o.lane, o.content_id, o.user_id, o.kind FROM {rows} {cross} behaviors o
               ON o.lane = r.lane AND o.content_id = r.content_id AND o.user_id = r.user_id AND o.kind = r.kind
-              AND o.removed_at < {1})",
+              AND o.removed_at < {1} AND o.imported = 0)",
             &[("lane", Col::Small), ("content_id", Col::Id), ("user_id", Col::Id), ("kind", Col::Small)],
         )
     });
     let text = "SELECT content_id, user_id, kind FROM behaviors
-         WHERE removed_at IS NOT NULL AND removed_at < $1 ORDER BY removed_at LIMIT $2";
+         WHERE removed_at IS NOT NULL AND imported = 0 AND removed_at < $1 ORDER BY removed_at LIMIT $2";
     let found = oldest(tx, text, before, size).await?;
     let mut rows = SQL.rows();
     for row in &found {

@@ -69,9 +69,12 @@ pub(in super::super) struct TombstoneRow {
     pub(in super::super) kind: i16,
     pub(in super::super) old: i64,
     pub(in super::super) early: i64,
+    /// Deleted comments that are as old.
+    pub(in super::super) old_comments: i64,
 }
 
-/// The wanted contents, and how many of their tombstones are from before `before`, or from before what they take back.
+/// The wanted contents, and how many of their tombstones are from before `before` and of no import, or from before what they
+/// take back.
 pub(in super::super) async fn tombstones_of(
     reads: &DatabaseTransaction,
     which: Which,
@@ -84,8 +87,10 @@ pub(in super::super) async fn tombstones_of(
         )
     };
     let text = format!(
-        "SELECT c.lane, c.id, c.kind, {} AS old, {} AS early FROM {} ORDER BY c.lane, c.id",
-        count("t.removed_at < $4"),
+        "SELECT c.lane, c.id, c.kind, {} AS old, {} AS early,
+         (SELECT count(*) FROM comments t WHERE t.lane = c.lane AND t.content_id = c.id AND t.deleted_at < $4)
+         AS old_comments FROM {} ORDER BY c.lane, c.id",
+        count("t.removed_at < $4 AND t.imported = 0"),
         count("t.removed_at < t.acted_at"),
         which.source("lane, id, kind")
     );
@@ -112,29 +117,41 @@ const OF_CONTENT: [&str; 14] = [
     "videos",
 ];
 
-/// Keys after `after`, up to `until`, that a table has rows of, and that are no content's.
+/// At most about `size` keys after `after`, up to `until`, that a table has rows of, and that are no content's; and up to
+/// which key these are all of them, where there are more.
 pub(in super::super) async fn orphan_keys(
     reads: &DatabaseTransaction,
     after: Key,
     until: Option<Key>,
-) -> Result<Vec<Key>> {
+    size: usize,
+) -> Result<(Vec<Key>, Option<Key>)> {
     let (last_lane, last_id) = until.unwrap_or((i16::MAX, Uuid::max()));
     let mut keys = std::collections::BTreeSet::new();
+    let mut cut: Option<Key> = None;
     for table in OF_CONTENT {
         // The distinct keys first: a content with a million rows is looked up once.
         let text = format!(
             "SELECT k.lane, k.content_id FROM
              (SELECT DISTINCT t.lane, t.content_id FROM {table} t WHERE (t.lane, t.content_id) > ($1, $2)
               AND (t.lane, t.content_id) <= ($3, $4) AND t.lane >= $1 AND t.lane <= $3) k
-             WHERE NOT EXISTS (SELECT 1 FROM contents c WHERE c.lane = k.lane AND c.id = k.content_id)"
+             WHERE NOT EXISTS (SELECT 1 FROM contents c WHERE c.lane = k.lane AND c.id = k.content_id)
+             ORDER BY k.lane, k.content_id LIMIT $5"
         );
-        let values: [Value; 4] = [after.0.into(), after.1.into(), last_lane.into(), last_id.into()];
+        let most = i64::try_from(size).unwrap_or(i64::MAX);
+        let values: [Value; 5] = [after.0.into(), after.1.into(), last_lane.into(), last_id.into(), most.into()];
         let statement = Statement::from_sql_and_values(reads.get_database_backend(), text, values);
-        for row in reads.query_all_raw(statement).await? {
-            keys.insert((row.try_get("", "lane")?, row.try_get("", "content_id")?));
+        let found = reads.query_all_raw(statement).await?;
+        let found = found.iter().map(|row| Ok((row.try_get("", "lane")?, row.try_get("", "content_id")?)));
+        let found: Vec<Key> = found.collect::<Result<_, DbErr>>()?;
+        if let Some(last) = found.last().filter(|_| found.len() == size) {
+            cut = Some(cut.map_or(*last, |cut| cut.min(*last)));
         }
+        keys.extend(found);
     }
-    Ok(keys.into_iter().collect())
+    if let Some(cut) = cut {
+        keys.retain(|key| *key <= cut);
+    }
+    Ok((keys.into_iter().collect(), cut))
 }
 
 /// How many rows of each table are of a key that is no content's.

@@ -6,6 +6,7 @@ use super::types::{MarkNotificationsReadPayload, NotificationIdKind};
 use super::viewer;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::Result;
+use crate::kernel::graphql::Count;
 use crate::kernel::id::Id;
 use crate::modules::notifications::NotificationsFacade;
 
@@ -26,6 +27,6 @@ impl NotificationsMutation {
     ) -> Result<MarkNotificationsReadPayload> {
         let ids = ids.map(|ids| ids.into_iter().map(Id::uuid).collect());
         let marked = ctx.facade::<NotificationsFacade>()?.mark_read(viewer(ctx).await?, ids).await?;
-        Ok(MarkNotificationsReadPayload { marked: marked.marked, unread_notifications: marked.unread })
+        Ok(MarkNotificationsReadPayload { marked: Count(marked.marked), unread_notifications: Count(marked.unread) })
     }
 }

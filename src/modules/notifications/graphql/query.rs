@@ -6,6 +6,7 @@ use super::types::Notification;
 use super::viewer;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::Result;
+use crate::kernel::graphql::Count;
 use crate::kernel::page::{Connection, Cursor, Page};
 use crate::modules::notifications::NotificationsFacade;
 use crate::modules::notifications::store::read::{self, Filter};
@@ -20,8 +21,8 @@ pub struct NotificationTotal(Filter);
 #[Object]
 impl NotificationTotal {
     /// How many notifications the whole list has; counted only when asked for.
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<i64> {
-        read::notification_count(&ctx.facade::<NotificationsFacade>()?.kernel().db, self.0).await
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<Count> {
+        Ok(Count(read::notification_count(&ctx.facade::<NotificationsFacade>()?.kernel().db, self.0).await?))
     }
 }
 
@@ -62,7 +63,7 @@ pub struct NotificationsViewer;
 #[Object]
 impl NotificationsViewer {
     /// How many notifications have something in them that was not read.
-    async fn unread_notifications(&self, ctx: &Context<'_>) -> Result<i64> {
-        ctx.facade::<NotificationsFacade>()?.unread_count(viewer(ctx).await?).await
+    async fn unread_notifications(&self, ctx: &Context<'_>) -> Result<Count> {
+        Ok(Count(ctx.facade::<NotificationsFacade>()?.unread_count(viewer(ctx).await?).await?))
     }
 }

@@ -5,6 +5,7 @@ use async_graphql::{Context, Object, SimpleObject};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::Result;
+use crate::kernel::graphql::Count;
 use crate::kernel::id::Id;
 use crate::kernel::page::checked_size;
 use crate::modules::engagement::EngagementFacade;
@@ -62,8 +63,8 @@ impl Notification {
     }
 
     /// How many users did it and did not take it back, each counted once; 0 for a LEVEL_UP.
-    async fn actor_count(&self) -> i64 {
-        if self.0.kind == Kind::LevelUp { 0 } else { self.0.actor_count }
+    async fn actor_count(&self) -> Count {
+        Count(if self.0.kind == Kind::LevelUp { 0 } else { self.0.actor_count })
     }
 
     /// Who did it last; null for a LEVEL_UP, and once that user is gone.
@@ -99,7 +100,7 @@ impl Notification {
 #[derive(SimpleObject)]
 pub struct MarkNotificationsReadPayload {
     /// How many were unread and are read now.
-    pub(super) marked: i64,
+    pub(super) marked: Count,
     /// How many of the user's notifications are unread now.
-    pub(super) unread_notifications: i64,
+    pub(super) unread_notifications: Count,
 }

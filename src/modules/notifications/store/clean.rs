@@ -73,6 +73,22 @@ pub(in super::super) async fn gone_settled(tx: &Tx, user: Uuid) -> Result<()> {
     Ok(())
 }
 
+/// Something is to be removed of a deleted user once more.
+pub(in super::super) async fn gone_resume(tx: &Tx, user: Uuid, now: Millis) -> Result<()> {
+    let text = "INSERT INTO notification_gone (id_hash, gone_at, pending_id) VALUES ($1, $2, $3)
+         ON CONFLICT (id_hash) DO UPDATE SET pending_id = excluded.pending_id";
+    let values: [Value; 3] = [hash_of(user).into(), now.0.into(), user.into()];
+    tx.execute(Statement::from_sql_and_values(tx.backend(), text, values)).await?;
+    Ok(())
+}
+
+/// Takes that back. Whether it was still to be done.
+pub(in super::super) async fn gone_call_off(tx: &Tx, user: Uuid) -> Result<bool> {
+    let text = "UPDATE notification_gone SET pending_id = NULL WHERE id_hash = $1 AND pending_id IS NOT NULL";
+    Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), text, [hash_of(user).into()])).await?.rows_affected()
+        == 1)
+}
+
 /// Forgets deletions that are older than `before`; returns how many.
 pub(in super::super) async fn gone_prune(tx: &Tx, before: Millis, size: i64) -> Result<u64> {
     let text = "DELETE FROM notification_gone WHERE id_hash IN

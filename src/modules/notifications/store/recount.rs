@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::batch::{ENDS, EndsRow};
 use super::{KEYS, NOTIFICATION, keys};
 use crate::kernel::clock::Millis;
-use crate::kernel::db::{Sql, Tx};
+use crate::kernel::db::{Db, Sql, Tx};
 use crate::kernel::error::Result;
 use crate::kernel::integrity::Key;
 use crate::kernel::page::Page;
@@ -219,4 +219,49 @@ pub(in super::super) async fn unread_page(
     text.push_str(&format!(" ORDER BY n.id {direction} LIMIT $3"));
     let found = connection.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
     Ok(found.iter().map(|row| NotificationRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+/// The users after `after` who did something that others were told of.
+pub(in super::super) async fn actor_page(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    after: Uuid,
+    size: usize,
+) -> Result<Vec<Uuid>> {
+    // Those of levels are nobody's: the content stands for whoever did it.
+    let text = "SELECT DISTINCT actor_id FROM notification_acts WHERE actor_id > $1 AND level = 0
+         ORDER BY actor_id LIMIT $2";
+    let values: [Value; 2] = [after.into(), limit(size).into()];
+    let found = connection.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
+    Ok(found.iter().map(|row| row.try_get("", "actor_id")).collect::<Result<_, DbErr>>()?)
+}
+
+/// The table of what users did.
+pub(in super::super) const ACTS: &str = "notification_acts";
+
+/// How many rows of each table are of a user.
+pub(in super::super) async fn user_rows(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    (lane, user): Key,
+) -> Result<Vec<(&'static str, i64)>> {
+    let mut found = Vec::new();
+    for (table, condition) in [
+        ("notification_totals", "lane = $1 AND user_id = $2"),
+        ("notifications", "lane = $1 AND user_id = $2"),
+        // Acts are in the lanes of those who are told.
+        (ACTS, "$1 >= 0 AND actor_id = $2 AND level = 0"),
+    ] {
+        let text = format!("SELECT count(*) AS n FROM {table} WHERE {condition}");
+        let values: [Value; 2] = [lane.into(), user.into()];
+        let row = connection.query_one_raw(Statement::from_sql_and_values(backend, text, values)).await?;
+        found.push((table, row.map(|row| row.try_get("", "n")).transpose()?.unwrap_or(0)));
+    }
+    Ok(found)
+}
+
+/// Whether something of a user is still to be removed.
+pub(in super::super) async fn gone_is_pending(db: &Db, user: Uuid) -> Result<bool> {
+    let text = "SELECT gone_at FROM notification_gone WHERE pending_id = $1";
+    Ok(!db.query(Statement::from_sql_and_values(db.backend(), text, [user.into()])).await?.is_empty())
 }

@@ -87,21 +87,20 @@ async fn write(tx: &Tx, users: &[Result<Model>]) -> Result<HashMap<String, UserO
     wanted.dedup_by(|next, first| next.subject == first.subject);
     let held = store::user_by_old_ids(tx, &wanted).await?;
     let mut outcomes = HashMap::new();
-    let mut named = Vec::new();
-    let subjects: HashSet<String> = wanted.iter().map(|user| user.subject.clone()).collect();
-    for user in held {
-        // Found by both, and two users: the external id says which.
-        let by_external_id = user.external_id.clone().filter(|id| subjects.contains(id));
-        let exact = by_external_id.is_some();
-        let key = by_external_id.unwrap_or(user.subject);
-        if subjects.contains(&key) && (exact || !outcomes.contains_key(&key)) {
-            outcomes.insert(key.clone(), UserOutcome::Found(user.id));
-        }
-        if user.external_id.is_none() {
-            named.push((user.id, key));
+    let subjects: HashSet<&str> = wanted.iter().map(|user| &*user.subject).collect();
+    // One user may be found by both, under two old ids. An external id says more than a subject.
+    for user in &held {
+        if let Some(id) = user.external_id.as_ref().filter(|id| subjects.contains(&***id)) {
+            outcomes.insert(id.clone(), UserOutcome::Found(user.id));
         }
     }
-    named.retain(|(id, old_id)| outcomes.get(old_id) == Some(&UserOutcome::Found(*id)));
+    let mut named = Vec::new();
+    for user in held.iter().filter(|user| subjects.contains(&*user.subject)) {
+        let outcome = outcomes.entry(user.subject.clone()).or_insert(UserOutcome::Found(user.id));
+        if user.external_id.is_none() && *outcome == UserOutcome::Found(user.id) {
+            named.push((user.id, user.subject.clone()));
+        }
+    }
     store::external_id_put(tx, &named).await?;
     wanted.retain(|user| !outcomes.contains_key(&user.subject));
     let deleted = store::deleted_subjects_among(tx, wanted.iter().map(|user| &*user.subject)).await?;
