@@ -10,6 +10,7 @@ crate::app! {
         crate::modules::users::Users,
         crate::modules::engagement::Engagement,
         crate::modules::notifications::Notifications,
+        crate::modules::points::Points,
     }
 }
 

@@ -12,6 +12,7 @@ const QUEUE: &str = "WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum
 /// | word | PostgreSQL | SQLite |
 /// |---|---|---|
 /// | `{id}` | `uuid` | `BLOB` (16 bytes) |
+/// | `{bytes}` | `bytea` | `BLOB` |
 /// | `{int}` | `bigint` | `INTEGER` |
 /// | `{small}` | `smallint` | `INTEGER` |
 /// | `{float}` | `double precision` | `REAL` |
@@ -26,6 +27,7 @@ pub async fn ddl(manager: &SchemaManager<'_>, templates: &[&str]) -> Result<(), 
     let postgres = manager.get_database_backend() == DbBackend::Postgres;
     let words = [
         ("{id}", "uuid", "BLOB"),
+        ("{bytes}", "bytea", "BLOB"),
         ("{int}", "bigint", "INTEGER"),
         ("{small}", "smallint", "INTEGER"),
         ("{float}", "double precision", "REAL"),

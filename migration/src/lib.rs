@@ -7,6 +7,7 @@ pub mod dialect;
 pub mod engagement;
 pub mod kernel;
 pub mod notifications;
+pub mod points;
 pub mod users;
 
 pub use sea_orm_migration::MigrationTrait;

@@ -49,6 +49,7 @@ pub struct Error {
     cause: Option<Arc<str>>,
     retry: Retry,
     retry_after: Option<Duration>,
+    details: Vec<(&'static str, serde_json::Value)>,
 }
 
 /// What a repetition of the failed database work would do.
@@ -68,7 +69,7 @@ pub enum Retry {
 impl Error {
     /// An error with a code and a message for the client.
     pub fn new(code: Code, client: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, client: client.into(), cause: None, retry: Retry::Never, retry_after: None }
+        Self { code, client: client.into(), cause: None, retry: Retry::Never, retry_after: None, details: Vec::new() }
     }
 
     /// [`Code::INVALID_INPUT`].
@@ -135,6 +136,19 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// Adds what programs may read of the error: `extensions.NAME`.
+    #[must_use]
+    pub fn with_detail(mut self, name: &'static str, value: impl Into<serde_json::Value>) -> Self {
+        self.details.push((name, value.into()));
+        self
+    }
+
+    /// What programs may read of it, besides its code.
+    #[must_use]
+    pub fn details(&self) -> &[(&'static str, serde_json::Value)] {
+        &self.details
     }
 
     /// Says what a repetition would do.

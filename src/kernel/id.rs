@@ -232,3 +232,29 @@ impl Lane {
         Self(id.as_bytes()[15])
     }
 }
+
+/// Some of the 256 lanes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lanes([u64; 4]);
+
+impl Lanes {
+    /// In ascending order.
+    pub fn iter(self) -> impl Iterator<Item = Lane> {
+        (0..=u8::MAX).filter(move |lane| self.0[usize::from(lane / 64)] & (1 << (lane % 64)) != 0).map(Lane)
+    }
+}
+
+impl FromIterator<Lane> for Lanes {
+    fn from_iter<T: IntoIterator<Item = Lane>>(lanes: T) -> Self {
+        lanes.into_iter().fold(Self::default(), |mut all, Lane(lane)| {
+            all.0[usize::from(lane / 64)] |= 1 << (lane % 64);
+            all
+        })
+    }
+}
+
+impl From<Lane> for Lanes {
+    fn from(lane: Lane) -> Self {
+        Self::from_iter([lane])
+    }
+}

@@ -2,4 +2,5 @@
 
 pub mod engagement;
 pub mod notifications;
+pub mod points;
 pub mod users;

@@ -80,13 +80,20 @@ impl Stage {
         what(&body)
     }
 
-    /// The first message of a subscription, while there is something to hear: a publication, and a like of something of
-    /// the caller's own.
+    /// The first message of a subscription, while there is something to hear: a publication, points for its
+    /// author, and a like of something of the caller's own.
     async fn first_of(&self, caller: &Client, document: &str) -> Value {
         let mut listener = caller.listen(document).await;
         let publish = "mutation { publishArtwork(input: { title: \"theirs\" }) { artwork { id } } }";
+        let giver = self.app.client("a giver", &[Role::Teacher]);
         let news = async || {
             self.author.publish("news").await;
+            let (user, key) = (&self.user, self.app.kernel.ids.next());
+            let give = format!(
+                "mutation {{ addPoints(input: {{ userId: \"{user}\", amount: 1, reason: \"x\", idempotencyKey: \"{key}\" }})
+                 {{ replayed }} }}"
+            );
+            giver.query(&give).await.data();
             let answer = caller.query(publish).await;
             if let Some(id) = answer.body["data"]["publishArtwork"]["artwork"]["id"].as_str() {
                 self.author.act("like", id).await.data();
@@ -192,7 +199,12 @@ async fn another_users_data_is_for_those_who_may(backend: Backend) {
         for (field, argument, document, gets) in OTHERS {
             for ((caller, expected), column) in callers.iter().zip(gets).zip(tables::COLUMNS) {
                 if (*expected == YES) == allowed {
-                    let got = stage.run(caller, "mutation", document).await;
+                    let got = match (document.starts_with("subscription"), allowed) {
+                        (false, _) => stage.run(caller, "mutation", document).await,
+                        (true, true) => stage.run(caller, "subscription", document).await,
+                        // A refusal comes at once: nothing has to happen for it.
+                        (true, false) => what(&caller.listen(&stage.filled(document)).await.next_payload().await),
+                    };
                     assert_eq!(got, *expected, "{field} with {argument}, {column}");
                 }
             }

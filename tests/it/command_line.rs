@@ -92,6 +92,8 @@ async fn a_clean_database_tallies(backend: Backend) {
         "notification-orphans",
         "notification-user-remains",
         "notification-user-orphans",
+        "point-chain",
+        "point-balance",
         "outbox",
     ];
     assert_eq!(names, [&of_contents[..], &of_users, &others].concat());

@@ -43,6 +43,7 @@ mod operations;
 mod origins;
 mod outbox;
 mod over_http;
+mod points;
 mod probe;
 mod publishing;
 mod rankings;

@@ -96,6 +96,7 @@ const REACH: &[(&str, &str, &[&str])] = &[
     ("engagement", "users", &["UsersFacade", "UserKind", "NewUser", "graphql::User"]),
     ("notifications", "users", &["UsersFacade", "UserKind", "graphql::User"]),
     ("notifications", "engagement", &["EngagementFacade", "Whereabouts", "graphql::Content", "hotness::Level"]),
+    ("points", "users", &["UsersFacade", "UserKind", "graphql::User"]),
 ];
 
 #[test]

@@ -47,7 +47,11 @@ pub struct BatchLimits {
 /// is dropped and their queues are empty.
 pub struct Batcher<W: BatchWriter> {
     writer: Arc<W>,
+    /// One a group of lanes.
     queues: Arc<[mpsc::Sender<Queued<W>>]>,
+    /// Of commands over several groups.
+    wide: mpsc::Sender<Queued<W>>,
+    single_lane: bool,
     batches: Arc<AtomicU64>,
     metrics: BatchMetrics,
 }
@@ -57,6 +61,8 @@ impl<W: BatchWriter> Clone for Batcher<W> {
         Self {
             writer: Arc::clone(&self.writer),
             queues: Arc::clone(&self.queues),
+            wide: self.wide.clone(),
+            single_lane: self.single_lane,
             batches: Arc::clone(&self.batches),
             metrics: self.metrics.clone(),
         }
@@ -83,27 +89,27 @@ impl<W: BatchWriter> Batcher<W> {
     ) -> Self {
         let groups = if db.backend() == DbBackend::Sqlite { 1 } else { limits.groups.clamp(1, 256) };
         let batches = Arc::new(AtomicU64::new(0));
-        let queues = (0..groups)
-            .map(|group| {
-                let (sender, receiver) = mpsc::channel(limits.queue);
-                // Weak: a writer ends when the last sender does.
-                let weak = sender.downgrade();
-                metrics
-                    .queue(group, limits.queue, move || weak.upgrade().map_or(0, |s| s.max_capacity() - s.capacity()));
-                let group = Group {
-                    writer: Arc::clone(&writer),
-                    db: db.clone(),
-                    clock: Arc::clone(clock),
-                    ids: Arc::clone(ids),
-                    limits,
-                    batches: Arc::clone(&batches),
-                    metrics: metrics.clone(),
-                };
-                tasks.spawn(group.run(receiver));
-                sender
-            })
-            .collect();
-        Self { writer, queues, batches, metrics }
+        let start = |group, limits: BatchLimits| {
+            let (sender, receiver) = mpsc::channel(limits.queue);
+            // Weak: a writer ends when the last sender does.
+            let weak = sender.downgrade();
+            metrics.queue(group, limits.queue, move || weak.upgrade().map_or(0, |s| s.max_capacity() - s.capacity()));
+            let group = Group {
+                writer: Arc::clone(&writer),
+                db: db.clone(),
+                clock: Arc::clone(clock),
+                ids: Arc::clone(ids),
+                limits,
+                batches: Arc::clone(&batches),
+                metrics: metrics.clone(),
+            };
+            tasks.spawn(group.run(receiver));
+            sender
+        };
+        let queues = (0..groups).map(|group| start(group, limits)).collect();
+        // One command a transaction: a batch of them would hold locks all over the table.
+        let wide = start(groups, BatchLimits { commands: 1, single_lane: false, ..limits });
+        Self { writer, queues, wide, single_lane: limits.single_lane, batches, metrics }
     }
 
     /// Queues `command` and waits until it is durable. The command runs even if the caller goes away.
@@ -112,11 +118,11 @@ impl<W: BatchWriter> Batcher<W> {
     /// [`Code::OVERLOADED`] when the queue is full, [`Code::UNAVAILABLE`] when the database cannot take it, and the
     /// command's own refusal.
     pub async fn submit(&self, command: W::Command) -> Result<W::Outcome> {
-        let lane = usize::from(self.writer.lane(&command).0);
+        let queue = self.queue_of(&command);
         let (answer, outcome) = oneshot::channel();
         let span = tracing::debug_span!("submit", writer = W::NAME);
         let queued = Queued { command, answer, span: span.clone() };
-        self.queues[lane * self.queues.len() / 256].try_send(queued).map_err(|error| match error {
+        queue.try_send(queued).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.metrics.refused();
                 Error::new(Code::OVERLOADED, "too many writes are waiting, try again")
@@ -127,6 +133,15 @@ impl<W: BatchWriter> Batcher<W> {
             .instrument(span)
             .await
             .map_err(|_| Error::internal(format!("the {} writer dropped a command", W::NAME)))?
+    }
+
+    /// The queue of the group that all of the command's lanes are of, or that of wide ones.
+    fn queue_of(&self, command: &W::Command) -> &mpsc::Sender<Queued<W>> {
+        let group = |lane: Lane| usize::from(lane.0) * self.queues.len() / 256;
+        let mut lanes = self.writer.lanes(command).iter();
+        let own = lanes.next().unwrap_or_else(|| self.writer.lane(command));
+        let wide = lanes.any(|lane| self.single_lane || group(lane) != group(own));
+        if wide { &self.wide } else { &self.queues[group(own)] }
     }
 
     /// How many batches were committed since the start.

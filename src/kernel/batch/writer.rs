@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 use crate::kernel::db::Tx;
 use crate::kernel::error::Result;
-use crate::kernel::id::Lane;
+use crate::kernel::id::{Lane, Lanes};
 
 /// The write side of one consistency boundary: folds many commands into one transaction.
 pub trait BatchWriter: Send + Sync + 'static {
@@ -18,8 +18,14 @@ pub trait BatchWriter: Send + Sync + 'static {
     /// For logs and metrics.
     const NAME: &'static str;
 
-    /// Where the command belongs; every row that it writes has this lane.
+    /// Where the command belongs; every row that it writes has this lane, or one of [`BatchWriter::lanes`].
     fn lane(&self, command: &Self::Command) -> Lane;
+
+    /// The lanes of all rows that the command writes. One whose lanes are of several writers runs in a transaction of its
+    /// own, beside theirs: it takes its locks in the same order.
+    fn lanes(&self, command: &Self::Command) -> Lanes {
+        self.lane(command).into()
+    }
 
     /// Applies `commands`, in their order, inside `tx`: locks the rows in key order, reads in later statements, folds
     /// in memory, writes the net result. A command that is refused gets its own error and leaves its neighbours alone.

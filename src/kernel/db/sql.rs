@@ -20,6 +20,10 @@ pub enum Col {
     OptInt,
     /// `uuid`
     Id,
+    /// `uuid`, nullable
+    OptId,
+    /// `bytea`
+    Bytes,
     /// `double precision`. Text between here and SQLite's parser: for values that need not come back bit by bit.
     Float,
     /// `text`
@@ -115,7 +119,8 @@ fn postgres_rows(columns: &[(&str, Col)]) -> String {
         .map(|((_, col), n)| match col {
             Col::Small => format!("${n}::smallint[]"),
             Col::Int | Col::OptInt => format!("${n}::bigint[]"),
-            Col::Id => format!("${n}::uuid[]"),
+            Col::Id | Col::OptId => format!("${n}::uuid[]"),
+            Col::Bytes => format!("${n}::bytea[]"),
             Col::Float => format!("${n}::double precision[]"),
             Col::Text | Col::OptText => format!("${n}::text[]"),
         })
@@ -125,6 +130,7 @@ fn postgres_rows(columns: &[(&str, Col)]) -> String {
         .iter()
         .map(|(name, col)| match col {
             Col::OptInt => format!("NULLIF({name}, {NULL_INT}) AS {name}"),
+            Col::OptId => format!("NULLIF({name}, '{}'::uuid) AS {name}", Uuid::nil()),
             Col::OptText => format!("CASE WHEN {name} <> '' THEN substr({name}, 2) END AS {name}"),
             _ => (*name).to_owned(),
         })
@@ -137,7 +143,7 @@ fn sqlite_rows(columns: &[(&str, Col)]) -> String {
         .iter()
         .enumerate()
         .map(|(n, (name, col))| match col {
-            Col::Id => format!("unhex(value->>{n}) AS {name}"),
+            Col::Id | Col::OptId | Col::Bytes => format!("unhex(value->>{n}) AS {name}"),
             _ => format!("value->>{n} AS {name}"),
         })
         .collect();
@@ -179,7 +185,8 @@ impl Rows {
                 let kind = match col {
                     Col::Small => ArrayType::SmallInt,
                     Col::Int | Col::OptInt => ArrayType::BigInt,
-                    Col::Id => ArrayType::Uuid,
+                    Col::Id | Col::OptId => ArrayType::Uuid,
+                    Col::Bytes => ArrayType::Bytes,
                     Col::Float => ArrayType::Double,
                     Col::Text | Col::OptText => ArrayType::String,
                 };
@@ -211,6 +218,7 @@ impl Rows {
 fn without_null(col: Col, cell: Value) -> Value {
     match (col, cell) {
         (Col::OptInt, Value::BigInt(None)) => Value::BigInt(Some(NULL_INT)),
+        (Col::OptId, Value::Uuid(None)) => Value::Uuid(Some(Uuid::nil())),
         (Col::OptText, Value::String(text)) => {
             Value::String(Some(text.map_or_else(String::new, |text| format!("={text}"))))
         }
@@ -225,6 +233,7 @@ fn push_cell(json: &mut String, value: &Value) {
         Value::BigInt(Some(n)) => write!(json, "{n}"),
         Value::Double(Some(n)) => write!(json, "{n:?}"),
         Value::Uuid(Some(id)) => push_id(json, *id),
+        Value::Bytes(Some(bytes)) => push_bytes(json, bytes),
         Value::String(Some(text)) => {
             json.push_str(&serde_json::Value::from(text.as_str()).to_string());
             Ok(())
@@ -236,4 +245,11 @@ fn push_cell(json: &mut String, value: &Value) {
 fn push_id(json: &mut String, id: Uuid) -> std::fmt::Result {
     let mut buffer = Uuid::encode_buffer();
     write!(json, "\"{}\"", id.simple().encode_lower(&mut buffer))
+}
+
+fn push_bytes(json: &mut String, bytes: &[u8]) -> std::fmt::Result {
+    json.push('"');
+    bytes.iter().try_for_each(|byte| write!(json, "{byte:02x}"))?;
+    json.push('"');
+    Ok(())
 }

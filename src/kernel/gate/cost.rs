@@ -1,7 +1,8 @@
 //! What an operation costs: its fields, each as often as it will be resolved.
 //!
 //! A field that takes `first`, `last` or a list of ids asks for so many items; a list without these counts as
-//! [`LIST_ITEMS`]. `edges` and `nodes` of a connection count as often as the connection's own field was asked for.
+//! [`LIST_ITEMS`]. `edges` and `nodes` of a connection count as often as the connection's own field was asked for, and so
+//! do the `items` of a `…BatchPayload`, an outcome an input.
 //! Source of the idea: GitHub's «node limit».
 
 use apollo_compiler::ast;
@@ -42,9 +43,10 @@ impl Times {
         Self { known, variables: Vec::new() }
     }
 
-    /// Of a field of the type `parent`. The items of a connection were counted where it was asked for.
+    /// Of a field of the type `parent`. The items of a connection or a batch were counted where they were asked for.
     pub(super) fn of(field: &Field, parent: &str) -> Self {
-        let paged = parent.ends_with("Connection") && matches!(field.name.as_str(), "edges" | "nodes");
+        let paged = parent.ends_with("Connection") && matches!(field.name.as_str(), "edges" | "nodes")
+            || parent.ends_with("BatchPayload") && field.name == "items";
         let mut times = Self::known(0);
         let mut asked = false;
         for definition in field.definition.arguments.iter().filter(|argument| slices(argument)) {

@@ -1,6 +1,6 @@
 //! Every error has a code.
 
-use async_graphql::{ErrorExtensionValues, Response};
+use async_graphql::{ErrorExtensionValues, Response, Value};
 
 use crate::kernel::error::{Code, Error};
 use crate::kernel::telemetry::{self, Facts};
@@ -11,6 +11,7 @@ use crate::kernel::telemetry::{self, Facts};
 pub fn with_codes(mut response: Response) -> Response {
     for error in &mut response.errors {
         let retry_after = error.source::<Error>().and_then(Error::retry_after);
+        let details = error.source::<Error>().map(|own| own.details().to_vec()).unwrap_or_default();
         let code = match error.source::<Error>() {
             Some(own) => {
                 if own.cause().is_some() {
@@ -30,6 +31,9 @@ pub fn with_codes(mut response: Response) -> Response {
         let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
         if extensions.get("code").is_none() {
             extensions.set("code", code.0);
+        }
+        for (name, value) in details {
+            extensions.set(name, Value::from_json(value).unwrap_or_default());
         }
         if let Some(wait) = retry_after {
             extensions.set("retryAfterMs", u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));

@@ -1,6 +1,7 @@
 //! What GraphQL needs beyond async-graphql: guarded roots, empty roots, an open `Node`, error codes.
 
 mod absent;
+mod big_int;
 mod core;
 mod count;
 mod detached;
@@ -14,6 +15,7 @@ mod node;
 
 pub use self::absent::Absent;
 pub use self::core::{CORE_ACCESS, CoreQuery};
+pub use big_int::BigInt;
 pub use count::Count;
 pub use empty::NoFields;
 pub(crate) use equals::Listener;

@@ -182,12 +182,21 @@ impl UsersFacade {
             }
             return Err(Error::new(Code::FORBIDDEN, "only services and operators act for others"));
         }
-        if !self.0.known.get(&other).is_some_and(|looked_up| self.0.is_fresh(looked_up)) {
-            let now = self.0.kernel.clock.now();
-            self.find(other).await?.ok_or_else(|| Error::not_found("no such user"))?;
-            self.0.known.insert(other, now);
-        }
+        self.exists(other).await?;
         Ok(other)
+    }
+
+    /// Makes sure that there is such a user, or was one less than [`REMEMBERED_FOR`] ago.
+    ///
+    /// # Errors
+    /// [`Code::NOT_FOUND`]; the database's own.
+    pub async fn exists(&self, id: Uuid) -> Result<()> {
+        if !self.0.known.get(&id).is_some_and(|looked_up| self.0.is_fresh(looked_up)) {
+            let now = self.0.kernel.clock.now();
+            self.find(id).await?.ok_or_else(|| Error::not_found("no such user"))?;
+            self.0.known.insert(id, now);
+        }
+        Ok(())
     }
 }
 

@@ -24,7 +24,13 @@ pub(super) const STAFF: Row = [WHO, NO, NO, YES, YES, YES];
 /// Operators, administrators.
 const OPERATORS: Row = [WHO, NO, NO, NO, YES, YES];
 
-/// The same, of a document that asks for nothing there is: those who may are told so.
+/// Teachers, services, operators, administrators.
+const TEACHERS: Row = [WHO, NO, YES, YES, YES, YES];
+
+/// Administrators.
+const ADMINS: Row = [WHO, NO, NO, NO, NO, YES];
+
+/// Operators and administrators, of a document that asks for nothing there is: those who may are told so.
 const ASKED: Row = [WHO, NO, NO, NO, Gets::Code("INVALID_INPUT"), Gets::Code("INVALID_INPUT")];
 
 /// Root, field, a sample document, and what each caller gets. `A`, `V`, `C` and `U` stand for the ids of an artwork, a
@@ -42,6 +48,8 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("query", "hotRanking", "{ hotRanking { rank } }", ALL),
     ("query", "hotnessSettings", "{ hotnessSettings { version } }", ALL),
     ("query", "notifications", "{ notifications { totalCount } }", SIGNED_IN),
+    // Of another user; one's own is in OWN.
+    ("query", "pointAccount", "{ pointAccount(userId: \"U\") { balance } }", TEACHERS),
     ("query", "suspiciousActivity", "{ suspiciousActivity { nodes { actions } } }", OPERATORS),
     ("query", "integrityReport", "{ integrityReport { state } }", OPERATORS),
     ("query", "explain", "{ explain(figure: \"none\", id: \"A\") { totalCount } }", ASKED),
@@ -50,6 +58,17 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("mutation", "ensureUser", "mutation { ensureUser(subject: \"x\") { id } }", STAFF),
     ("mutation", "publishArtwork", "mutation { publishArtwork(input: { title: \"x\" }) { created } }", SIGNED_IN),
     ("mutation", "publishVideo", "mutation { publishVideo(input: { title: \"x\" }) { created } }", SIGNED_IN),
+    ("mutation", "addPoints", ADD_POINTS, TEACHERS),
+    ("mutation", "addPointsBatch", ADD_POINTS_BATCH, TEACHERS),
+    // Without a reason: those who may are told so.
+    (
+        "mutation",
+        "reversePointTransaction",
+        "mutation { reversePointTransaction(id: \"point_transaction_01h455vb4pex5vsknk084sn02q\", reason: \"\",
+         idempotencyKey: \"x\") { replayed } }",
+        ASKED,
+    ),
+    ("mutation", "setOverdraftLimit", SET_LIMIT, ADMINS),
     ("mutation", "like", "mutation { like(contentId: \"A\") { changed } }", SIGNED_IN),
     ("mutation", "unlike", "mutation { unlike(contentId: \"A\") { changed } }", SIGNED_IN),
     ("mutation", "favorite", "mutation { favorite(contentId: \"V\") { changed } }", SIGNED_IN),
@@ -69,7 +88,17 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("mutation", "markNotificationsRead", "mutation { markNotificationsRead { marked } }", SIGNED_IN),
     ("subscription", "hotRankingChanged", "subscription { hotRankingChanged { kind } }", ALL),
     ("subscription", "notificationReceived", "subscription { notificationReceived { kind } }", SIGNED_IN),
+    // Of another user; one's own is in OWN.
+    ("subscription", "pointsChanged", "subscription { pointsChanged(userId: \"U\") { sequence } }", TEACHERS),
 ];
+
+/// Dry runs: nothing is left of them, whoever comes next.
+const ADD_POINTS: &str = "mutation { addPoints(input: { userId: \"U\", amount: 1, reason: \"x\", idempotencyKey: \"x\",
+     dryRun: true }) { replayed } }";
+const ADD_POINTS_BATCH: &str = "mutation { addPointsBatch(inputs: [{ userId: \"U\", amount: 1, reason: \"x\",
+     idempotencyKey: \"x\", dryRun: true }]) { succeeded } }";
+const SET_LIMIT: &str =
+    "mutation { setOverdraftLimit(userId: \"U\", limit: 0, reason: \"x\", idempotencyKey: \"x\") { replayed } }";
 
 /// Acts on another user's data: field, the argument that names the user (or, with a space in it, what else makes it
 /// another's), a sample document, and what each caller gets.
@@ -113,6 +142,18 @@ pub(super) const OTHERS: &[(&str, &str, &str, Row)] = &[
     ("ensureUser", "subject", "mutation { ensureUser(subject: \"author\", name: \"N\") { id } }", STAFF),
     ("deleteContent", "another author's content", "mutation { deleteContent(id: \"D\") { changed } }", OPERATORS),
     ("deleteUser", "id", "mutation { deleteUser(id: \"W\") { changed } }", STAFF),
+    ("pointAccount", "userId", "{ pointAccount(userId: \"U\") { balance } }", TEACHERS),
+    ("pointsChanged", "userId", "subscription { pointsChanged(userId: \"U\") { sequence } }", TEACHERS),
+    ("addPoints", "input.userId", ADD_POINTS, TEACHERS),
+    (
+        "addPoints",
+        "an ADJUSTMENT",
+        "mutation { addPoints(input: { userId: \"U\", amount: 1, kind: ADJUSTMENT, reason: \"x\",
+         idempotencyKey: \"x\", dryRun: true }) { replayed } }",
+        ADMINS,
+    ),
+    ("addPointsBatch", "inputs.userId", ADD_POINTS_BATCH, TEACHERS),
+    ("setOverdraftLimit", "userId", SET_LIMIT, ADMINS),
 ];
 
 /// Arguments that speak of a user and open nothing: what they lead to is everybody's to read, or the key of one's own.
@@ -142,6 +183,7 @@ pub(super) const OWN: &[(&str, &str)] = &[
     ("unpublishContent", "mutation { unpublishContent(id: \"MINE\") { changed } }"),
     ("republishContent", "mutation { republishContent(id: \"MINE\") { changed } }"),
     ("deleteContent", "mutation { deleteContent(id: \"MINE\") { changed } }"),
+    ("pointAccount", "{ pointAccount(userId: \"ME\") { balance } }"),
     // The last: nothing of theirs is left.
     ("deleteUser", "mutation { deleteUser(id: \"ME\") { changed } }"),
 ];
@@ -151,6 +193,7 @@ pub(super) const VIEWER: &[(&str, &str)] = &[
     ("user", "{ me { user { id } } }"),
     ("roles", "{ me { roles } }"),
     ("unreadNotifications", "{ me { unreadNotifications } }"),
+    ("pointAccount", "{ me { pointAccount { balance } } }"),
 ];
 
 /// The kinds of `node(id:)`.
@@ -161,6 +204,9 @@ pub(super) const NODES: &[(&str, &str, Row)] = &[
     // One's own only: tests/it/notifications/reading.rs tries another's.
     ("notification", "{ node(id: \"notification_01h455vb4pex5vsknk084sn02q\") { id } }", SIGNED_IN),
     ("comment", "{ node(id: \"C\") { id } }", ALL),
+    // One's own only, but for teachers and above: tests/it/points/ledger.rs tries another's.
+    ("point_account", "{ node(id: \"point_account_01h455vb4pex5vsknk084sn02q\") { id } }", SIGNED_IN),
+    ("point_transaction", "{ node(id: \"point_transaction_01h455vb4pex5vsknk084sn02q\") { id } }", SIGNED_IN),
 ];
 
 /// What is not GraphQL, and looks at no token: path, what it is, status of a GET.

@@ -1,0 +1,38 @@
+//! All SQL of the module: `batch` for the writer, `read` for resolvers, `recount` for checks and explanations, `walk` for
+//! whoever follows the chain.
+
+pub(super) mod batch;
+pub(super) mod read;
+pub(super) mod recount;
+pub(super) mod walk;
+
+use uuid::Uuid;
+
+use super::ledger::lane;
+use crate::kernel::db::{Col, Rows, Sql};
+
+/// What [`super::ledger::AccountRecord`] is read from.
+const ACCOUNT: &str = "a.user_id, a.version, a.balance, a.sequence, a.last_hash, a.overdraft_limit";
+
+/// What [`super::ledger::TransactionRecord`] is read from.
+const TRANSACTION: &str = "t.lane, t.user_id, t.sequence, t.id, t.amount, t.balance_after, t.overdraft_limit, t.kind, \
+     t.reason, t.actor_id, t.idempotency_key, t.input_hash, t.reverses_id, t.prev_hash, t.field_marks, t.hash, t.created_at";
+
+/// The columns of a key.
+const KEYS: &[(&str, Col)] = &[("lane", Col::Small), ("id", Col::Id)];
+
+fn keys(sql: &Sql, keys: impl IntoIterator<Item = (i16, Uuid)>) -> Rows {
+    let mut rows = sql.rows();
+    for (lane, id) in keys {
+        rows.push([lane.into(), id.into()]);
+    }
+    rows
+}
+
+fn keys_of_users(sql: &Sql, users: &[Uuid]) -> Rows {
+    keys(sql, users.iter().map(|user| (lane(*user), *user)))
+}
+
+fn limit(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,110 @@
+//! The write side of points: one batch locks accounts, reads their ledgers, folds, writes.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use super::commands::post::{self, Change, Post, Posted};
+use super::events::{PointsEvent, transacted};
+use super::ledger::lane;
+use super::store::batch;
+use super::work::Work;
+use crate::kernel::batch::{Applied, BatchWriter};
+use crate::kernel::clock::Clock;
+use crate::kernel::context::Kernel;
+use crate::kernel::db::Tx;
+use crate::kernel::error::Result;
+use crate::kernel::events::{Event, Outbox};
+use crate::kernel::id::{Ids, Lane, Lanes};
+use crate::kernel::live::Live;
+
+/// Writes ledgers and what they add up to.
+pub(super) struct PointsWriter {
+    clock: Arc<dyn Clock>,
+    ids: Arc<Ids>,
+    live: Arc<Live<PointsEvent>>,
+    outbox: Outbox,
+}
+
+impl PointsWriter {
+    pub(super) fn new(kernel: &Kernel, live: &Arc<Live<PointsEvent>>) -> Self {
+        Self {
+            clock: Arc::clone(&kernel.clock),
+            ids: Arc::clone(&kernel.ids),
+            live: Arc::clone(live),
+            outbox: kernel.outbox.clone(),
+        }
+    }
+
+    /// Locks the accounts, then reads what their ledgers know of the commands.
+    async fn read(&self, tx: &Tx, commands: &[Post]) -> Result<Work> {
+        let entries = || commands.iter().flat_map(|post| &post.entries);
+        let users: BTreeSet<(i16, Uuid)> = entries().map(|entry| (lane(entry.user), entry.user)).collect();
+        let locked = batch::account_lock(tx, users.iter().copied()).await?;
+        let last = batch::last_by_accounts(tx, users.iter().copied()).await?;
+        let mut work = Work::new(self.clock.now(), users, locked, last);
+        let keys: HashSet<(Uuid, &str)> = entries().map(|entry| (entry.user, entry.key.as_str())).collect();
+        let by_keys = batch::transaction_by_keys(tx, keys).await?;
+        let reversed: BTreeSet<(Uuid, Uuid)> = entries()
+            .filter_map(|entry| match entry.change {
+                Change::Reverse(id) => Some((entry.user, id)),
+                Change::Add(_) | Change::Limit(_) => None,
+            })
+            .collect();
+        let (mut originals, mut reversals) = (Vec::new(), Vec::new());
+        if !reversed.is_empty() {
+            let ids: Vec<Uuid> = reversed.iter().map(|(_, id)| *id).collect();
+            originals = batch::transaction_by_ids(tx, &ids).await?;
+            reversals = batch::reversal_by_ids(tx, reversed).await?;
+        }
+        work.know(by_keys, originals, &reversals);
+        Ok(work)
+    }
+
+    /// Writes the net results, tables in one order everywhere.
+    async fn write(&self, tx: &Tx, work: &mut Work) -> Result<()> {
+        let incidents = work.settle(&self.ids);
+        batch::account_insert(tx, work.changed(false)).await?;
+        batch::account_update(tx, work.changed(true)).await?;
+        batch::transaction_insert(tx, work.made()).await?;
+        batch::incident_insert(tx, &incidents).await?;
+        let events: Vec<Event> = work.made().iter().map(|made| transacted(self.ids.next(), made)).collect();
+        // A command beside the servers has no consumers, and nothing to tell them.
+        if events.is_empty() { Ok(()) } else { self.outbox.put(tx, &events).await }
+    }
+}
+
+impl BatchWriter for PointsWriter {
+    type Command = Post;
+    type Outcome = Vec<Result<Posted>>;
+    type Effects = Vec<PointsEvent>;
+
+    const NAME: &'static str = "points";
+
+    fn lane(&self, post: &Post) -> Lane {
+        Lane::of(post.entries.first().map_or(Uuid::nil(), |entry| entry.user))
+    }
+
+    fn lanes(&self, post: &Post) -> Lanes {
+        post.lanes()
+    }
+
+    fn apply<'a>(&'a self, tx: &'a Tx, commands: &'a [Post]) -> BoxFuture<'a, Result<Applied<Self>>> {
+        Box::pin(async move {
+            let mut work = self.read(tx, commands).await?;
+            let outcomes = commands.iter().map(|command| post::fold(&mut work, command)).collect();
+            self.write(tx, &mut work).await?;
+            let effects = work.made().iter().cloned().map(PointsEvent).collect();
+            Ok(Applied { outcomes, effects })
+        })
+    }
+
+    fn committed(&self, effects: Vec<PointsEvent>) {
+        if !effects.is_empty() {
+            self.live.publish(effects);
+            self.outbox.wake();
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Many at once: all of it or nothing, or each for itself; over all lanes, beside single ones.
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tally::app::Tally;
+
+use super::stage::{Stage, add, add_batch, input, options};
+use crate::harness::{Backend, TestApp, on_every_backend};
+
+on_every_backend!(
+    a_class_is_awarded_in_one_call,
+    an_atomic_batch_is_all_or_nothing_and_names_the_items,
+    independent_items_stand_for_themselves,
+    batches_and_single_ones_meet_on_the_same_accounts,
+    a_database_by_lanes_takes_batches_over_many,
+);
+
+async fn a_class_is_awarded_in_one_call(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    let people = stage.people(30).await;
+    for atomic in [true, false] {
+        // 1,000 of them, more than 30 an account.
+        let inputs: Vec<_> =
+            (0..1_000).map(|n| input(&people[n % 30], "ADD_POINTS", 2, &format!("{atomic} {n}"))).collect();
+        let answer = add_batch(&stage.teacher, inputs.clone(), atomic).await;
+        let payload = &answer.data()["addPointsBatch"];
+        assert_eq!((&payload["succeeded"], &payload["failed"]), (&json!(1_000), &json!(0)));
+        assert!(payload["items"].as_array().unwrap().iter().all(|item| item["replayed"] == false));
+        // The same again: the same transactions.
+        let again = add_batch(&stage.teacher, inputs, atomic).await;
+        let again = again.data()["addPointsBatch"]["items"].as_array().unwrap().clone();
+        for (first, second) in payload["items"].as_array().unwrap().iter().zip(again) {
+            assert_eq!(second["replayed"], true);
+            assert_eq!(first["transaction"], second["transaction"]);
+        }
+    }
+    let mut total = 0;
+    for person in &people {
+        total += stage.account(person).await.0;
+    }
+    assert_eq!(total, 4_000);
+    assert_eq!(stage.rows().await, [30, 2_000, 0]);
+    stage.app.finish().await;
+}
+
+async fn an_atomic_batch_is_all_or_nothing_and_names_the_items(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    let people = stage.people(10).await;
+    let mut inputs: Vec<_> = people.iter().map(|id| input(id, "ADD_POINTS", 5, &format!("to {id}"))).collect();
+    // In order: it has 5 of the same batch by then, and not 6; and the other has none at all.
+    inputs.push(input(&people[0], "REDEEM", 5, "fits"));
+    inputs.push(input(&people[1], "REDEEM", 6, "too much"));
+    inputs.push(input(&stage.id, "REDEEM", 1, "nothing there"));
+    let answer = add_batch(&stage.teacher, inputs.clone(), true).await;
+    assert_eq!(answer.code(), "INSUFFICIENT_POINTS");
+    assert!(answer.message().contains("item 11: ") && answer.message().contains("item 12: "), "{}", answer.message());
+    assert!(!answer.message().contains("item 10: "), "{}", answer.message());
+    let items = &answer.body["errors"][0]["extensions"]["items"];
+    assert_eq!((&items[0]["item"], &items[1]["item"]), (&json!(11), &json!(12)), "{items:#}");
+    assert_eq!(stage.rows().await, [0, 0, 0]);
+    inputs.truncate(11);
+    add_batch(&stage.teacher, inputs, true).await.data();
+    assert_eq!(stage.rows().await, [10, 11, 0]);
+    assert_eq!(stage.account(&people[0]).await, (0, 2));
+    stage.app.finish().await;
+}
+
+async fn independent_items_stand_for_themselves(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    let people = stage.people(10).await;
+    let mut inputs: Vec<_> = people.iter().map(|id| input(id, "ADD_POINTS", 5, &format!("to {id}"))).collect();
+    inputs.push(input(&people[1], "REDEEM", 6, "too much"));
+    inputs.push(input(&stage.id, "ADD_POINTS", 0, "nothing"));
+    inputs.push(input(&people[1], "REDEEM", 5, "fits"));
+    let answer = add_batch(&stage.teacher, inputs, false).await;
+    let payload = &answer.data()["addPointsBatch"];
+    assert_eq!((&payload["succeeded"], &payload["failed"]), (&json!(11), &json!(2)));
+    assert_eq!(payload["items"][10]["error"]["code"], "INSUFFICIENT_POINTS");
+    assert_eq!(payload["items"][11]["error"]["code"], "INVALID_INPUT");
+    assert_eq!(payload["items"][12]["account"]["balance"], 0);
+    assert_eq!(stage.rows().await, [10, 11, 0]);
+    stage.app.finish().await;
+}
+
+/// What batches over all accounts, in every order, and single ones leave behind.
+async fn crowd(stage: &Stage) {
+    const CALLERS: usize = 12;
+    let people = stage.people(16).await;
+    let callers = (0..CALLERS).map(async |caller| {
+        for round in 0..4 {
+            let mut inputs: Vec<_> =
+                people.iter().map(|id| input(id, "ADD_POINTS", 1, &format!("{caller} {round} {id}"))).collect();
+            inputs.rotate_left(caller);
+            if caller % 2 == 0 {
+                inputs.reverse();
+            }
+            let answer = add_batch(&stage.teacher, inputs, caller % 3 != 0).await;
+            assert_eq!(answer.data()["addPointsBatch"]["failed"], 0);
+            let single = input(&people[caller], "ADD_POINTS", 1, &format!("single {caller} {round}"));
+            add(&stage.teacher, single).await.data();
+        }
+    });
+    join_all(callers).await;
+    for (n, id) in people.iter().enumerate() {
+        let expected = CALLERS * 4 + if n < CALLERS { 4 } else { 0 };
+        let expected = i64::try_from(expected).unwrap();
+        assert_eq!(stage.account(id).await, (expected, expected));
+    }
+}
+
+async fn batches_and_single_ones_meet_on_the_same_accounts(backend: Backend) {
+    // More writers than one: what is of several of them runs beside all of them.
+    let app = TestApp::start_with::<Tally>(backend, options().with("batch.groups", 4)).await;
+    let stage = Stage::of(app).await;
+    crowd(&stage).await;
+    stage.app.finish().await;
+}
+
+async fn a_database_by_lanes_takes_batches_over_many(backend: Backend) {
+    let app = TestApp::start_with::<Tally>(backend, options().with("batch.single_lane", true)).await;
+    let stage = Stage::of(app).await;
+    crowd(&stage).await;
+    stage.app.finish().await;
+}

@@ -1,0 +1,12 @@
+//! Points, through GraphQL: the ledger, its balances, and all that must never come between them.
+
+mod bad_input;
+mod batches;
+mod chaos;
+mod corruption;
+mod ledger;
+mod model;
+mod reading;
+mod repeats;
+mod reversals;
+mod stage;
