@@ -62,8 +62,8 @@ fn is_wal(file: &Path) -> bool {
 /// Where SQLite locks a `-shm` for as long as somebody has it open: `UNIX_SHM_DMS` in its `os_unix.c`.
 const OPEN_LOCK: u64 = 128;
 
-/// Whether another process has the WAL open that a `-shm` belongs to. A crash leaves the file behind, without a lock: who
-/// opens it then makes it anew.
+/// Whether another process has the WAL open that a `-shm` belongs to. A crash leaves the file behind, without a lock:
+/// who opens it then makes it anew.
 fn is_open(shared: &Path) -> bool {
     let lock = Flock { start: OPEN_LOCK, length: 1, ..Flock::from(FlockType::WriteLock) };
     match File::open(shared) {
