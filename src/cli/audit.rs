@@ -36,7 +36,7 @@ pub(super) async fn run(options: &Options) -> Result<u8> {
     let mapping = options.map.as_deref().map_or_else(|| Ok(Mapping::default()), Mapping::read)?;
     // Before hours of reading, not after them.
     let page = options.html.as_ref().map(Page::open).transpose()?;
-    let mut source = options.whose.open().await?;
+    let mut source = options.whose.open(&super::stopping()).await?;
     let bar = progress();
     let heard = |table: &str| bar.set_message(format!("reading {table}"));
     let how = audit::Options {
@@ -51,19 +51,21 @@ pub(super) async fn run(options: &Options) -> Result<u8> {
     if let Some(error) = &failed {
         report.cut_off(error);
     }
-    if let Some(page) = page {
-        page.write(&audit::page(&report))?;
-    }
     if options.json {
         say(serde_json::to_string_pretty(&report).map_err(Error::internal)?);
     } else {
         print(&report);
     }
-    Ok(match &failed {
+    let status = match &failed {
         Some(error) => fail(error),
         None if report.tallies() => OK,
         None => FOUND,
-    })
+    };
+    // Last: a full disk takes nothing away but the page.
+    if let Some(page) = page {
+        page.write(&audit::page(&report))?;
+    }
+    Ok(status)
 }
 
 /// The file of the HTML page.
@@ -84,7 +86,11 @@ impl Page {
 
     fn write(mut self, text: &str) -> Result<()> {
         let Some(mut file) = self.file.take() else { return Ok(()) };
-        let written = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
+        let emptied = file.metadata().and_then(|held| {
+            // A pipe or a terminal has no length.
+            if held.is_file() { file.set_len(0) } else { Ok(()) }
+        });
+        let written = emptied.and_then(|()| file.write_all(text.as_bytes()));
         written.map_err(|error| unwritten(&self.path, error))
     }
 }

@@ -85,9 +85,11 @@ async fn asked(question: &str) -> Result<bool> {
     }
     let mut errors = std::io::stderr();
     let _ = write!(errors, "{question} [y/N] ").and_then(|()| errors.flush());
-    let answer = tokio::task::spawn_blocking(|| {
+    // A thread that nobody waits for: who is told to stop meanwhile does not wait for an answer.
+    let (told, answer) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
         let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
+        let _ = told.send(std::io::stdin().read_line(&mut line).map(|_| line));
     });
     let line = answer.await.map_err(Error::internal)?.map_err(Error::internal)?;
     Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))

@@ -7,6 +7,7 @@ use super::whose::Whose;
 use super::{OK, fail, say};
 use crate::app::App;
 use crate::kernel::error::{Error, Result};
+use crate::legacy::Source;
 use crate::legacy::import::{self, Report};
 use crate::legacy::map::Mapping;
 use crate::legacy::throwaway::Throwaway;
@@ -33,7 +34,8 @@ pub(super) struct Options {
 
 pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
     let mapping = options.map.as_deref().map_or_else(|| Ok(Mapping::default()), Mapping::read)?;
-    let mut source = options.whose.open().await?;
+    let stop = super::stopping();
+    let mut source = options.whose.open(&stop).await?;
     let throwaway = options.dry_run.then(Throwaway::make).transpose()?;
     let (kernel, modules) = match &throwaway {
         Some(folder) => super::open_at::<A>(&format!("sqlite:{}/tally.db", folder.path().display())).await?,
@@ -46,7 +48,9 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
         kernel.db.migrate(&modules.migrations()).await?;
     }
     if throwaway.is_none() {
-        offer(&kernel, &modules.migrations(), &options.backup).await?;
+        let known = modules.migrations();
+        let offered = stop.run_until_cancelled(offer(&kernel, &known, &options.backup)).await;
+        offered.unwrap_or_else(|| Err(Source::stopped()))?;
     }
     let bar = super::audit::progress();
     let heard = |table: &str, rows: u64| {

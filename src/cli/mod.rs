@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::kernel::auth::{AuthConfig, Role, Tokens};
@@ -278,4 +279,15 @@ impl StopSignal {
             None => std::future::pending().await,
         }
     }
+}
+
+/// What is cancelled when the process is told to stop, from now on: for work that ends by itself then.
+fn stopping() -> CancellationToken {
+    let (mut signal, stop) = (StopSignal::new(), CancellationToken::new());
+    let told = stop.clone();
+    tokio::spawn(async move {
+        signal.heard().await;
+        told.cancel();
+    });
+    stop
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::kernel::error::{Error, Result};
 use crate::legacy::Source;
 
@@ -20,9 +22,11 @@ pub(super) struct Whose {
 }
 
 impl Whose {
-    /// Opens it.
-    pub(super) async fn open(&self) -> Result<Source> {
-        Source::open(&self.url()?).await
+    /// Opens it, to be read until this is cancelled. What was made for it goes with it.
+    pub(super) async fn open(&self, stop: &CancellationToken) -> Result<Source> {
+        let url = self.url()?;
+        let opened = stop.run_until_cancelled(Source::open(&url)).await.unwrap_or_else(|| Err(Source::stopped()))?;
+        Ok(opened.until(stop.clone()))
     }
 
     fn url(&self) -> Result<String> {

@@ -10,7 +10,7 @@ use crate::kernel::error::{Code, Result};
 use crate::legacy::store::{Found, Source, Streams};
 use crate::modules::engagement::content::{BehaviorKind, Kind};
 use crate::modules::engagement::importing::{Content, Imported, ImportedAct};
-use crate::modules::engagement::openings::Opening;
+use crate::modules::engagement::openings::{Counted, Opening};
 
 pub(super) const LIKE: BehaviorKind = BehaviorKind::Like;
 pub(super) const FAVORITE: BehaviorKind = BehaviorKind::Favorite;
@@ -21,7 +21,15 @@ pub(super) struct Pending {
     /// How its table names it: `artwork_id 7`.
     pub(super) named: String,
     pub(super) acts: Vec<Told>,
-    pub(super) openings: Vec<Opening>,
+    pub(super) openings: Vec<Opened>,
+}
+
+/// A count with no rows of its own.
+pub(super) struct Opened {
+    pub(super) figure: Counted,
+    pub(super) count: i64,
+    /// When; where its table does not say, when the content was published.
+    pub(super) at: Option<Millis>,
 }
 
 /// A like or favorite.
@@ -127,7 +135,12 @@ impl Run<'_> {
             }
             let opened: i64 = content.openings.iter().map(|opening| opening.count).sum();
             told_of.push((content.named, acts.len() as u64, opened.unsigned_abs()));
-            imported.push(Imported { content: Content::Known(held.id), acts, openings: content.openings });
+            let opening = |Opened { figure, count, at }| {
+                let at = at.unwrap_or(held.published_at);
+                Opening { figure, count, at }
+            };
+            let openings = content.openings.into_iter().map(opening).collect();
+            imported.push(Imported { content: Content::Known(held.id), acts, openings });
         }
         for ((named, acts, opened), outcome) in told_of.into_iter().zip(self.importer.import(imported).await?) {
             match outcome {

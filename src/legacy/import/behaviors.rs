@@ -1,11 +1,12 @@
 //! What users did to videos. Likes and favorites come over one by one; views, comments and shares, of which nothing but
-//! user and time is known, become openings: how many users did so, at the mean of their last times.
+//! user and time is known, become openings: how many users did so, at the mean of their last times; where the table has
+//! no times, at the publication.
 
 use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt as _;
 
-use super::acts::{FAVORITE, LIKE, Pending, Told};
+use super::acts::{FAVORITE, LIKE, Opened, Pending, Told};
 use super::contents::Work;
 use super::{CHUNK, Run};
 use crate::kernel::clock::Millis;
@@ -14,7 +15,7 @@ use crate::legacy::map::BehaviorType;
 use crate::legacy::spec::{BEHAVIORS, VIDEOS};
 use crate::legacy::store::{Found, Source, Streams};
 use crate::modules::engagement::content::Kind;
-use crate::modules::engagement::openings::{Counted, Opening};
+use crate::modules::engagement::openings::Counted;
 
 const NAME: &str = BEHAVIORS.name;
 
@@ -23,8 +24,8 @@ const NAME: &str = BEHAVIORS.name;
 struct Video {
     id: String,
     acts: Vec<Told>,
-    /// How many users, and the sum of their times.
-    counted: BTreeMap<BehaviorType, (i64, i128)>,
+    /// How many users, and the sum of their times; without one where the table has no times.
+    counted: BTreeMap<BehaviorType, (i64, Option<i128>)>,
 }
 
 /// A user at a video: the last time of each type.
@@ -67,7 +68,7 @@ impl Run<'_> {
                 }
             };
             if video.id != id || visit.user != user {
-                video.take(std::mem::take(&mut visit), self.now);
+                video.take(std::mem::take(&mut visit));
                 user.clone_into(&mut visit.user);
             }
             if video.id != id {
@@ -95,7 +96,7 @@ impl Run<'_> {
                 self.flush(NAME, Kind::Video, std::mem::take(&mut pending)).await?;
             }
         }
-        video.take(visit, self.now);
+        video.take(visit);
         pending.extend(self.pending(video));
         self.flush(NAME, Kind::Video, pending).await
     }
@@ -104,20 +105,20 @@ impl Run<'_> {
         if video.acts.is_empty() && video.counted.is_empty() {
             return None;
         }
-        let opening = |(kind, (count, sum)): (BehaviorType, (i64, i128))| {
+        let opened = |(kind, (count, sum)): (BehaviorType, (i64, Option<i128>))| {
             let figure = match kind {
                 BehaviorType::Comment => Counted::Comment,
                 BehaviorType::Share => Counted::Share,
                 _ => Counted::View,
             };
-            let mean = i64::try_from(sum / i128::from(count.max(1))).unwrap_or(self.now.0);
-            Opening { figure, count, at: Millis(mean) }
+            let at = sum.and_then(|sum| i64::try_from(sum / i128::from(count.max(1))).ok()).map(Millis);
+            Opened { figure, count, at }
         };
         Some(Pending {
             external_id: self.video_id(&video.id),
             named: format!("video_id {}", video.id),
             acts: video.acts,
-            openings: video.counted.into_iter().map(opening).collect(),
+            openings: video.counted.into_iter().map(opened).collect(),
         })
     }
 
@@ -150,15 +151,17 @@ impl Run<'_> {
 
 impl Video {
     /// Takes what a user did.
-    fn take(&mut self, visit: Visit, now: Millis) {
+    fn take(&mut self, visit: Visit) {
         for (kind, at) in visit.last {
             let told = |kind| Told { user: visit.user.clone(), kind, at };
             match kind {
                 BehaviorType::Like => self.acts.push(told(LIKE)),
                 BehaviorType::Favorite => self.acts.push(told(FAVORITE)),
                 BehaviorType::View | BehaviorType::Comment | BehaviorType::Share => {
-                    let counted = self.counted.entry(kind).or_default();
-                    *counted = (counted.0 + 1, counted.1 + i128::from(at.unwrap_or(now).0));
+                    let (count, sum) = self.counted.entry(kind).or_insert((0, Some(0)));
+                    *count += 1;
+                    // Not the present moment for an unknown one: the next run would move it.
+                    *sum = sum.zip(at).map(|(sum, at)| sum + i128::from(at.0));
                 }
             }
         }

@@ -6,12 +6,14 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Flock, FlockType, fcntl_getlk};
+
 use crate::kernel::error::{Code, Error, Result};
 use crate::legacy::throwaway::Throwaway;
 
 /// How a file is read.
 pub(super) enum Reading {
-    /// As everybody does: with a rollback journal, or where others have the WAL open and its files are there.
+    /// As everybody does: with a rollback journal, or where others have the WAL open.
     Shared,
     /// Without locks, since nobody has it open. Whether it stayed as it was is looked at in the end.
     Alone(Seen),
@@ -57,6 +59,20 @@ fn is_wal(file: &Path) -> bool {
     File::open(file).and_then(|mut file| file.read_exact(&mut header)).is_ok() && header[18..] == [2, 2]
 }
 
+/// Where SQLite locks a `-shm` for as long as somebody has it open: `UNIX_SHM_DMS` in its `os_unix.c`.
+const OPEN_LOCK: u64 = 128;
+
+/// Whether another process has the WAL open that a `-shm` belongs to. A crash leaves the file behind, without a lock:
+/// who opens it then makes it anew.
+fn is_open(shared: &Path) -> bool {
+    let lock = Flock { start: OPEN_LOCK, length: 1, ..Flock::from(FlockType::WriteLock) };
+    match File::open(shared) {
+        // Where locks cannot be asked for, SQLite is to say what is wrong.
+        Ok(file) => fcntl_getlk(&file, &lock).map_or(true, |held| held.is_some()),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
 impl Reading {
     /// Says how `file`, its real path, is to be read; makes the copy, where one is needed.
     ///
@@ -65,7 +81,7 @@ impl Reading {
     pub(super) async fn of(file: &Path) -> Result<Self> {
         let (wal, shared) = (beside(file, "-wal"), beside(file, "-shm"));
         let held = std::fs::metadata(&wal).map(|held| held.len()).ok();
-        match (is_wal(file), held, shared.is_file()) {
+        match (is_wal(file), held, is_open(&shared)) {
             (false, ..) | (true, Some(_), true) => Ok(Self::Shared),
             (true, None | Some(0), _) => Ok(Self::Alone(Seen::of(file))),
             (true, Some(_), false) => {

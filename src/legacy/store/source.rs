@@ -3,12 +3,13 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ColumnIndex, ConnectOptions as _, Connection as _, Database, Decode, Type};
+use tokio_util::sync::CancellationToken;
 use tracing::log::LevelFilter;
 
 use super::dialect::Dialect;
@@ -26,6 +27,7 @@ pub struct Source {
     connection: Connection,
     /// What to call it: no password, no user.
     name: String,
+    stop: CancellationToken,
 }
 
 enum Connection {
@@ -50,6 +52,18 @@ impl Source {
         }
     }
 
+    /// Ends what is read with an error once this is cancelled, also where the database has long said nothing.
+    #[must_use]
+    pub fn until(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// What ends what is read after [`Source::until`].
+    #[must_use]
+    pub fn stopped() -> Error {
+        Error::new(Code::UNAVAILABLE, "stopped before the end")
+    }
+
     /// What to call it in reports: without user and password.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -64,14 +78,17 @@ impl Source {
         }
     }
 
-    /// The rows of a statement, one after the other, however many there are.
+    /// The rows of a statement, one after the other, however many there are; an error when it is told to stop.
     pub(in super::super) fn rows(&mut self, sql: String) -> BoxStream<'_, Result<Row>> {
-        let sql = AssertSqlSafe(sql);
-        match &mut self.connection {
+        let (sql, stop) = (AssertSqlSafe(sql), self.stop.clone());
+        let rows = match &mut self.connection {
             Connection::Sqlite(connection, _) => sqlx::query(sql).fetch(connection).map(texts).boxed(),
             Connection::Postgres(connection) => sqlx::query(sql).fetch(connection).map(texts).boxed(),
             Connection::MySql(connection) => sqlx::query(sql).fetch(connection).map(texts).boxed(),
-        }
+        };
+        let ended = stop.clone().cancelled_owned();
+        let told = move || stop.is_cancelled().then(|| Err(Self::stopped()));
+        rows.take_until(ended).chain(stream::once(async move { told() }).filter_map(std::future::ready)).boxed()
     }
 
     /// The same with a value for its only parameter, read at once: of few rows.
@@ -95,6 +112,10 @@ impl Source {
     /// # Errors
     /// The connection's own; a SQLite file that nobody had open was written to meanwhile: then what was read may be wrong.
     pub async fn close(self) -> Result<()> {
+        if self.stop.is_cancelled() {
+            // A statement may be under way that takes hours: nobody waits for it.
+            return Ok(());
+        }
         let closed = match self.connection {
             Connection::Sqlite(connection, reading) => {
                 let closed = connection.close().await;
@@ -127,7 +148,11 @@ async fn sqlite(url: &str) -> Result<Source> {
         .log_statements(LevelFilter::Trace);
     let mut connection = options.connect().await.map_err(unopened)?;
     sqlx::raw_sql("BEGIN").execute(&mut connection).await.map_err(unopened)?;
-    Ok(Source { connection: Connection::Sqlite(connection, reading), name: format!("sqlite:{}", file.display()) })
+    Ok(Source {
+        connection: Connection::Sqlite(connection, reading),
+        name: format!("sqlite:{}", file.display()),
+        stop: CancellationToken::new(),
+    })
 }
 
 async fn postgres(url: &str) -> Result<Source> {
@@ -144,7 +169,7 @@ async fn postgres(url: &str) -> Result<Source> {
     let mut connection = options.connect().await.map_err(unopened)?;
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     sqlx::raw_sql(begin).execute(&mut connection).await.map_err(unopened)?;
-    Ok(Source { connection: Connection::Postgres(connection), name })
+    Ok(Source { connection: Connection::Postgres(connection), name, stop: CancellationToken::new() })
 }
 
 async fn mysql(url: &str) -> Result<Source> {
@@ -162,7 +187,7 @@ async fn mysql(url: &str) -> Result<Source> {
     ] {
         sqlx::raw_sql(statement).execute(&mut connection).await.map_err(unopened)?;
     }
-    Ok(Source { connection: Connection::MySql(connection), name })
+    Ok(Source { connection: Connection::MySql(connection), name, stop: CancellationToken::new() })
 }
 
 fn texts<R>(row: Result<R, sqlx::Error>) -> Result<Row>

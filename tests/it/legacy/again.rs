@@ -1,4 +1,5 @@
-//! An import that is run again, long after: what users took back in tally meanwhile stays taken back.
+//! An import that is run again, long after: what users took back in tally meanwhile stays taken back, and what has no
+//! time is of the time that it had.
 
 use serde_json::json;
 use tally::kernel::clock::Millis;
@@ -6,11 +7,12 @@ use tally::legacy::Source;
 use tally::legacy::import::{self, Report};
 use tally::legacy::map::Mapping;
 
+use super::import::made;
 use super::{EVERY, Theirs};
 use crate::deletion::World;
 use crate::harness::{Backend, START, on_every_backend};
 
-on_every_backend!(what_was_taken_back_stays_so_however_long_ago);
+on_every_backend!(what_was_taken_back_stays_so_however_long_ago, what_has_no_time_does_not_move);
 
 async fn imported(world: &World, theirs: &Theirs) -> Report {
     let mut source = Source::open(&theirs.url).await.unwrap();
@@ -60,6 +62,49 @@ async fn what_was_taken_back_stays_so_however_long_ago(backend: Backend) {
         assert_eq!(app.anonymous().query(query).await.data()["contents"], due, "{from:?}");
         // Nobody is kept from liking it again.
         assert_eq!(took("ann", "like", &ids[0]).await, true);
+        app.audit().await;
+        world.app.finish().await;
+        theirs.remove().await;
+    }
+}
+
+/// Views, comments and shares without a time are of the publication of their video, whenever an import tells of them.
+async fn what_has_no_time_does_not_move(backend: Backend) {
+    for (from, listed) in EVERY.into_iter().flat_map(|from| [(from, true), (from, false)]) {
+        let theirs = Theirs::empty(from).await;
+        theirs
+            .sql(
+                "CREATE TABLE user_behaviors (user_id VARCHAR(40), video_id VARCHAR(40), behavior_type VARCHAR(20));
+                 INSERT INTO user_behaviors VALUES ('ann', 'v1', 'view'), ('ben', 'v1', 'view'), ('ann', 'v1', 'share'),
+                     ('ann', 'v1', 'like'), ('cas', 'v2', 'comment');",
+            )
+            .await;
+        if listed {
+            let videos = "CREATE TABLE videos (id VARCHAR(40), created_at {time});
+                INSERT INTO videos VALUES ('v1', '2026-01-01 00:00:00'), ('v2', NULL);";
+            theirs.sql(videos).await;
+        }
+        let world = World::new(backend).await;
+        let app = &world.app;
+        world.clock.set(START.plus(10 * Millis::DAY));
+        let first = imported(&world, &theirs).await;
+        let news = |report: &Report| {
+            let tables = report.tables.iter();
+            tables.fold((0, 0), |sum, table| (sum.0 + table.new, sum.1 + table.openings))
+        };
+        // Two videos, five behaviors, and the one user of whom more than a count is known.
+        assert_eq!(news(&first), (8, 3), "{from:?} {listed} {first:?}");
+        let moved = "SELECT count(*) FROM content_openings o JOIN contents c ON c.id = o.content_id
+                     WHERE o.at <> c.published_at";
+        assert_eq!(app.number(moved).await, 0, "{from:?} {listed}");
+        world.clock.set(START.plus(30 * Millis::DAY));
+        app.settle().await;
+        let history = async || app.number("SELECT count(*) FROM hot_history").await;
+        let before = (made(&app.database).await, history().await);
+        assert!(before.0.iter().any(|fact| fact.starts_with("mass")), "{before:?}");
+        let again = imported(&world, &theirs).await;
+        assert_eq!(news(&again), (0, 0), "{from:?} {listed} {again:?}");
+        assert_eq!((made(&app.database).await, history().await), before, "{from:?} {listed}");
         app.audit().await;
         world.app.finish().await;
         theirs.remove().await;

@@ -101,6 +101,12 @@ async fn the_page_needs_nothing_else_and_shows_what_is_wrong() {
     let (status, output, errors) = theirs.tally(&["audit", "--html", nowhere.to_str().unwrap()], "").await;
     assert!(status == 2 && errors.contains("cannot be written"), "{errors}");
     assert_eq!(output, "", "it is said before anything is read");
+    // What has no length gets the page all the same; where there is no room for it, the report was said before.
+    for (place, due) in [("/dev/null", 1), ("/dev/full", 2)] {
+        let (status, output, errors) = theirs.tally(&["audit", "--html", place], "").await;
+        assert_eq!((status, errors.contains("cannot be written")), (due, due == 2), "{place}: {errors}");
+        assert!(output.contains("drift found"), "{place}: {output}");
+    }
     let page = theirs.file("none.html");
     theirs
         .sql("DROP TABLE artworks; DROP TABLE artworks_like; DROP TABLE artworks_favorite; DROP TABLE user_behaviors")

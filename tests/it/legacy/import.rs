@@ -118,7 +118,7 @@ pub(super) async fn many() -> (Theirs, i64) {
 }
 
 /// What an import made, in words that do not depend on ids.
-async fn made(database: &TestDatabase) -> Vec<String> {
+pub(super) async fn made(database: &TestDatabase) -> Vec<String> {
     let connection = Database::connect(&database.url).await.unwrap();
     let facts =
         "SELECT 'like ' || c.external_id || ' ' || u.external_id || ' ' || b.acted_at || ' ' || b.imported AS fact

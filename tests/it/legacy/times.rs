@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tally::app::Tally;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::audit::finding;
 use super::import::came;
@@ -9,6 +10,32 @@ use super::{EVERY, From, Theirs, execute, server};
 use crate::harness::{Backend, TestApp, on_every_backend};
 
 on_every_backend!(a_timestamp_is_a_moment_and_a_datetime_a_local_time);
+
+/// The zone of the MariaDB server, which all tests share: one test at a time has its own, until it is dropped.
+struct ServerZone {
+    _alone: MutexGuard<'static, ()>,
+}
+
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+impl ServerZone {
+    async fn set(zone: &str) -> Self {
+        let alone = ALONE.lock().await;
+        execute(&server(From::MariaDb), &format!("SET GLOBAL time_zone = '{zone}'")).await;
+        Self { _alone: alone }
+    }
+}
+
+impl Drop for ServerZone {
+    /// Also of a test that fails. A runtime of its own: the test's cannot wait in here.
+    fn drop(&mut self) {
+        let reset = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(execute(&server(From::MariaDb), "SET GLOBAL time_zone = 'SYSTEM'"));
+        });
+        assert!(reset.join().is_ok() || std::thread::panicking(), "the server keeps its zone");
+    }
+}
 
 /// 2026-01-05T10:00:00Z
 const AT: i64 = 1_767_607_200_000;
@@ -21,9 +48,7 @@ async fn a_timestamp_is_a_moment_and_a_datetime_a_local_time(backend: Backend) {
             From::Postgres => ("SET TIME ZONE '+05'", "'2026-01-05 15:00:00'"),
             From::MariaDb => ("SET SESSION time_zone = '+05:00'", "'2026-01-05 15:00:00'"),
         };
-        if from == From::MariaDb {
-            execute(&server(from), "SET GLOBAL time_zone = '+03:00'").await;
-        }
+        let elsewhere = if from == From::MariaDb { Some(ServerZone::set("+03:00").await) } else { None };
         let typed = if from == From::Postgres { "timestamptz" } else { "TIMESTAMP NULL" };
         theirs
             .sql(&format!(
@@ -46,9 +71,7 @@ async fn a_timestamp_is_a_moment_and_a_datetime_a_local_time(backend: Backend) {
         let database = TestApp::start(backend).await.stop().await;
         let report = theirs.json(&[&["import"], &arguments[..]].concat(), &database.url, 0).await;
         assert_eq!(came(&report, "artworks_like"), [1, 1, 0, 0, 0], "{from:?} {report:#}");
-        if from == From::MariaDb {
-            execute(&server(from), "SET GLOBAL time_zone = 'SYSTEM'").await;
-        }
+        drop(elsewhere);
         let app = TestApp::start_on::<Tally>(database, Default::default()).await;
         for kind in [0, 1] {
             let at = app.number(&format!("SELECT acted_at FROM behaviors WHERE kind = {kind}")).await;

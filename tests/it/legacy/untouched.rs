@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 
 use super::{From, Theirs};
-use crate::harness::run;
+use crate::harness::{command, run};
 
 type Listing = BTreeMap<String, (Vec<u8>, std::time::SystemTime)>;
 
@@ -77,12 +79,79 @@ async fn what_only_the_wal_holds_is_read_and_stays_there() {
         assert!(after[name] == before[name], "{name} is another one");
     }
 
-    let crashed = tempfile::tempdir().unwrap();
-    for name in ["shop.db", "shop.db-wal"] {
-        std::fs::copy(folder.path().join(name), crashed.path().join(name)).unwrap();
+    // What of it was written to the disk by then; a kill alone leaves all three.
+    for left in [&["shop.db", "shop.db-wal"][..], &["shop.db", "shop.db-wal", "shop.db-shm"]] {
+        let crashed = crashed(folder.path(), left);
+        let before = listing(crashed.path());
+        assert_eq!(before.len(), left.len());
+        assert_eq!(likes(&read(&format!("sqlite:{}/shop.db", crashed.path().display())).await), 9);
+        assert!(listing(crashed.path()) == before, "{left:?}: something changed after a crash");
     }
     theirs.close().await.unwrap();
-    let before = listing(crashed.path());
-    assert_eq!(likes(&read(&format!("sqlite:{}/shop.db", crashed.path().display())).await), 9);
-    assert!(listing(crashed.path()) == before, "something changed after a crash");
+}
+
+/// Copies of these files, which nobody has open.
+fn crashed(folder: &Path, left: &[&str]) -> tempfile::TempDir {
+    let crashed = tempfile::tempdir().unwrap();
+    for name in left {
+        std::fs::copy(folder.join(name), crashed.path().join(name)).unwrap();
+    }
+    crashed
+}
+
+/// Sends SIGTERM to a command so long after it began to read its private copy: its status and output.
+async fn stopped(arguments: &[&str], url: &str, after: Duration) -> (i32, String) {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut command = command();
+    command.args(arguments).args(["--json", "--from", url]).env("TMPDIR", elsewhere.path());
+    command.current_dir(elsewhere.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let id = child.id().unwrap().to_string();
+    let began = Instant::now();
+    let is_read = || {
+        let mut folders = std::fs::read_dir(elsewhere.path()).unwrap();
+        folders.any(|folder| folder.unwrap().path().join("copy.db-shm").exists())
+    };
+    while !is_read() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no copy is read");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(after).await;
+    assert!(tokio::process::Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    let ended = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await;
+    let ended = ended.expect("it ends in time").unwrap();
+    let errors = String::from_utf8(ended.stderr).unwrap();
+    assert!(errors.contains("stopped before the end"), "{errors}");
+    assert_eq!(listing(elsewhere.path()).into_keys().collect::<Vec<_>>(), [] as [&str; 0], "copies go");
+    (ended.status.code().expect("it ends by itself"), String::from_utf8(ended.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn who_is_told_to_stop_says_how_far_it_came_and_leaves_nothing_behind() {
+    let (folder, url) = placed("WAL").await;
+    let mut theirs = SqliteConnection::connect(&url).await.unwrap();
+    // A table that is never read to its end, and whose database says nothing meanwhile.
+    let endless = "DROP TABLE artworks_like;
+        CREATE VIEW artworks_like AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT 1 - i FROM n)
+        SELECT i AS artwork_id, 'ann' AS user_id, '2026-01-05 10:00:00' AS created_at FROM n WHERE i > 1;";
+    sqlx::raw_sql(endless).execute(&mut theirs).await.unwrap();
+    let crashed = crashed(folder.path(), &["shop.db", "shop.db-wal", "shop.db-shm"]);
+    let url = format!("sqlite:{}/shop.db", crashed.path().display());
+    for arguments in [&["audit"][..], &["import", "--dry-run"]] {
+        let mut told = String::new();
+        // On a slow machine nothing may have been read yet, and then there is no report.
+        for after in [200, 2_000, 20_000] {
+            let status;
+            (status, told) = stopped(arguments, &url, Duration::from_millis(after)).await;
+            assert_eq!(status, 2, "{arguments:?} {told}");
+            if !told.is_empty() {
+                break;
+            }
+        }
+        let report: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(report["failure"], "stopped before the end", "{arguments:?} {report:#}");
+        let artworks = report["tables"].as_array().unwrap().iter().find(|table| table["table"] == "artworks").unwrap();
+        assert_eq!(artworks["rows"], 6, "{arguments:?} {report:#}");
+    }
+    theirs.close().await.unwrap();
 }
