@@ -31,6 +31,9 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
     if let Some(kept) = &restored.kept {
         say(kept);
     }
+    if let Some(warning) = &restored.warning {
+        note(warning);
+    }
     let (kernel, modules) = open::<A>().await?;
     let applied = kernel.db.migrate(&migrations).await?;
     say(format_args!("{applied} migration(s) applied"));

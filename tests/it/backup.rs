@@ -7,6 +7,7 @@ use tally::app::Tally;
 
 use crate::harness::{Backend, Options, Process, SECRET, TestApp, TestDatabase, on_every_backend, run};
 
+mod files;
 mod kills;
 mod programs;
 mod schemas;
@@ -394,6 +395,9 @@ async fn a_database_beyond_this_build_is_not_backed_up(backend: Backend) {
     assert!(errors.contains("whose migration users/M9999Later this tally"), "{errors}");
     database.sql("DELETE FROM migrations_users WHERE version = 'M9999Later'").await;
     database.sql("CREATE TABLE migrations_gone (version text, applied_at bigint)").await;
+    if backend == Backend::Postgres {
+        database.sql("COMMENT ON TABLE migrations_gone IS 'tally'").await;
+    }
     let (status, _, errors) = on(&database, folder.path(), &["backup", "--to", "one"]).await;
     assert!(status == 2 && errors.contains("whose module gone this tally"), "{errors}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");

@@ -38,6 +38,14 @@ pub struct Restored {
     pub manifest: Manifest,
     /// What became of the database that was there before, if there was one: a sentence.
     pub kept: Option<String>,
+    /// What is not as it should be although the backup is in its place: a sentence.
+    pub warning: Option<String>,
+}
+
+/// What a database's own way back says of it.
+struct Placed {
+    kept: Option<String>,
+    warning: Option<String>,
 }
 
 /// The migrations that a copy has, by the module's name.
@@ -105,11 +113,11 @@ pub async fn restore(
     let backend = if sqlite.is_some() { DbBackend::Sqlite } else { DbBackend::Postgres };
     manifest.fits(file, backend, known)?;
     manifest.holds(file).await?;
-    let kept = match sqlite {
-        Some(database) => sqlite::restore(&database, file, &manifest, replace, now).await?,
-        None => postgres::restore(settings, known, file, &manifest, replace, now).await?,
+    let Placed { kept, warning } = match sqlite {
+        Some(database) => sqlite::restore(&database, known, (file, &manifest), replace, now).await?,
+        None => postgres::restore(settings, known, (file, &manifest), replace, now).await?,
     };
-    Ok(Restored { manifest, kept })
+    Ok(Restored { manifest, kept, warning })
 }
 
 /// `20260501T083000Z`, for names of files and schemas.

@@ -9,7 +9,7 @@ use sea_orm::{AccessMode, DatabaseConnection, IsolationLevel, TransactionTrait a
 use super::store::postgres as sql;
 use super::store::script::{Room, Script};
 use super::tools::Tools;
-use super::{Copied, Manifest, backed_up, refused, stamp, store};
+use super::{Copied, Manifest, Placed, backed_up, refused, stamp, store};
 use crate::kernel::clock::Millis;
 use crate::kernel::config::Settings;
 use crate::kernel::context::Kernel;
@@ -23,7 +23,7 @@ pub(super) async fn dump(kernel: &Kernel, known: &[Migrations], to: &Path) -> Re
     let tx = kernel.db.reader();
     let tx = tx.begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)).await?;
     let tools = Tools::find(&kernel.settings, sql::server_major(&tx).await?).await?;
-    let migrations = store::applied(&tx).await?;
+    let migrations = store::applied(&tx, known).await?;
     backed_up(&migrations, known)?;
     let schema = sql::schema(&tx).await?;
     let own = sql::own_tables(&tx, &schema, &tables::known(known).await?).await?;
@@ -78,11 +78,10 @@ async fn listed(tools: &Tools, file: &Path) -> Result<Listed> {
 pub(super) async fn restore(
     settings: &Settings,
     known: &[Migrations],
-    file: &Path,
-    manifest: &Manifest,
+    (file, manifest): (&Path, &Manifest),
     replace: bool,
     now: Millis,
-) -> Result<Option<String>> {
+) -> Result<Placed> {
     let alone = Db::postgres_alone(settings).await?;
     let restored = restore_on(&alone, settings, known, (file, manifest), replace, now).await;
     // With the session goes the lock for which servers wait that begin now.
@@ -97,7 +96,7 @@ async fn restore_on(
     (file, manifest): (&Path, &Manifest),
     replace: bool,
     now: Millis,
-) -> Result<Option<String>> {
+) -> Result<Placed> {
     let at = Db::postgres_at(settings)?;
     let tools = Tools::find(settings, sql::server_major(alone).await?).await?;
     let listed = listed(&tools, file).await?;
@@ -133,11 +132,25 @@ async fn restore_on(
     let (from, tables) = (&*listed.schema, &listed.tables);
     let script = Script { from, into: &schema, tables, replaced: &own, room, stamp: &stamp };
     tools.replay(&at, file, from, &script.before(), &script.after(manifest)).await?;
-    // Seen as a server will: by the connection's own search_path.
-    let counted = store::count(alone, &listed.tables).await?;
-    manifest.tallies(&store::applied(alone).await?, &counted)?;
-    sql::analyze(alone, &listed.tables).await?;
-    Ok((!own.is_empty()).then(|| format!("the tables that were there are kept in schema {}", script.kept_in())))
+    let kept = (!own.is_empty()).then(|| format!("the tables that were there are kept in schema {}", script.kept_in()));
+    // It is committed: whatever is wrong from here on, the backup is in its place.
+    let warning = looked_at(alone, known, manifest, &listed.tables).await.err().map(|error| {
+        let (wrong, kept) = (error.for_operator(), kept.as_deref().unwrap_or("no tables were there before"));
+        format!("the backup is in the place of the database, but a look at it failed: {wrong}; {kept}")
+    });
+    Ok(Placed { kept, warning })
+}
+
+/// Looks at what was restored as a server will, by the connection's own search_path, and reads its statistics.
+async fn looked_at(
+    alone: &DatabaseConnection,
+    known: &[Migrations],
+    manifest: &Manifest,
+    tables: &BTreeSet<String>,
+) -> Result<()> {
+    let counted = store::count(alone, tables).await?;
+    manifest.tallies(&store::applied(alone, known).await?, &counted)?;
+    sql::analyze(alone, tables).await
 }
 
 /// Makes sure that nobody of tally's is at work, nor begins until this connection closes.

@@ -10,10 +10,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::store::sqlite as sql;
-use super::{Copied, Manifest, backed_up, files, refused, stamp, store};
+use super::{Copied, Manifest, Placed, backed_up, files, refused, stamp, store};
 use crate::kernel::clock::Millis;
 use crate::kernel::config::Settings;
-use crate::kernel::db::{Db, Migrations, Use, take_sqlite};
+use crate::kernel::db::{Db, Migrations, Use, belongs_like, take_sqlite};
 use crate::kernel::error::{Code, Error, Result, Retry};
 
 /// Copies the database to an empty file, and looks at every page of the copy.
@@ -26,7 +26,7 @@ pub(super) async fn dump(settings: &Settings, known: &[Migrations], to: &Path) -
     copied?;
     let copy = Db::sqlite_alone(to, Use::Look).await?;
     let faults = sql::integrity_check(&copy).await?;
-    let migrations = store::applied(&copy).await?;
+    let migrations = store::applied(&copy, known).await?;
     let tables = store::count(&copy, &sql::tables(&copy).await?).await?;
     copy.close().await?;
     if faults != ["ok"] {
@@ -47,11 +47,11 @@ fn beside(database: &Path, ending: &str) -> PathBuf {
 /// in one step: whoever is killed when, a whole database is in its place.
 pub(super) async fn restore(
     database: &Path,
-    backup: &Path,
-    manifest: &Manifest,
+    known: &[Migrations],
+    backup: (&Path, &Manifest),
     replace: bool,
     now: Millis,
-) -> Result<Option<String>> {
+) -> Result<Placed> {
     if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| files::failed("make", folder, &error))?;
     }
@@ -64,17 +64,18 @@ pub(super) async fn restore(
         return Err(refused(&database.display().to_string()));
     }
     // Of a database that is gone, or cannot be read: SQLite would take them for the new file's.
-    let logs: Vec<_> = ["-wal", "-journal"].into_iter().filter(|ending| beside(database, ending).exists()).collect();
+    let logs: Vec<_> = LOGS.into_iter().filter(|ending| beside(database, ending).exists()).collect();
     if !logs.is_empty() && is_empty {
         let logs: Vec<_> = logs.iter().map(|ending| beside(database, ending).display().to_string()).collect();
         return Err(Error::conflict(format!("{} is there without its database: move it away", logs.join(", "))));
     }
     clean_up(database)?;
     let fresh = beside(database, FRESH);
-    if let Err(error) = copy_and_look(backup, &fresh, manifest).await {
+    if let Err(error) = copy_and_look(backup, &fresh, known).await {
         let _ = std::fs::remove_file(&fresh);
         return Err(error);
     }
+    let belongs = belongs_like(&fresh, database);
     let old = beside(database, &format!("{REPLACED}{}", stamp(now)));
     if !is_empty {
         keep(database, &old, &logs)?;
@@ -86,7 +87,12 @@ pub(super) async fn restore(
     if let Some(connection) = held.and_then(|held| held.connection) {
         connection.close().await?;
     }
-    Ok((!is_empty).then(|| format!("the database that was there is kept as {}", old.display())))
+    let shown = database.display();
+    Ok(Placed {
+        kept: (!is_empty).then(|| format!("the database that was there is kept as {}", old.display())),
+        warning: (!belongs)
+            .then(|| format!("{shown} could not get the owner and the permissions of the one before: set them")),
+    })
 }
 
 /// The copy while it is made.
@@ -95,12 +101,12 @@ const FRESH: &str = ".restoring";
 const REPLACED: &str = ".replaced-";
 
 /// Writes the copy to the disk, and compares what is in it with what the manifest says.
-async fn copy_and_look(backup: &Path, fresh: &Path, manifest: &Manifest) -> Result<()> {
+async fn copy_and_look((backup, manifest): (&Path, &Manifest), fresh: &Path, known: &[Migrations]) -> Result<()> {
     files::copy(backup, fresh).await?;
     let copy = Db::sqlite_alone(fresh, Use::Look).await?;
     let looked = async {
         let tables = sql::tables(&copy).await?;
-        Ok::<_, Error>((store::applied(&copy).await?, store::count(&copy, &tables).await?))
+        Ok::<_, Error>((store::applied(&copy, known).await?, store::count(&copy, &tables).await?))
     };
     let looked = looked.await;
     copy.close().await?;
@@ -108,17 +114,22 @@ async fn copy_and_look(backup: &Path, fresh: &Path, manifest: &Manifest) -> Resu
     manifest.tallies(&migrations, &tables)
 }
 
+/// What SQLite has beside a database: commits that are not in it yet, or what takes half a commit back.
+const LOGS: [&str; 2] = ["-wal", "-journal"];
+
 /// Gives the database a second name. Its logs, which only one that cannot be read has, go with it: under their own they
-/// would be taken for the new file's.
+/// would be taken for the new file's. The name comes first: at no moment is a log under the new name without its database.
 fn keep(database: &Path, old: &Path, logs: &[&str]) -> Result<()> {
+    std::fs::hard_link(database, old).map_err(|error| files::failed("keep", database, &error))?;
+    files::flush_folder(database)?;
     for ending in logs {
         files::rename(&beside(database, ending), &beside(old, ending))?;
     }
-    std::fs::hard_link(database, old).map_err(|error| files::failed("keep", database, &error))?;
     files::flush_folder(database)
 }
 
-/// Removes what a restore left that was killed: its copy, and the second name of a database that was not replaced.
+/// Removes what a restore left that was killed: its copy, and the second name of a database that was not replaced. One
+/// whose logs have moved to it already stays: they are nowhere else.
 fn clean_up(database: &Path) -> Result<()> {
     let fresh = beside(database, FRESH);
     if fresh.exists() {
@@ -135,7 +146,9 @@ fn clean_up(database: &Path) -> Result<()> {
         let is_same = |kept: &Metadata| (kept.dev(), kept.ino()) == (there.dev(), there.ino());
         if entry.metadata().is_ok_and(|kept| is_same(&kept)) {
             let path = entry.path();
-            std::fs::remove_file(&path).map_err(|error| files::failed("remove", &path, &error))?;
+            if !LOGS.iter().any(|ending| beside(&path, ending).exists()) {
+                std::fs::remove_file(&path).map_err(|error| files::failed("remove", &path, &error))?;
+            }
         }
     }
     Ok(())

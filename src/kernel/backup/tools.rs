@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::kernel::config::Settings;
@@ -15,32 +15,44 @@ use crate::kernel::error::{Code, Error, Result};
 const DEBIAN: &str = "/usr/lib/postgresql";
 /// Characters of a program's complaint that are shown, from its end.
 const COMPLAINT: usize = 2000;
+/// Of one version, in one folder.
+const PROGRAMS: [&str; 3] = ["pg_dump", "pg_restore", "psql"];
+/// Settings that pg_restore begins with, and the first server that knows them.
+const SETTINGS: [(&[u8], u32); 1] = [(b"SET transaction_timeout = 0;", 17)];
 
 /// `pg_dump`, `pg_restore` and `psql` of one version.
 pub(super) struct Tools {
     folder: PathBuf,
     /// The major version.
     pub(super) major: u32,
+    /// The server's.
+    server: u32,
 }
 
 impl Tools {
     /// Those of the server's version, or the next later one: older ones refuse the server, much later ones write what
     /// it may not understand.
     pub(super) async fn find(settings: &Settings, server: u32) -> Result<Self> {
-        let mut found = Vec::new();
+        let (mut found, mut failed) = (Vec::new(), None);
         for folder in folders(settings) {
-            if folder.join("pg_dump").is_file() && folder.join("pg_restore").is_file() {
-                let said = run(&folder.join("pg_dump"), &["--version"], None).await?;
-                found.extend(major(&said).map(|major| Self { folder, major }));
+            if PROGRAMS.iter().all(|program| folder.join(program).is_file()) {
+                match run(&folder.join("pg_dump"), &["--version"], None).await {
+                    Ok(said) => found.extend(major(&said).map(|major| Self { folder, major, server })),
+                    Err(error) => failed = Some(error),
+                }
             }
         }
+        if let Some(error) = failed.filter(|_| found.is_empty()) {
+            return Err(error);
+        }
         let oldest = found.iter().map(|tools| tools.major).max();
+        // Of several the first.
         let fits = found.into_iter().filter(|tools| tools.major >= server).min_by_key(|tools| tools.major);
         fits.ok_or_else(|| {
             let what = match (oldest, settings.optional("backup.pg_bin")) {
                 (Some(major), _) => format!("pg_dump {major} is older than the server, PostgreSQL {server}"),
-                (None, Some(folder)) => format!("there is no pg_dump with a pg_restore in backup.pg_bin, {folder}"),
-                (None, None) => "pg_dump and pg_restore are not installed here".to_owned(),
+                (None, Some(folder)) => format!("pg_dump, pg_restore and psql are not in backup.pg_bin, {folder}"),
+                (None, None) => "pg_dump, pg_restore and psql are not installed here".to_owned(),
             };
             Error::new(
                 Code::UNAVAILABLE,
@@ -79,17 +91,16 @@ impl Tools {
         let mut read = command(&self.folder.join("pg_restore"), None);
         read.args(["--file=-", "--no-owner", "--no-privileges"]).arg(format!("--schema={schema}")).arg(file);
         let mut read = spawned(read.stdin(Stdio::null()).stdout(Stdio::piped()), "pg_restore")?;
-        let (Some(mut input), Some(mut output)) = (psql.stdin.take(), read.stdout.take()) else {
+        let (Some(mut input), Some(output)) = (psql.stdin.take(), read.stdout.take()) else {
             return Err(Error::internal("a program without its pipe"));
         };
         let feed = async {
             let fed = async {
                 input.write_all(before.as_bytes()).await?;
-                tokio::io::copy(&mut output, &mut input).await
+                pass_on(self.server, output, &mut input).await
             };
+            // Its end goes with it: pg_restore would wait for ever for somebody to read the rest.
             let fed = fed.await;
-            // It would wait for ever for somebody to read the rest.
-            drop(output);
             let read = read.wait_with_output().await.map_err(Error::internal)?;
             if fed.is_ok() {
                 succeeded("pg_restore", &read)?;
@@ -105,14 +116,38 @@ impl Tools {
     }
 }
 
-/// Where to look.
+/// Hands an archive's statements on, without the settings among the first that the server does not know: psql would stop
+/// at them. From the first statement that is no setting on, nothing is looked at: a line may be somebody's data.
+async fn pass_on(server: u32, from: impl AsyncRead + Unpin, to: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if from.read_until(b'\n', &mut line).await? == 0 {
+            return Ok(());
+        }
+        let text = line.trim_ascii();
+        if !SETTINGS.iter().any(|(setting, since)| *setting == text && server < *since) {
+            to.write_all(&line).await?;
+        }
+        // `\restrict` comes first of all since the releases of August 2025.
+        let begins = [&b"--"[..], b"SET ", b"SELECT pg_catalog.set_config(", b"\\"];
+        if !text.is_empty() && !begins.iter().any(|begin| text.starts_with(begin)) {
+            tokio::io::copy_buf(&mut from, to).await?;
+            return Ok(());
+        }
+    }
+}
+
+/// Where to look. Debian's own folders come first: its `/usr/bin/pg_dump` is a wrapper, whose version depends on what is
+/// around it.
 fn folders(settings: &Settings) -> Vec<PathBuf> {
     if let Some(folder) = settings.optional("backup.pg_bin").filter(|folder| !folder.is_empty()) {
         return vec![folder.into()];
     }
-    let mut folders: Vec<PathBuf> = std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect();
     let versions = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten();
-    folders.extend(versions.map(|version| version.path().join("bin")));
+    let mut folders: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+    folders.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
     folders
 }
 
@@ -172,7 +207,31 @@ fn succeeded(name: &str, output: &Output) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::major;
+    use super::{major, pass_on};
+
+    const ARCHIVE: &str = "\\restrict abc\n--\n-- PostgreSQL database dump\n--\n\nSET lock_timeout = 0;\n\
+        SET transaction_timeout = 0;\nSELECT pg_catalog.set_config('search_path', '', false);\n\n\
+        CREATE TABLE public.notes (\n    body text\n);\n\nCOPY public.notes (body) FROM stdin;\n\
+        SET transaction_timeout = 0;\n\\.\n\nSET transaction_timeout = 0;\n\\unrestrict abc\n";
+
+    async fn passed_on(server: u32, archive: &[u8]) -> String {
+        let mut to = Vec::new();
+        pass_on(server, archive, &mut to).await.unwrap();
+        String::from_utf8(to).unwrap()
+    }
+
+    #[tokio::test]
+    async fn of_the_first_settings_alone_go_those_that_the_server_does_not_know() {
+        let without = ARCHIVE.replacen("SET transaction_timeout = 0;\n", "", 1);
+        assert_eq!(without.len() + 29, ARCHIVE.len());
+        assert_eq!(passed_on(16, ARCHIVE.as_bytes()).await, without);
+        assert_eq!(passed_on(17, ARCHIVE.as_bytes()).await, ARCHIVE);
+        let other = ARCHIVE.replace("timeout = 0", "timeout = 1");
+        assert_eq!(passed_on(9, other.as_bytes()).await, other);
+        // Of a program that was ended early.
+        assert_eq!(passed_on(16, b"").await, "");
+        assert_eq!(passed_on(16, b"SET lock_timeout = 0;\nCREATE TAB").await, "SET lock_timeout = 0;\nCREATE TAB");
+    }
 
     #[test]
     fn versions_are_read_as_programs_print_them() {

@@ -52,6 +52,6 @@ pub const OPERATIONS: &[Setting] = &[
         "backup.pg_bin",
         None,
         Form::Text,
-        "folder of `pg_dump` and `pg_restore`; none looks along `PATH` and in `/usr/lib/postgresql`",
+        "folder of `pg_dump`, `pg_restore` and `psql`; none looks in `/usr/lib/postgresql`, then along `PATH`",
     ),
 ];

@@ -52,11 +52,11 @@ impl PostgresAt {
 }
 
 impl Db {
-    /// The file of a SQLite database; `None` for PostgreSQL.
+    /// The file of a SQLite database, behind all links, as SQLite itself goes to it; `None` for PostgreSQL.
     pub(crate) fn sqlite_file(settings: &Settings) -> Option<PathBuf> {
         let url = settings.text("database.url");
         let options = url.starts_with("sqlite:").then(|| SqliteConnectOptions::from_str(url).ok())??;
-        Some(options.get_filename().to_owned())
+        Some(real(options.get_filename()))
     }
 
     /// One connection to a SQLite file that is there.
@@ -134,6 +134,15 @@ impl Db {
         }
         Ok(PostgresAt { variables, database })
     }
+}
+
+/// Where a file really is: what is beside it, its logs and its lock, is beside it there. One that is not there yet may
+/// have a link that is.
+pub(super) fn real(file: &Path) -> PathBuf {
+    file.canonicalize().unwrap_or_else(|_| match std::fs::read_link(file) {
+        Ok(target) => file.parent().unwrap_or(Path::new("")).join(target),
+        Err(_) => file.to_owned(),
+    })
 }
 
 fn postgres_options(settings: &Settings) -> Result<PgConnectOptions> {

@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use crate::kernel::error::{Code, Error, Result};
@@ -21,11 +22,32 @@ fn open(database: &Path) -> Result<File> {
     // To read is enough for a lock, and possible where another user made the file.
     let opened = match File::open(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            OpenOptions::new().write(true).create(true).truncate(false).open(&path)
+            let made = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+            // Made by an operator, it is for the server's user to open.
+            if made.is_ok() {
+                belongs_like(&path, database);
+            }
+            made
         }
         opened => opened,
     };
     opened.map_err(|error| failed(&path, &error))
+}
+
+/// Gives a file that was just made the owner, the group and the permissions of the database that is there; where none is,
+/// the owner and the group of the folder, if that is permitted. Where the group cannot be the same, the permissions stay
+/// as they are: they would be for another group. False if not all of the database's could be had.
+pub(crate) fn belongs_like(made: &Path, database: &Path) -> bool {
+    let Ok(there) = std::fs::metadata(database) else {
+        let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if let Ok(folder) = std::fs::metadata(folder) {
+            let _ = chown(made, Some(folder.uid()), Some(folder.gid()));
+        }
+        return true;
+    };
+    let owned = chown(made, Some(there.uid()), Some(there.gid())).is_ok();
+    let grouped = owned || chown(made, None, Some(there.gid())).is_ok();
+    grouped && std::fs::set_permissions(made, there.permissions()).is_ok() && owned
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Error {

@@ -16,7 +16,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, QueryResult, 
 
 pub(crate) use alone::{PostgresAt, Use, sqlite_error};
 pub use durability::Durability;
-pub(crate) use guard::take as take_sqlite;
+pub(crate) use guard::{belongs_like, take as take_sqlite};
 pub(crate) use migrate::MIGRATION_LOCK;
 pub use migrate::{MigrationState, Migrations};
 pub use sql::{Col, Rows, Sql};

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, Connection as _, Pool};
 use tracing::log::LevelFilter;
 
-use super::{Db, guard};
+use super::{Db, alone, guard};
 use crate::kernel::config::Settings;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::telemetry::DbMetrics;
@@ -96,7 +96,7 @@ async fn open_sqlite(url: &str, readers: u32) -> Result<(DatabaseConnection, Dat
     if let Some(folder) = options.get_filename().parent() {
         tokio::fs::create_dir_all(folder).await.map_err(|error| unavailable(&sqlx::Error::Io(error)))?;
     }
-    let lock = guard::share(options.get_filename())?;
+    let lock = guard::share(&alone::real(options.get_filename()))?;
     let options = options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)

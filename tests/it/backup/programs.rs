@@ -39,9 +39,11 @@ async fn programs_that_are_missing_or_too_old_are_named() {
         assert!(errors.contains(expected) && !errors.contains("hush"), "{errors}");
         assert_eq!(std::fs::read_dir(folder.path().join("shelf")).unwrap().count(), 0, "nothing is left behind");
     };
-    refused("there is no pg_dump with a pg_restore in backup.pg_bin").await;
+    refused("pg_dump, pg_restore and psql are not in backup.pg_bin").await;
     script(&programs.path().join("pg_restore"), "exit 1");
     script(&programs.path().join("pg_dump"), "echo 'pg_dump (PostgreSQL) 9.6.24'");
+    refused("pg_dump, pg_restore and psql are not in backup.pg_bin").await;
+    script(&programs.path().join("psql"), "exit 1");
     refused("pg_dump 9 is older than the server, PostgreSQL ").await;
     script(&programs.path().join("pg_dump"), "[ $1 = --version ] && echo 'pg_dump (PostgreSQL) 99.1' || exit 3");
     refused("pg_dump failed").await;
@@ -57,7 +59,7 @@ async fn the_password_is_in_no_list_of_processes() {
     let (database, _) = furnished(Backend::Postgres).await;
     let (folder, programs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let note = programs.path().join("note");
-    for program in ["pg_dump", "pg_restore"] {
+    for program in ["pg_dump", "pg_restore", "psql"] {
         let text = format!("echo \"$PGPASSWORD: $@\" >>{}; exec {} \"$@\"", note.display(), newest(program));
         script(&programs.path().join(program), &text);
     }

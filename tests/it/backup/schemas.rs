@@ -103,7 +103,32 @@ async fn what_others_have_in_the_schema_stays_where_it_is() {
     database.remove().await;
 }
 
-on_every_backend!(a_manifest_of_the_first_version_still_goes_back);
+async fn a_table_of_migrations_of_another_program_is_in_nobodys_way(backend: Backend) {
+    let (database, count) = furnished(backend).await;
+    let folder = tempfile::tempdir().unwrap();
+    database.sql("CREATE TABLE migrations_log (line text)").await;
+    database.sql("CREATE TABLE migrations_of_others (version int)").await;
+    database.sql("CREATE TABLE migrations_more (version text, applied_at bigint, by_whom text)").await;
+    database.sql("INSERT INTO migrations_more VALUES ('one', 1, 'ann')").await;
+    let file = back_up(&database, folder.path()).await;
+    let manifest: Value = serde_json::from_slice(&std::fs::read(manifest_of(&file)).unwrap()).unwrap();
+    let modules = manifest["migrations"].as_object().unwrap();
+    assert!(modules.contains_key("kernel") && modules.contains_key("users"), "{modules:?}");
+    assert!(!["log", "of_others", "more"].iter().any(|name| modules.contains_key(*name)), "{modules:?}");
+    database.sql("INSERT INTO migrations_log VALUES ('after the backup')").await;
+    restored(&database, folder.path(), &["restore", "--replace", file.to_str().unwrap()]).await;
+    assert_eq!(likes(&database).await, count);
+    let lines = number(&database, "SELECT count(*) FROM migrations_log").await;
+    // A SQLite file is put back as a whole.
+    assert_eq!(lines, i64::from(backend == Backend::Postgres));
+    assert_eq!(number(&database, "SELECT count(*) FROM migrations_more").await, 1);
+    database.remove().await;
+}
+
+on_every_backend!(
+    a_table_of_migrations_of_another_program_is_in_nobodys_way,
+    a_manifest_of_the_first_version_still_goes_back
+);
 
 async fn a_manifest_of_the_first_version_still_goes_back(backend: Backend) {
     let (database, count) = furnished(backend).await;
