@@ -90,6 +90,15 @@ migration!(
     ]
 );
 
+migration!(
+    /// `integrity_changes.replaced_by`: the newer repair that replaced the figure again, until that one is undone.
+    M0008IntegrityReplaced,
+    [
+        "ALTER TABLE integrity_changes ADD COLUMN replaced_by {id}",
+        "CREATE INDEX integrity_changes_replaced ON integrity_changes (replaced_by) WHERE replaced_by IS NOT NULL",
+    ]
+);
+
 /// The kernel's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
@@ -101,5 +110,6 @@ pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
         Box::new(M0005Nodes),
         Box::new(M0006JobsWoken),
         Box::new(M0007IntegrityKept),
+        Box::new(M0008IntegrityReplaced),
     ]
 }

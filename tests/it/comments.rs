@@ -342,16 +342,16 @@ async fn planted_drifts_of_comments_are_found(backend: Backend) {
             "UPDATE content_figures SET comment_count = 1",
             vec!["comment-count"],
         ),
-        // A deletion that no figure knows of.
+        // A deletion that no figure knows of; not of long ago, else it would be a tombstone that stays too long, too.
         (
-            "UPDATE comments SET deleted_at = 1 WHERE body = 'stays'",
+            "UPDATE comments SET deleted_at = commented_at WHERE body = 'stays'",
             "UPDATE comments SET deleted_at = NULL WHERE body = 'stays'",
             vec!["comment-count", "heat-mass", "heat"],
         ),
         // A comment that came back.
         (
             "UPDATE comments SET deleted_at = NULL WHERE body = ''",
-            "UPDATE comments SET deleted_at = 1 WHERE body = ''",
+            "UPDATE comments SET deleted_at = commented_at WHERE body = ''",
             vec!["comment-count", "heat-mass", "heat"],
         ),
         (

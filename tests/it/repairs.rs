@@ -20,6 +20,8 @@ on_every_backend!(
     each_planted_drift_is_repaired_and_put_back,
     what_no_repair_decides_is_found,
     a_repair_that_is_undone_keeps_what_happened_since,
+    masses_are_put_back_without_figures,
+    a_row_of_history_that_a_repair_writes_is_the_newest,
     explanations_add_up,
 );
 
@@ -244,6 +246,50 @@ async fn a_repair_that_is_undone_keeps_what_happened_since(backend: Backend) {
         repair(&app, &check, key).await;
         assert_eq!(drifted(&app).await, []);
     }
+    app.finish().await;
+}
+
+async fn masses_are_put_back_without_figures(backend: Backend) {
+    let (app, ..) = furnished(backend).await;
+    app.database.sql(&planted("UPDATE content_heat SET mass = mass + 1000 WHERE content_id = ONE")).await;
+    app.database.sql(&planted("DELETE FROM content_figures WHERE content_id = ONE")).await;
+    let found = drifted(&app).await;
+    assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["figures", "heat-mass"], "{found:#?}");
+    let check = |name: &str| checks().into_iter().find(|check| check.name() == name).unwrap();
+    let (masses, figures) = (check("heat-mass"), check("figures"));
+    let key = suspects(&app, &*masses).await[0];
+    let drifts = repair(&app, &masses, key).await;
+    assert!(!drifts.is_empty());
+    assert!(restore(&app, &masses, key, &drifts).await.iter().all(|back| *back));
+    assert_eq!(drifted(&app).await, found, "put back");
+    for check in [masses, figures] {
+        repair(&app, &check, key).await;
+    }
+    assert_eq!(drifted(&app).await, []);
+    app.finish().await;
+}
+
+async fn a_row_of_history_that_a_repair_writes_is_the_newest(backend: Backend) {
+    let (app, ..) = furnished(backend).await;
+    let newest = "SELECT h.id FROM hot_history h JOIN contents c ON c.id = h.content_id WHERE c.title = 'other'
+                  ORDER BY h.id DESC LIMIT 1";
+    let rows = app.kernel.db.query(sea_orm::Statement::from_string(app.kernel.backend(), newest)).await.unwrap();
+    let id: uuid::Uuid = rows[0].try_get("", "id").unwrap();
+    // Of the same millisecond as what a repair writes, and with the last version that an id can tell.
+    let mut bytes = *id.as_bytes();
+    (bytes[6], bytes[7]) = (0x7F, 0xFF);
+    let text = |id: uuid::Uuid| match backend {
+        Backend::Sqlite => format!("x'{}'", id.simple()),
+        Backend::Postgres => format!("'{id}'"),
+    };
+    let last = text(uuid::Uuid::from_bytes(bytes));
+    app.database.sql(&format!("UPDATE hot_history SET id = {last}, hot_level = 4 WHERE id = {}", text(id))).await;
+    let found = drifted(&app).await;
+    assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["history"], "{found:#?}");
+    let check = checks().into_iter().find(|check| check.name() == "history").unwrap();
+    let key = suspects(&app, &*check).await[0];
+    assert_eq!(repair(&app, &check, key).await.len(), 1);
+    assert_eq!(drifted(&app).await, [], "the row that it wrote counts");
     app.finish().await;
 }
 

@@ -39,13 +39,13 @@ pub(super) struct Claimable {
     pub(super) tick: Option<Millis>,
     last_tick: Option<Millis>,
     pub(super) fence: i64,
-    /// 1 when somebody asked for the run, 0 when its schedule did.
+    /// 1 when somebody asked for the run, or it is tried again; 0 when its schedule did.
     pub(super) woken: i16,
 }
 
-/// A last tick of a later day is a clock's that jumped: what it says of the schedule is not waited for.
-const DUE: &str = "(owner = '' OR lease_until <= $1)
-    AND (tick IS NOT NULL OR next_run_at <= $1 OR (schedule <> 'off' AND last_tick > $1 + 86400000))";
+const DUE: &str = "(owner = '' OR lease_until <= $1) AND (tick IS NOT NULL OR next_run_at <= $1)";
+/// A last tick of a later day is a clock's that jumped, or is ahead: what it says of the schedule is not waited for.
+const ASTRAY: &str = "tick IS NULL AND owner = '' AND schedule <> 'off' AND last_tick > $1 + 86400000";
 
 impl Claimable {
     /// The last tick, unless a clock that jumped took it.
@@ -57,13 +57,28 @@ impl Claimable {
     pub(super) fn is_astray(&self, now: Millis) -> bool {
         self.last_tick != self.last_tick(now)
     }
+
+    /// Whether it is to run; else it is here because it is astray.
+    pub(super) fn is_due(&self, now: Millis) -> bool {
+        self.tick.is_some() || self.next_run_at.is_some_and(|next| next <= now)
+    }
 }
 
-/// The jobs that are due and that nobody runs.
+/// The jobs that are due and that nobody runs, and those whose row a clock that jumped left.
 pub(super) async fn due(db: &Db, now: Millis) -> Result<Vec<Claimable>> {
-    let sql = format!("SELECT name, next_run_at, tick, last_tick, fence, woken FROM jobs WHERE {DUE} ORDER BY name");
+    let sql = format!(
+        "SELECT name, next_run_at, tick, last_tick, fence, woken FROM jobs WHERE ({DUE}) OR ({ASTRAY}) ORDER BY name"
+    );
     let found = db.query(Statement::from_sql_and_values(db.backend(), sql, [now.0.into()])).await?;
     Ok(found.iter().map(|row| Claimable::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+/// Sets the next run of a row that is astray to what the schedule says by this node's clock, if that is earlier.
+pub(super) async fn set_right(tx: &Tx, name: &str, fence: i64, next: Millis) -> Result<()> {
+    let sql = "UPDATE jobs SET next_run_at = $1 WHERE name = $2 AND fence = $3 AND tick IS NULL AND owner = ''
+               AND (next_run_at IS NULL OR next_run_at > $1)";
+    run(tx, sql, [next.0.into(), name.into(), fence.into()]).await?;
+    Ok(())
 }
 
 /// A claim to be made.
@@ -149,6 +164,7 @@ pub(super) struct End {
 pub(super) async fn end(tx: &Tx, end: &End, now: Millis) -> Result<bool> {
     let sql = "UPDATE jobs SET owner = '', lease_until = 0, tick = NULL,
                next_run_at = CASE WHEN $1 < next_run_at OR next_run_at IS NULL THEN $1 ELSE next_run_at END,
+               woken = CASE WHEN $1 IS NULL THEN woken ELSE 1 END,
                last_success_at = coalesce($4, last_success_at)
                WHERE name = $2 AND fence = $3 AND tick IS NOT NULL";
     let success = (end.outcome == OK).then_some(now);

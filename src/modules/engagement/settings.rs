@@ -116,7 +116,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: Some("30"),
         form: Form::Count(1, 3650),
         doc: "days that it is remembered that a like or favorite was taken back, or a comment deleted; acts told later than \
-              that are refused. Of what an import told of it is remembered for good",
+              that are refused. Of what an import told of it is remembered for good; what older \
+              versions imported, from the next import on",
     },
     count(
         "engagement.likes_per_hour",

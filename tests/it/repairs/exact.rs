@@ -13,6 +13,7 @@ use crate::harness::{Backend, SECRET, TestApp, on_every_backend, run};
 on_every_backend!(
     each_drift_is_named_repaired_and_put_back_exactly,
     several_drifts_at_once_are_put_right_and_back,
+    drifts_of_a_content_that_is_liked_meanwhile_are_put_right_and_back,
     what_is_no_repairs_to_decide_is_named_and_left,
     the_rank_index_is_put_right,
 );
@@ -144,11 +145,16 @@ fn named(report: &Value) -> Vec<(String, String)> {
 /// Runs while somebody likes another content.
 async fn with_likes(app: &TestApp, work: impl Future<Output = ()>) {
     let busy = app.user("somebody else").publish("busy").await;
+    with_likes_of(app, &busy, work).await;
+}
+
+/// Runs while somebody likes a content.
+async fn with_likes_of(app: &TestApp, busy: &str, work: impl Future<Output = ()>) {
     let (ended, fan) = (AtomicBool::new(false), app.user("fan"));
     let likes = async {
         while !ended.load(Ordering::SeqCst) {
             for verb in ["like", "unlike"] {
-                fan.act(verb, &busy).await.data();
+                fan.act(verb, busy).await.data();
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
@@ -216,6 +222,54 @@ async fn each_drift_is_named_repaired_and_put_back_exactly(backend: Backend) {
         }
     };
     Box::pin(with_likes(&app, work)).await;
+    app.finish().await;
+}
+
+/// By how much each count of the content differs from its facts, in one look: a like moves both at once.
+async fn differences(app: &TestApp) -> [i64; 5] {
+    const FACTS: [(&str, &str); 5] = [
+        ("like_count", "behaviors t WHERE t.kind = 0 AND t.removed_at IS NULL AND"),
+        ("favorite_count", "behaviors t WHERE t.kind = 1 AND t.removed_at IS NULL AND"),
+        ("comment_count", "comments t WHERE t.deleted_at IS NULL AND"),
+        ("share_count", "shares t WHERE"),
+        ("view_count", "content_views t WHERE"),
+    ];
+    let mut differences = [0; 5];
+    for (difference, (count, facts)) in differences.iter_mut().zip(FACTS) {
+        let sql = format!(
+            "SELECT CAST(f.{count} - (SELECT count(*) FROM {facts} t.content_id = ONE) AS bigint)
+             FROM content_figures f WHERE f.content_id = ONE"
+        );
+        *difference = app.number(&planted(&sql)).await;
+    }
+    differences
+}
+
+async fn drifts_of_a_content_that_is_liked_meanwhile_are_put_right_and_back(backend: Backend) {
+    let (app, one, _) = furnished(backend).await;
+    let neighbour = rows(&app, "other").await;
+    let work = async {
+        for (set, planted_by) in [
+            ("like_count = like_count + 41", [41, 0, 0, 0, 0]),
+            ("favorite_count = favorite_count - 4", [0, -4, 0, 0, 0]),
+            (
+                "like_count = like_count - 7, comment_count = comment_count + 1, share_count = share_count + 6,
+                 view_count = view_count - 2",
+                [-7, 0, 1, 6, -2],
+            ),
+        ] {
+            app.database.sql(&planted(&format!("UPDATE content_figures SET {set} WHERE content_id = ONE"))).await;
+            assert_eq!(differences(&app).await, planted_by, "{set}");
+            let (status, repaired) = tally(&app, &["repair", "--no-backup"]).await;
+            assert_eq!((status, differences(&app).await), (0, [0; 5]), "{set}: {repaired:#}");
+            let (status, undone) = tally(&app, &["repair", "--undo", repaired["run"].as_str().expect("a run")]).await;
+            assert_eq!((status, differences(&app).await), (0, planted_by), "{set}: {undone:#}");
+            let (status, repaired) = tally(&app, &["repair", "--no-backup"]).await;
+            assert_eq!((status, differences(&app).await), (0, [0; 5]), "{set}: {repaired:#}");
+            assert_eq!(rows(&app, "other").await, neighbour, "{set}: nobody else's rows");
+        }
+    };
+    Box::pin(with_likes_of(&app, &one, work)).await;
     app.finish().await;
 }
 

@@ -65,8 +65,8 @@ pub(in super::super) async fn changes_from(tx: &Tx, run: Uuid, number: i64) -> R
 pub(in super::super) async fn changes_put(tx: &Tx, of: Uuid, changes: &[Change]) -> Result<()> {
     let sql = "INSERT INTO integrity_changes (run, number, module, check_name, lane, item, id, field, stored, actual,
                kept) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-    let again = "UPDATE integrity_changes SET put_back = $1 WHERE lane = $2 AND item = $3 AND module = $4
-                 AND check_name = $5 AND field = $6 AND run <> $7 AND put_back IS NULL";
+    let again = "UPDATE integrity_changes SET put_back = $1, replaced_by = $7 WHERE lane = $2 AND item = $3
+                 AND module = $4 AND check_name = $5 AND field = $6 AND run <> $7 AND put_back IS NULL";
     for Change { number, module, name, key: (lane, item), drift, kept, .. } in changes {
         let values = [
             of.into(),
@@ -111,8 +111,12 @@ pub(in super::super) async fn kept_before(tx: &Tx, run: Uuid, until: i64) -> Res
     Ok(select::<Row>(tx, &sql, [run.into(), until.into()]).await?.pop().and_then(|row| row.kept))
 }
 
-/// Records what came of putting back.
+/// Records what came of putting back. Where it did, the figure is again what the repair before made of it, which may be
+/// undone next.
 pub(in super::super) async fn changes_tried(tx: &Tx, of: Uuid, changes: &[Change]) -> Result<()> {
+    let before =
+        "UPDATE integrity_changes SET put_back = NULL, replaced_by = NULL WHERE replaced_by = $1 AND put_back = $2
+                  AND lane = $3 AND item = $4 AND module = $5 AND check_name = $6 AND field = $7";
     let sql = "UPDATE integrity_changes SET put_back = $1
                WHERE run = $2 AND number = $3 AND coalesce(put_back, $4) = $4";
     for change in changes {
@@ -122,6 +126,19 @@ pub(in super::super) async fn changes_tried(tx: &Tx, of: Uuid, changes: &[Change
         if run(tx, sql, values).await? != 1 {
             // Another undo of it, or a repair that replaced the figure between the two statements: look again.
             return Err(Error::conflict("another undo of this repair is under way").with_retry(Retry::Soon));
+        }
+        if change.put_back == Some(true) {
+            let (lane, item) = change.key;
+            let values = [
+                of.into(),
+                REPLACED.into(),
+                lane.into(),
+                item.into(),
+                change.module.as_str().into(),
+                change.name.as_str().into(),
+                change.drift.field.as_str().into(),
+            ];
+            run(tx, before, values).await?;
         }
     }
     Ok(())

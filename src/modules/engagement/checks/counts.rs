@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sea_orm::DatabaseTransaction;
 
-use super::locked::{Locked, Place, number};
+use super::locked::{Locked, number};
 use super::{Found, Ground, NEXT, OfContents, of_next};
 use crate::kernel::error::Result;
 use crate::kernel::integrity::Drift;
@@ -27,11 +27,10 @@ impl Count {
         Self { counted: Counted::View, name: "view-count", field: "viewCount" },
     ];
 
-    /// Adds to a count, where there still is one. Counts are the same with any settings: what is in force is what the
-    /// one in force before became.
+    /// Adds to a count, where there still is one. What was made for other settings has a count of its own: an undo that
+    /// finds that one in force leaves it to the change of it.
     fn add(&self, locked: &mut Locked<'_>, drift: &Drift, difference: i64) -> bool {
-        let is_next = of_next(&drift.field).0;
-        let place = if is_next { locked.place(true) } else { Some(Place::InForce) };
+        let place = locked.place(of_next(&drift.field).0);
         let Some(figures) = place.and_then(|place| locked.at(place)) else { return false };
         let count = self.counted.of(figures);
         *count = count.wrapping_add(difference);

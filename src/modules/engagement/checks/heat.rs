@@ -87,10 +87,15 @@ impl OfContents for HeatMass {
         "heat-mass"
     }
 
+    fn is_of_figures(&self) -> bool {
+        false
+    }
+
     async fn find(&self, ground: &Ground, reads: &DatabaseTransaction, which: Which) -> Result<Found> {
         let mut found = Found::default();
         let Some(recounted) = Recounted::read(ground, reads, which).await? else { return Ok(found) };
         let (mut held, mut next) = (HashMap::new(), HashMap::new());
+        let done = ground.next_figures_within(reads, recounted.range).await?;
         if let Some(range) = recounted.range {
             held = by_content(recount::mass_within(reads, range).await?);
             if let Some(heat) = recounted.next {
@@ -103,7 +108,7 @@ impl OfContents for HeatMass {
             let mut drifts = found.of(stored.kind, stored.id);
             let held = Some(("", held.get(&stored.id).unwrap_or(&none), in_force));
             // Where a recalculation has not come by yet there is nothing to compare.
-            let next = next.get(&stored.id).map(|next| (NEXT, next, to_come));
+            let next = done.get(&stored.id).map(|_| (NEXT, next.get(&stored.id).unwrap_or(&none), to_come));
             for (name, held, actual) in held.into_iter().chain(next) {
                 let epochs: BTreeSet<i64> = held.keys().chain(actual.keys()).copied().collect();
                 for epoch in epochs {

@@ -291,9 +291,18 @@ impl<'a> Locked<'a> {
             next.last_history_at = at;
         }
         let figures = self.figures;
+        let mut row_id = history_id(&self.kernel.ids, at, figures.version);
+        // It must be the newest one, also of its millisecond: an id holds twelve bits of the version only.
+        let rows = recount::history_of(self.tx.connection(), Which::One(key(self.id))).await?;
+        if let Some(newest) = rows.first().and_then(|row| row.newest)
+            && newest.at == at
+            && newest.id >= row_id
+        {
+            row_id = Uuid::from_u128(newest.id.as_u128() + 1);
+        }
         let row = HistoryRow {
             content_id: self.id,
-            id: history_id(&self.kernel.ids, at, figures.version),
+            id: row_id,
             score: figures.hot_score,
             level: figures.hot_level,
             at,

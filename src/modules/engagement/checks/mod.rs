@@ -180,6 +180,11 @@ trait OfContents: Send + Sync + 'static {
     async fn restore(&self, _locked: &mut Locked<'_>, _drift: &Drift) -> Result<bool> {
         Ok(false)
     }
+
+    /// Whether what it puts back is in the row of figures.
+    fn is_of_figures(&self) -> bool {
+        true
+    }
 }
 
 /// A check of contents.
@@ -279,9 +284,9 @@ impl<T: OfContents> Check for Of<T> {
         let kept = kept.map(serde_json::from_str).transpose().map_err(Error::internal)?;
         locked::lock(tx, content).await?;
         let none = || Ok(vec![false; drifts.len()]);
-        // Deleted since, or without figures: there is nothing to put anything back into.
+        // Deleted since, or without figures that it would be of: there is nothing to put anything back into.
         let there = recount::stored_of(tx.connection(), Which::One(content)).await?;
-        if !there.iter().any(|stored| stored.figures.is_some()) {
+        if !there.iter().any(|stored| stored.figures.is_some() || !self.0.is_of_figures()) {
             return none();
         }
         let Some(mut locked) = Locked::open(kernel, tx, content, kept).await? else { return none() };

@@ -255,6 +255,7 @@ pub(in super::super) struct HistoryOf {
 /// The newest row of a content's history: the moment of its id, and its level.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Newest {
+    pub(in super::super) id: Uuid,
     pub(in super::super) at: Millis,
     pub(in super::super) level: i16,
     /// How it came about: see `item.rs`.
@@ -292,6 +293,7 @@ pub(in super::super) async fn history_of(reads: &DatabaseTransaction, which: Whi
         let newest: Option<Uuid> = row.try_get("", "newest_id")?;
         let newest = match newest {
             Some(id) => Some(Newest {
+                id,
                 at: moment_of(id),
                 level: row.try_get("", "newest_level")?,
                 method: row.try_get("", "newest_method")?,
