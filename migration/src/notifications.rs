@@ -76,8 +76,14 @@ migration!(
     ["CREATE INDEX notifications_unread_by_age ON notifications (updated_at) WHERE unread = 1"]
 );
 
+migration!(
+    /// `notification_gone.begun`: whether the job has begun to remove what is left.
+    M0003GoneBegun,
+    ["ALTER TABLE notification_gone ADD COLUMN begun {small} NOT NULL DEFAULT 0"]
+);
+
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Notifications), Box::new(M0002UnreadByAge)]
+    vec![Box::new(M0001Notifications), Box::new(M0002UnreadByAge), Box::new(M0003GoneBegun)]
 }

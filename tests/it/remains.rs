@@ -16,6 +16,7 @@ use crate::harness::{Backend, Options, SECRET, START, TestApp, TestDatabase, on_
 on_every_backend!(
     events_that_wait_or_are_set_aside_are_named,
     what_a_deleted_user_left_is_found_and_taken_back,
+    contents_of_a_deleted_user_are_named_before_they_go,
     rows_of_a_user_whom_nobody_knows_are_named,
     a_deletion_that_goes_on_is_no_drift,
     orphans_are_found_page_by_page,
@@ -137,6 +138,42 @@ async fn what_a_deleted_user_left_is_found_and_taken_back(backend: Backend) {
     let left = app.number("SELECT count(*) FROM behaviors").await + app.number("SELECT count(*) FROM deletions").await;
     assert_eq!(left, 1, "ben's like");
     assert_eq!(app.number("SELECT count(DISTINCT actor_id) FROM notification_acts WHERE level = 0").await, 1);
+    app.finish().await;
+}
+
+async fn contents_of_a_deleted_user_are_named_before_they_go(backend: Backend) {
+    let (app, one) = furnished(backend, Options::default()).await;
+    let author = app.user("author").id().await;
+    let hash = blob(backend, hash_of(uuid(&author)));
+    app.database.sql(&format!("INSERT INTO deleted_users (id_hash, deleted_at) VALUES ({hash}, 5)")).await;
+    app.database.sql("DELETE FROM users WHERE subject = 'author'").await;
+    // Read by now, and without totals: nothing but the row tells of whom it is.
+    app.database.sql("UPDATE notifications SET unread = 0, read_at = 5, read_sequence = newest_sequence").await;
+    app.database.sql("DELETE FROM notification_totals").await;
+    assert_eq!(named(&app.drifts().await), ["user-remains", "notification-user-remains"]);
+    let (_, report) = command(&app.database, &["repair", "--dry-run", "--no-backup", "--json"]).await;
+    let changes = report["changes"].as_array().expect("changes").clone();
+    let contents = changes.iter().find(|change| change["field"] == "rows in contents of a deleted user");
+    let said = contents.and_then(|change| change["actual"].as_str()).unwrap_or_else(|| panic!("{report:#}"));
+    assert!(said.contains("with all that others did to them"), "{said}");
+    let (status, report) = command(&app.database, &["repair", "--no-backup", "--json"]).await;
+    assert_eq!(status, 0, "{report:#}");
+    // The job has begun, and has not come far: nobody says of it that it was called off.
+    app.database.sql("UPDATE deletions SET removed = 1").await;
+    app.database.sql("UPDATE notification_gone SET begun = 1").await;
+    let run = report["run"].as_str().unwrap();
+    let (status, report) = command(&app.database, &["repair", "--undo", run, "--json"]).await;
+    let changes = report["changes"].as_array().expect("changes");
+    assert_eq!(status, 1, "{report:#}");
+    assert!(changes.iter().all(|change| change["putBack"] == json!(false)), "{report:#}");
+    app.settle().await;
+    let answer = app.user("ann").run("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": one })).await;
+    assert_eq!(answer.data()["node"], Value::Null);
+    let left =
+        ["contents", "behaviors", "notifications", "deletions"].map(|table| format!("SELECT count(*) FROM {table}"));
+    for rows in left {
+        assert_eq!(app.number(&rows).await, 0, "{rows}");
+    }
     app.finish().await;
 }
 

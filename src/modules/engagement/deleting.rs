@@ -146,6 +146,9 @@ async fn content(run: &JobRun, content: Uuid) -> Result<u64> {
 
 /// Removes what a user did, until nothing is left.
 async fn sweep(engagement: &EngagementFacade, users: &UsersFacade, run: &JobRun, user: Uuid) -> Result<u64> {
+    if !run.write(move |tx| Box::pin(deletions::user_begin(tx, user))).await? {
+        return Ok(0);
+    }
     hide(engagement, users, user).await?;
     let mut rows = 0;
     loop {

@@ -120,7 +120,7 @@ impl Check for Remains {
                 let actors = recount::actor_page(&reads, backend, actor, size).await?;
                 actors.into_iter().map(|actor| (ACTORS, actor)).collect()
             }
-            after => recount::user_keys(&reads, backend, after, size).await?,
+            after => recount::told_keys(&reads, backend, after, size).await?,
         };
         reads.commit().await?;
         let users: Vec<Uuid> = keys.iter().map(|(_, user)| *user).collect();

@@ -10,10 +10,13 @@ use crate::harness::{Backend, TestApp, on_every_backend};
 on_every_backend!(
     a_repair_in_the_middle_leaves_both_versions_right,
     an_undo_under_other_settings_leaves_what_is_theirs,
+    an_undo_after_the_settings_came_into_force_puts_a_count_back_once,
+    masses_of_the_settings_to_come_that_are_lost_are_made_again,
 );
 
-/// `tally` on the stage's database, as JSON.
+/// `tally` on the stage's database, as JSON. By its clock the stage's events would have waited for months.
 async fn tally(app: &TestApp, arguments: &[&str]) -> (i32, Value) {
+    app.kernel.outbox.deliver_all().await.expect("events are delivered");
     let (status, output, errors) = outcome(&app.database, &[], arguments).await;
     (status, serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}{errors}")))
 }
@@ -92,4 +95,43 @@ async fn an_undo_under_other_settings_leaves_what_is_theirs(backend: Backend) {
     assert_eq!(status, 0, "{report:#}");
     let Stage { app, .. } = stage;
     app.finish().await;
+}
+
+async fn an_undo_after_the_settings_came_into_force_puts_a_count_back_once(backend: Backend) {
+    let (stage, _) = furnished(backend, 40).await;
+    let counts = "SELECT CAST(coalesce(sum(like_count), 0) AS bigint) FROM content_figures";
+    let right = stage.app.number(counts).await;
+    // Copied as it is: wrong in force, and in what comes.
+    stage.app.database.sql("UPDATE content_figures SET like_count = like_count + 5").await;
+    let mut child = begin(&stage.app.database, "100");
+    until_done(&stage.app, 10).await;
+    child.kill().await.expect("it is killed");
+    let copied = stage.app.number("SELECT count(*) FROM content_figures_next").await;
+    assert!(copied > 0);
+    let (run, changes) = repaired(&stage.app).await;
+    let next = changes.iter().filter(|(_, field)| field == "next likeCount").count();
+    assert_eq!(i64::try_from(next).unwrap(), copied, "{changes:?}");
+    let (status, _, errors) = recalculate(&stage.app.database, &OTHER, &[]).await;
+    assert_eq!((status, stage.app.number(counts).await), (0, right), "{errors}");
+    let (status, undone) = tally(&stage.app, &["repair", "--undo", &run, "--json"]).await;
+    assert_eq!(status, 1, "what was of the old settings is left: {undone:#}");
+    assert_eq!(stage.app.number(counts).await, right + 5 * copied, "once each");
+    repaired(&stage.app).await;
+    assert_eq!(stage.app.number(counts).await, right);
+    stage.app.finish().await;
+}
+
+async fn masses_of_the_settings_to_come_that_are_lost_are_made_again(backend: Backend) {
+    let (stage, _) = furnished(backend, 40).await;
+    let mut child = begin(&stage.app.database, "100");
+    until_done(&stage.app, 10).await;
+    child.kill().await.expect("it is killed");
+    let made = stage.app.number("SELECT count(DISTINCT content_id) FROM content_heat_next").await;
+    stage.app.database.sql("DELETE FROM content_heat_next").await;
+    let (_, changes) = repaired(&stage.app).await;
+    assert!(changes.iter().all(|(_, field)| field.starts_with("next mass of epoch")), "{changes:?}");
+    assert_eq!(stage.app.number("SELECT count(DISTINCT content_id) FROM content_heat_next").await, made);
+    let (status, _, errors) = recalculate(&stage.app.database, &OTHER, &[]).await;
+    assert_eq!(status, 0, "{errors}");
+    stage.app.finish().await;
 }

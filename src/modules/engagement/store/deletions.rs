@@ -81,6 +81,15 @@ pub(in super::super) async fn user_accept(tx: &Tx, user: Uuid, now: Millis) -> R
     Ok(true)
 }
 
+/// Notes that the job has begun with a deletion of a user: from then on nobody calls it off. False when somebody has.
+pub(in super::super) async fn user_begin(tx: &Tx, user: Uuid) -> Result<bool> {
+    // 0 says that nothing was begun.
+    let text =
+        "UPDATE deletions SET removed = CASE WHEN removed = 0 THEN 1 ELSE removed END WHERE id = $1 AND kind = $2";
+    let values: [Value; 2] = [user.into(), Target::User.number().into()];
+    Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), text, values)).await?.rows_affected() == 1)
+}
+
 /// The next unfinished deletion of a kind after `after`, by id.
 pub(in super::super) async fn pending_next(db: &Db, target: Target, after: Uuid) -> Result<Option<Uuid>> {
     let text = "SELECT id FROM deletions WHERE id > $1 AND kind = $2 ORDER BY id LIMIT 1";
@@ -89,7 +98,7 @@ pub(in super::super) async fn pending_next(db: &Db, target: Target, after: Uuid)
     Ok(found.first().map(|row| row.try_get("", "id")).transpose()?)
 }
 
-/// Notes how many rows are gone so far.
+/// Notes that so many more rows are gone.
 pub(in super::super) async fn progress_add(tx: &Tx, id: Uuid, rows: u64) -> Result<()> {
     let rows = i64::try_from(rows).unwrap_or(i64::MAX);
     let text = "UPDATE deletions SET removed = removed + $2 WHERE id = $1";
@@ -185,6 +194,16 @@ pub(in super::super) enum Trace {
 /// Those that the writer does not know have a statement each: [`deleter_forget`], [`finding_forget`].
 const OF_USER: &[(&str, &str)] = &[("behaviors", "user_id"), ("comments", "id"), ("shares", "id")];
 
+/// THE LIST of tables in which nothing of a user is left at the end of a deletion, with the columns that say whose.
+pub(super) const USER_TABLES: &[(&str, &str)] = &[
+    ("behaviors", "user_id"),
+    ("comments", "user_id"),
+    ("shares", "user_id"),
+    ("contents", "author_id"),
+    ("comments", "deleted_by"),
+    ("suspicious_activity", "actor"),
+];
+
 /// At most `size` rows of a user, of the first table that has any: (content, row).
 pub(in super::super) async fn user_traces(db: &Db, user: Uuid, size: usize) -> Result<Vec<(Uuid, Trace)>> {
     let size = i64::try_from(size).unwrap_or(i64::MAX);
@@ -246,9 +265,7 @@ pub(in super::super) async fn writers_under_way(db: &Db) -> Result<HashSet<Strin
 /// Whether any row of a user is left; ends the deletion if none is. For when every write has ended that may have begun
 /// before the deletion was accepted.
 pub(in super::super) async fn user_finish(tx: &Tx, user: Uuid) -> Result<bool> {
-    let mut tables: Vec<(&str, &str)> = OF_USER.iter().map(|(table, _)| (*table, "user_id")).collect();
-    tables.extend([("contents", "author_id"), ("comments", "deleted_by"), ("suspicious_activity", "actor")]);
-    for (table, column) in tables {
+    for (table, column) in USER_TABLES {
         let text = format!("SELECT 1 AS one FROM {table} WHERE {column} = $1 LIMIT 1");
         let find = Statement::from_sql_and_values(tx.backend(), text, [user.into()]);
         if tx.connection().query_one_raw(find).await?.is_some() {

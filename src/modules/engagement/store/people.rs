@@ -6,40 +6,63 @@ use std::sync::LazyLock;
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbErr, Statement, Value};
 use uuid::Uuid;
 
-use super::deletions::Target;
+use super::deletions::{Target, USER_TABLES};
+use super::suspicion::USER;
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Db, Sql, Tx};
 use crate::kernel::error::Result;
 use crate::kernel::id::hash_of;
 
-/// THE LIST of tables whose rows belong to a user. Those of views do not say whose they are.
-const OF_USER: [&str; 3] = ["behaviors", "comments", "shares"];
+/// What is shown of the rows of a table, the table, and the column that says whose they are.
+type OfUser = (&'static str, &'static str, &'static str);
+
+/// Not every actor of a finding is a user.
+fn of_users(table: &str) -> String {
+    if table == "suspicious_activity" { format!(" AND actor_kind = {USER}") } else { String::new() }
+}
+
+/// What goes with a user: all that must be gone before a deletion ends. Rows of views do not say whose they are.
+fn of_user() -> impl Iterator<Item = OfUser> {
+    USER_TABLES.iter().map(|(table, column)| {
+        let what = match (*table, *column) {
+            ("comments", "deleted_by") => "deletions in comments",
+            (table, _) => table,
+        };
+        (what, *table, *column)
+    })
+}
+
+/// Whose repair deletes whole contents, with all that others did to them.
+pub(in super::super) const CONTENTS: &str = "contents";
 
 /// The users after `after` who have rows, by id.
 pub(in super::super) async fn user_page(db: &Db, after: Uuid, size: usize) -> Result<Vec<Uuid>> {
     static SQL: LazyLock<String> = LazyLock::new(|| {
-        let of = |table: &str| {
+        let of = |(_, table, column): OfUser| {
             format!(
-                "SELECT user_id FROM (SELECT DISTINCT user_id FROM {table} WHERE user_id > $1 ORDER BY user_id LIMIT $2) t"
+                "SELECT user_id FROM (SELECT DISTINCT {column} AS user_id FROM {table} WHERE {column} > $1{}
+                 ORDER BY {column} LIMIT $2) t",
+                of_users(table)
             )
         };
-        format!("SELECT user_id FROM ({}) u ORDER BY user_id LIMIT $2", OF_USER.map(of).join(" UNION "))
+        let all = of_user().map(of).collect::<Vec<_>>().join(" UNION ");
+        format!("SELECT user_id FROM ({all}) u ORDER BY user_id LIMIT $2")
     });
     let values: [Value; 2] = [after.into(), i64::try_from(size).unwrap_or(i64::MAX).into()];
     let found = db.query(Statement::from_sql_and_values(db.backend(), &*SQL, values)).await?;
     Ok(found.iter().map(|row| row.try_get("", "user_id")).collect::<Result<_, DbErr>>()?)
 }
 
-/// How many rows of each table are a user's; tables without any are left out.
+/// How many rows of each table are a user's, by what they are; those without any are left out.
 pub(in super::super) async fn user_rows(reads: &DatabaseTransaction, user: Uuid) -> Result<Vec<(&'static str, i64)>> {
     let mut found = Vec::new();
-    for table in OF_USER {
-        let text = format!("SELECT count(*) AS n FROM {table} WHERE user_id = $1");
+    for (what, table, column) in of_user() {
+        let text = format!("SELECT count(*) AS n FROM {table} WHERE {column} = $1{}", of_users(table));
         let statement = Statement::from_sql_and_values(reads.get_database_backend(), text, [user.into()]);
         let row = reads.query_one_raw(statement).await?;
         let count: i64 = row.map(|row| row.try_get("", "n")).transpose()?.unwrap_or(0);
         if count > 0 {
-            found.push((table, count));
+            found.push((what, count));
         }
     }
     Ok(found)
@@ -78,7 +101,7 @@ pub(in super::super) async fn deletion_resume(tx: &Tx, user: Uuid, now: Millis) 
     Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), text, values)).await?.rows_affected() == 1)
 }
 
-/// Takes that back, unless it has removed something by now. Whether it could.
+/// Takes that back, unless the job has begun with it, see [`super::deletions::user_begin`]. Whether it could.
 pub(in super::super) async fn deletion_call_off(tx: &Tx, user: Uuid) -> Result<bool> {
     let text = "DELETE FROM deletions WHERE id = $1 AND kind = $2 AND removed = 0";
     let values: [Value; 2] = [user.into(), (Target::User as i16).into()];

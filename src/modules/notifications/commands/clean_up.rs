@@ -29,6 +29,9 @@ pub(in super::super) async fn run(run: &JobRun, live: &Live<NotificationEvent>) 
     let (mut notifications, mut acts) = (0, 0);
     let mut users = 0;
     while let Some(user) = clean::gone_pending(&run.kernel.db).await? {
+        if !run.write(move |tx| Box::pin(clean::gone_begin(tx, user))).await? {
+            continue;
+        }
         notifications += own(run, live, user).await?;
         acts += of_others(run, live, user).await?;
         run.write(move |tx| Box::pin(clean::gone_settled(tx, user))).await?;
@@ -59,7 +62,8 @@ async fn own(run: &JobRun, live: &Live<NotificationEvent>, user: Uuid) -> Result
 }
 
 async fn bury_own(tx: &Tx, user: Uuid) -> Result<Vec<NotificationEvent>> {
-    let mut totals = Totals::lock(tx, [user], &BTreeSet::new()).await?;
+    // Also without totals, which go at the end: else what is there would stay for ever.
+    let mut totals = Totals::lock(tx, [user], &BTreeSet::from([user])).await?;
     let buried = clean::notification_of_user(tx, user, NOTIFICATIONS).await?;
     if buried.is_empty() {
         return Ok(Vec::new());

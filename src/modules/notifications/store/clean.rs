@@ -76,15 +76,24 @@ pub(in super::super) async fn gone_settled(tx: &Tx, user: Uuid) -> Result<()> {
 /// Something is to be removed of a deleted user once more.
 pub(in super::super) async fn gone_resume(tx: &Tx, user: Uuid, now: Millis) -> Result<()> {
     let text = "INSERT INTO notification_gone (id_hash, gone_at, pending_id) VALUES ($1, $2, $3)
-         ON CONFLICT (id_hash) DO UPDATE SET pending_id = excluded.pending_id";
+         ON CONFLICT (id_hash) DO UPDATE SET pending_id = excluded.pending_id, begun = CASE
+             WHEN notification_gone.pending_id IS NULL THEN 0 ELSE notification_gone.begun END";
     let values: [Value; 3] = [hash_of(user).into(), now.0.into(), user.into()];
     tx.execute(Statement::from_sql_and_values(tx.backend(), text, values)).await?;
     Ok(())
 }
 
-/// Takes that back. Whether it was still to be done.
+/// Notes that the job has begun with a deleted user: from then on nobody calls it off. False when somebody has.
+pub(in super::super) async fn gone_begin(tx: &Tx, user: Uuid) -> Result<bool> {
+    let text = "UPDATE notification_gone SET begun = 1 WHERE id_hash = $1 AND pending_id IS NOT NULL";
+    Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), text, [hash_of(user).into()])).await?.rows_affected()
+        == 1)
+}
+
+/// Takes that back. Whether it was still to be done, and not begun.
 pub(in super::super) async fn gone_call_off(tx: &Tx, user: Uuid) -> Result<bool> {
-    let text = "UPDATE notification_gone SET pending_id = NULL WHERE id_hash = $1 AND pending_id IS NOT NULL";
+    let text = "UPDATE notification_gone SET pending_id = NULL
+         WHERE id_hash = $1 AND pending_id IS NOT NULL AND begun = 0";
     Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), text, [hash_of(user).into()])).await?.rows_affected()
         == 1)
 }

@@ -44,6 +44,23 @@ pub(in super::super) async fn user_keys(
     key_rows(connection, backend, text, after, size).await
 }
 
+/// The users after `after` who have totals, or any notification.
+pub(in super::super) async fn told_keys(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    after: Key,
+    size: usize,
+) -> Result<Vec<Key>> {
+    let text = "SELECT lane, user_id AS id FROM
+         (SELECT lane, user_id FROM notification_totals WHERE (lane, user_id) > ($1, $2)
+          ORDER BY lane, user_id LIMIT $3) t
+         UNION SELECT lane, user_id AS id FROM
+         (SELECT DISTINCT lane, user_id FROM notifications WHERE (lane, user_id) > ($1, $2)
+          ORDER BY lane, user_id LIMIT $3) n
+         ORDER BY lane, id LIMIT $3";
+    key_rows(connection, backend, text, after, size).await
+}
+
 /// The notifications after `after`.
 pub(in super::super) async fn notification_keys(
     connection: &impl ConnectionTrait,
