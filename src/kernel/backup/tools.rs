@@ -4,8 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::oneshot;
+
+use super::store::archive::pass_on;
+use super::store::script::{COMMIT, READY};
 
 use crate::kernel::config::Settings;
 use crate::kernel::db::PostgresAt;
@@ -17,9 +21,6 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 const COMPLAINT: usize = 2000;
 /// Of one version, in one folder.
 const PROGRAMS: [&str; 3] = ["pg_dump", "pg_restore", "psql"];
-/// Settings that pg_restore begins with, and the first server that knows them.
-const SETTINGS: [(&[u8], u32); 1] = [(b"SET transaction_timeout = 0;", 17)];
-
 /// `pg_dump`, `pg_restore` and `psql` of one version.
 pub(super) struct Tools {
     folder: PathBuf,
@@ -74,8 +75,8 @@ impl Tools {
         run(&self.folder.join("pg_restore"), arguments, None).await
     }
 
-    /// Lets `psql` run `before`, the statements of an archive and `after`. Whatever ends early, this process too, `after`
-    /// is never sent: with the COMMIT in it, all is done or nothing.
+    /// Lets `psql` run `before`, the statements of an archive and `after`, and commit. The COMMIT is sent when `psql` says
+    /// that it has done all the rest: whatever ends early, this process too, nothing was done.
     pub(super) async fn replay(
         &self,
         at: &PostgresAt,
@@ -87,13 +88,15 @@ impl Tools {
         let into = format!("--dbname={}", at.conninfo());
         let mut psql = command(&self.folder.join("psql"), Some(at));
         psql.args(["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=terse", &into]);
-        let mut psql = spawned(psql.stdin(Stdio::piped()).stdout(Stdio::null()), "psql")?;
+        let mut psql = spawned(psql.stdin(Stdio::piped()).stdout(Stdio::piped()), "psql")?;
         let mut read = command(&self.folder.join("pg_restore"), None);
         read.args(["--file=-", "--no-owner", "--no-privileges"]).arg(format!("--schema={schema}")).arg(file);
         let mut read = spawned(read.stdin(Stdio::null()).stdout(Stdio::piped()), "pg_restore")?;
-        let (Some(mut input), Some(output)) = (psql.stdin.take(), read.stdout.take()) else {
+        let pipes = (psql.stdin.take(), psql.stdout.take(), read.stdout.take());
+        let (Some(mut input), Some(said), Some(output)) = pipes else {
             return Err(Error::internal("a program without its pipe"));
         };
+        let (tell, ready) = oneshot::channel();
         let feed = async {
             let fed = async {
                 input.write_all(before.as_bytes()).await?;
@@ -105,36 +108,29 @@ impl Tools {
             if fed.is_ok() {
                 succeeded("pg_restore", &read)?;
                 let _ = input.write_all(after.as_bytes()).await;
+                if ready.await.is_ok() {
+                    let _ = input.write_all(COMMIT.as_bytes()).await;
+                }
             }
             // What psql did not take, it says itself.
             drop(input);
             Ok(())
         };
-        let (fed, ended) = tokio::join!(feed, psql.wait_with_output());
+        let (fed, (), ended) = tokio::join!(feed, listen(said, tell), psql.wait_with_output());
         let ended = ended.map_err(Error::internal)?;
         fed.and_then(|()| succeeded("psql", &ended))
     }
 }
 
-/// Hands an archive's statements on, without the settings among the first that the server does not know: psql would stop
-/// at them. From the first statement that is no setting on, nothing is looked at: a line may be somebody's data.
-async fn pass_on(server: u32, from: impl AsyncRead + Unpin, to: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
-    let mut from = BufReader::new(from);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if from.read_until(b'\n', &mut line).await? == 0 {
-            return Ok(());
-        }
-        let text = line.trim_ascii();
-        if !SETTINGS.iter().any(|(setting, since)| *setting == text && server < *since) {
-            to.write_all(&line).await?;
-        }
-        // `\restrict` comes first of all since the releases of August 2025.
-        let begins = [&b"--"[..], b"SET ", b"SELECT pg_catalog.set_config(", b"\\"];
-        if !text.is_empty() && !begins.iter().any(|begin| text.starts_with(begin)) {
-            tokio::io::copy_buf(&mut from, to).await?;
-            return Ok(());
+/// Hears what `psql` prints to its end, and tells when it is [`READY`]; never if it ends before.
+async fn listen(said: ChildStdout, tell: oneshot::Sender<()>) {
+    let (mut lines, mut tell) = (BufReader::new(said).split(b'\n'), Some(tell));
+    while let Ok(Some(line)) = lines.next_segment().await {
+        if line == READY.as_bytes()
+            && let Some(tell) = tell.take()
+        {
+            // An error here: whoever waited has given up.
+            let _ = tell.send(());
         }
     }
 }
@@ -207,31 +203,7 @@ fn succeeded(name: &str, output: &Output) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{major, pass_on};
-
-    const ARCHIVE: &str = "\\restrict abc\n--\n-- PostgreSQL database dump\n--\n\nSET lock_timeout = 0;\n\
-        SET transaction_timeout = 0;\nSELECT pg_catalog.set_config('search_path', '', false);\n\n\
-        CREATE TABLE public.notes (\n    body text\n);\n\nCOPY public.notes (body) FROM stdin;\n\
-        SET transaction_timeout = 0;\n\\.\n\nSET transaction_timeout = 0;\n\\unrestrict abc\n";
-
-    async fn passed_on(server: u32, archive: &[u8]) -> String {
-        let mut to = Vec::new();
-        pass_on(server, archive, &mut to).await.unwrap();
-        String::from_utf8(to).unwrap()
-    }
-
-    #[tokio::test]
-    async fn of_the_first_settings_alone_go_those_that_the_server_does_not_know() {
-        let without = ARCHIVE.replacen("SET transaction_timeout = 0;\n", "", 1);
-        assert_eq!(without.len() + 29, ARCHIVE.len());
-        assert_eq!(passed_on(16, ARCHIVE.as_bytes()).await, without);
-        assert_eq!(passed_on(17, ARCHIVE.as_bytes()).await, ARCHIVE);
-        let other = ARCHIVE.replace("timeout = 0", "timeout = 1");
-        assert_eq!(passed_on(9, other.as_bytes()).await, other);
-        // Of a program that was ended early.
-        assert_eq!(passed_on(16, b"").await, "");
-        assert_eq!(passed_on(16, b"SET lock_timeout = 0;\nCREATE TAB").await, "SET lock_timeout = 0;\nCREATE TAB");
-    }
+    use super::major;
 
     #[test]
     fn versions_are_read_as_programs_print_them() {

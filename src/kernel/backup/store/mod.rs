@@ -1,5 +1,6 @@
 //! The statements of backups and of restoring them.
 
+pub(super) mod archive;
 pub(super) mod postgres;
 pub(super) mod script;
 pub(super) mod sqlite;

@@ -11,6 +11,12 @@ const REPLACED: &str = "tally_replaced_";
 /// What a schema of the archive's name is called meanwhile.
 const ASIDE: &str = "tally_aside_";
 
+/// What `psql` says when all is done but the COMMIT.
+pub(in super::super) const READY: &str = "tally: all is there";
+/// What makes it count. No part of the script: a `psql` that begins late, when nobody waits for it any more, reads all that
+/// it was sent.
+pub(in super::super) const COMMIT: &str = "COMMIT;\n";
+
 /// Where the tables of an archive come from and where they go.
 pub(in super::super) struct Script<'a> {
     /// The archive's schema: its statements name it.
@@ -63,7 +69,7 @@ impl Script<'_> {
         sql
     }
 
-    /// Puts the tables where they belong, and commits if they are those of the manifest.
+    /// Puts the tables where they belong, and says so if they are those of the manifest.
     pub(in super::super) fn after(&self, manifest: &Manifest) -> String {
         let mut sql = String::from("\n");
         if self.from != self.into {
@@ -75,7 +81,7 @@ impl Script<'_> {
                 sql += &format!("ALTER SCHEMA {} RENAME TO {};\n", quoted(&self.aside()), quoted(self.from));
             }
         }
-        sql + &self.verified(manifest) + "COMMIT;\n"
+        sql + &self.verified(manifest) + &format!("\\echo '{READY}'\n")
     }
 
     /// Fails unless every table has the rows, and every module the migrations, that the manifest says.
