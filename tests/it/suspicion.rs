@@ -208,7 +208,7 @@ async fn in_development_nobody_is_suspected(backend: Backend) {
     for (mode, found) in [("development", 0), ("production", 1)] {
         let clock = Arc::new(ManualClock::new(START));
         let app = TestApp::start_with::<Tally>(backend, Options::default().at(&clock).with("server.mode", mode)).await;
-        let user = Actor::User(app.kernel.ids.next());
+        let user = Actor::User(tally::kernel::id::parse_any(&app.user("ann").id().await).unwrap().1);
         let limits = app.facade::<EngagementFacade>();
         limits.limits().note(user, 100, START);
         assert_eq!(findings(&app).await.len(), 0);

@@ -58,13 +58,22 @@ pub(super) async fn restore(
     // Held until the new file has its name, so that no server begins on the old one. SQLite's lock keeps those out that
     // know nothing of the other: older versions, other programs.
     let _guard = take_sqlite(database).map_err(|error| in_use(database, error))?;
-    let held = if database.exists() { Some(take(database).await?) } else { None };
+    let logs = hold_logs(database)?;
+    let held = if database.exists() { take(database).await } else { Ok(None) };
+    let is_unreadable = held.as_ref().is_ok_and(|held| held.as_ref().is_some_and(|held| held.connection.is_none()));
+    if !is_unreadable {
+        let_go(database, &logs);
+    }
+    let held = held?;
     let is_empty = held.as_ref().is_none_or(|held| held.is_empty);
     if !is_empty && !replace {
         return Err(refused(&database.display().to_string()));
     }
     // Of a database that is gone, or cannot be read: SQLite would take them for the new file's.
-    let logs: Vec<_> = LOGS.into_iter().filter(|ending| beside(database, ending).exists()).collect();
+    let logs: Vec<_> = match is_unreadable {
+        true => logs,
+        false => LOGS.into_iter().filter(|ending| beside(database, ending).exists()).collect(),
+    };
     if !logs.is_empty() && is_empty {
         let logs: Vec<_> = logs.iter().map(|ending| beside(database, ending).display().to_string()).collect();
         return Err(Error::conflict(format!("{} is there without its database: move it away", logs.join(", "))));
@@ -123,9 +132,49 @@ fn keep(database: &Path, old: &Path, logs: &[&str]) -> Result<()> {
     std::fs::hard_link(database, old).map_err(|error| files::failed("keep", database, &error))?;
     files::flush_folder(database)?;
     for ending in logs {
-        files::rename(&beside(database, ending), &beside(old, ending))?;
+        let (log, held) = (beside(database, ending), beside(database, &held_name(ending)));
+        if held.exists() {
+            files::rename(&held, &beside(old, ending))?;
+            // SQLite may have removed it.
+            let _ = std::fs::remove_file(&log);
+        } else {
+            files::rename(&log, &beside(old, ending))?;
+        }
     }
     files::flush_folder(database)
+}
+
+/// A log's second name while it is found out whether its database can be read.
+fn held_name(log: &str) -> String {
+    format!("{log}.held")
+}
+
+/// Gives the logs second names, and says which there are: SQLite removes those of a database that it opens in vain.
+/// One that a run left which was killed counts too.
+fn hold_logs(database: &Path) -> Result<Vec<&'static str>> {
+    let mut logs = Vec::new();
+    for ending in LOGS {
+        let (log, held) = (beside(database, ending), beside(database, &held_name(ending)));
+        if log.exists() {
+            let _ = std::fs::remove_file(&held);
+            match std::fs::hard_link(&log, &held) {
+                // A server ended meanwhile, and took it along.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                linked => linked.map_err(|error| files::failed("keep", &log, &error))?,
+            }
+        }
+        if held.exists() {
+            logs.push(ending);
+        }
+    }
+    Ok(logs)
+}
+
+/// Takes the second names away again.
+fn let_go(database: &Path, logs: &[&str]) {
+    for ending in logs {
+        let _ = std::fs::remove_file(beside(database, &held_name(ending)));
+    }
 }
 
 /// Removes what a restore left that was killed: its copy, and the second name of a database that was not replaced. One
@@ -170,18 +219,18 @@ fn in_use(database: &Path, error: Error) -> Error {
     Error::conflict(what).caused_by(error.for_operator())
 }
 
-async fn take(database: &Path) -> Result<Held> {
+async fn take(database: &Path) -> Result<Option<Held>> {
     let taken = async {
         let connection = Db::sqlite_alone(database, Use::Replace).await?;
         let is_empty = sql::lock_all(&connection).await?.is_empty();
         Ok::<_, Error>(Held { connection: Some(connection), is_empty })
     };
     match taken.await {
-        Ok(held) => Ok(held),
+        Ok(held) => Ok(Some(held)),
         // It is no database at all, which nobody can have open: a good reason to restore another.
         Err(error) if error.code() == Code::INVALID_INPUT => {
             tracing::warn!(error = error.for_operator(), "the database that is there cannot be read");
-            Ok(Held { connection: None, is_empty: false })
+            Ok(Some(Held { connection: None, is_empty: false }))
         }
         // Whatever else it is, without the lock nothing is replaced.
         Err(error) => Err(in_use(database, error)),

@@ -17,7 +17,7 @@ use crate::kernel::db::Tx;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::id::{Id, parse_any};
 use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
-use crate::modules::users::UserKind;
+use crate::modules::users::{UserKind, UsersFacade};
 
 const START: Key = (i16::MIN, Uuid::nil());
 /// Transactions read at once.
@@ -62,6 +62,16 @@ async fn follow_on(tx: &Tx, key: Key, mut chain: Chain) -> Result<Chain> {
 }
 
 /// Every ledger's chain: hashes, a sequence without gaps, balances after each transaction.
+/// A user, or what is left of a ledger.
+async fn is_there(kernel: &Kernel, id: &str) -> Result<bool> {
+    let key = account_key(id)?;
+    if !UsersFacade::among(&kernel.db, &[key.1]).await?.is_empty() {
+        return Ok(true);
+    }
+    let found = recount::recount(kernel.db.reader(), kernel.backend(), &[key]).await?;
+    Ok(found.iter().any(|found| found.stored.is_some() || found.sum.count > 0))
+}
+
 struct PointChain;
 
 #[async_trait]
@@ -82,6 +92,10 @@ impl Check for PointChain {
         Remedy::Advice(
             "somebody wrote into the ledger past tally: compare it with a backup and put the row back by hand; docs/operations.md has the steps",
         )
+    }
+
+    async fn is_there(&self, kernel: &Kernel, id: &str) -> Result<bool> {
+        is_there(kernel, id).await
     }
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
@@ -202,6 +216,10 @@ impl Check for PointBalance {
 
     fn remedy(&self) -> Remedy {
         Remedy::Repair
+    }
+
+    async fn is_there(&self, kernel: &Kernel, id: &str) -> Result<bool> {
+        is_there(kernel, id).await
     }
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
