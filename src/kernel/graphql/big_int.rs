@@ -11,6 +11,9 @@ const EXACT: u64 = 9_007_199_254_740_991;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BigInt(pub i64);
 
+/// A whole number of 64 bits, signed. A JSON number up to 2^53 - 1 in magnitude, and a string of its digits beyond, where
+/// programs that read numbers as doubles would change it; JavaScript's `BigInt(value)` takes both. Both are taken as input
+/// at any size.
 #[Scalar(name = "BigInt")]
 impl ScalarType for BigInt {
     fn parse(value: Value) -> InputValueResult<Self> {
