@@ -7,9 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::stream::{self, Stream, StreamExt as _};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use super::error::{Code, Error, Result};
 
 /// How many ticks a slow listener may be behind before it is cut off: with ten a second, six seconds.
 const BEHIND: usize = 64;
@@ -73,6 +77,28 @@ impl<T> Deref for Tick<T> {
     }
 }
 
+/// What a listener hears, change by change, each with its number. Ends when the server stops, and with
+/// [`Code::OVERLOADED`] for a listener that fell behind.
+pub fn changes<T: Send + Sync + 'static>(
+    receiver: broadcast::Receiver<Tick<T>>,
+) -> impl Stream<Item = Result<(u64, Change<T>)>> + Send {
+    let ticks = stream::unfold(Some(receiver), |receiver| async {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Ok(tick) => Some((Ok(tick), Some(receiver))),
+            Err(RecvError::Lagged(_)) => {
+                let behind = Error::new(Code::OVERLOADED, "this listener fell behind; subscribe again");
+                Some((Err(behind), None))
+            }
+            Err(RecvError::Closed) => None,
+        }
+    });
+    ticks.flat_map(|tick| match tick {
+        Ok(tick) => stream::iter(tick.numbered().map(Ok)).left_stream(),
+        Err(error) => stream::iter([Err(error)]).right_stream(),
+    })
+}
+
 /// Takes changes from writers and hands them to any number of listeners, at most one [`Tick`] an interval.
 pub struct Live<T: Conflate> {
     pending: Mutex<HashMap<T::Key, T>>,
@@ -105,7 +131,7 @@ impl<T: Conflate> Live<T> {
 
     /// Adds changes, in the order in which they were committed.
     pub fn publish(&self, changes: impl IntoIterator<Item = T>) {
-        if self.ticks.receiver_count() == 0 {
+        if !self.is_heard() {
             return;
         }
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,6 +145,12 @@ impl<T: Conflate> Live<T> {
         }
         drop(pending);
         self.wake.notify_one();
+    }
+
+    /// Whether somebody listens.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        self.ticks.receiver_count() > 0
     }
 
     /// Has listeners look again though no single thing changed: an empty tick.

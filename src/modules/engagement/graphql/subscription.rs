@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_graphql::{Context, SimpleObject, Subscription};
-use futures_util::stream::{self, Stream, StreamExt as _};
+use futures_util::stream::{self, Stream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -17,9 +17,9 @@ use super::query::entries;
 use super::types::{Content, RankingEntry};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
-use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::error::{Error, Result};
 use crate::kernel::graphql::shared;
-use crate::kernel::live::{Change, Tick};
+use crate::kernel::live::{Change, Tick, changes};
 use crate::kernel::page::checked_size;
 use crate::kernel::ranking::Standing;
 use crate::modules::engagement::EngagementFacade;
@@ -89,10 +89,6 @@ impl Watch {
     }
 }
 
-fn behind() -> Error {
-    Error::new(Code::OVERLOADED, "this listener fell behind; subscribe again")
-}
-
 /// Root subscriptions.
 #[derive(Default)]
 pub struct EngagementSubscription;
@@ -114,18 +110,7 @@ impl EngagementSubscription {
         let ids = content_ids.map(|ids| ids.into_iter().map(|id| id.uuid).collect());
         let watch = Watch { ids, kind, least: min_level };
         let engagement = ctx.facade::<EngagementFacade>()?.clone();
-        let ticks = stream::unfold(Some(engagement.listen()), |receiver| async {
-            let mut receiver = receiver?;
-            match receiver.recv().await {
-                Ok(tick) => Some((Ok(tick), Some(receiver))),
-                Err(RecvError::Lagged(_)) => Some((Err(behind()), None)),
-                Err(RecvError::Closed) => None,
-            }
-        });
-        let changes = ticks.flat_map(|tick| match tick {
-            Ok(tick) => stream::iter(tick.numbered().map(Ok)).left_stream(),
-            Err(error) => stream::iter([Err(error)]).right_stream(),
-        });
+        let changes = changes(engagement.listen());
         let make = move |event: Change<HotnessEvent>| ready(change(&engagement, &watch, &event).map(Ok));
         Ok(shared(ctx, changes, make))
     }

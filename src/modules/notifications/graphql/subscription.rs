@@ -1,14 +1,17 @@
 //! Root subscriptions: served by the node that committed, conflated, bounded.
 
+use std::future::ready;
+
 use async_graphql::{Context, Subscription};
-use futures_util::stream::{self, Stream, StreamExt as _};
-use tokio::sync::broadcast::error::RecvError;
+use futures_util::stream::{Stream, StreamExt as _};
 
 use super::types::Notification;
 use super::viewer;
 use crate::kernel::context::FacadeExt as _;
-use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::error::Result;
+use crate::kernel::live::changes;
 use crate::modules::notifications::NotificationsFacade;
+use crate::modules::notifications::events::NotificationEvent;
 
 /// Root subscriptions.
 #[derive(Default)]
@@ -24,27 +27,13 @@ impl NotificationsSubscription {
         ctx: &Context<'a>,
     ) -> Result<impl Stream<Item = Result<Notification>> + use<'a>> {
         let user = viewer(ctx).await?;
-        let ticks = stream::unfold(Some(ctx.facade::<NotificationsFacade>()?.listen()), |receiver| async {
-            let mut receiver = receiver?;
-            match receiver.recv().await {
-                Ok(tick) => Some((Ok(tick), Some(receiver))),
-                Err(RecvError::Lagged(_)) => {
-                    let behind = Error::new(Code::OVERLOADED, "this listener fell behind; subscribe again");
-                    Some((Err(behind), None))
-                }
-                Err(RecvError::Closed) => None,
-            }
-        });
-        Ok(ticks.flat_map(move |tick| {
-            let heard: Vec<_> = match tick {
-                Ok(tick) => tick
-                    .iter()
-                    .filter(|event| event.notification.user_id == user && event.is_received())
-                    .map(|event| Ok(Notification(event.notification.clone())))
-                    .collect(),
-                Err(error) => vec![Err(error)],
-            };
-            stream::iter(heard)
+        let heard = changes(ctx.facade::<NotificationsFacade>()?.listen());
+        Ok(heard.filter_map(move |heard| {
+            let own = |event: &NotificationEvent| event.notification.user_id == user && event.is_received();
+            ready(match heard {
+                Ok((_, event)) => own(&event).then(|| Ok(Notification(event.notification.clone()))),
+                Err(error) => Some(Err(error)),
+            })
         }))
     }
 }

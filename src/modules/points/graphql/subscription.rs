@@ -1,14 +1,16 @@
 //! Root subscriptions: served by the node that committed, conflated, bounded.
 
+use std::future::ready;
+
 use async_graphql::{Context, Subscription};
-use futures_util::stream::{self, Stream, StreamExt as _};
-use tokio::sync::broadcast::error::RecvError;
+use futures_util::stream::{Stream, StreamExt as _};
 
 use super::must_see;
 use super::types::PointTransaction;
 use crate::kernel::context::FacadeExt as _;
-use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::error::Result;
 use crate::kernel::id::Id;
+use crate::kernel::live::changes;
 use crate::modules::points::PointsFacade;
 use crate::modules::users::UserKind;
 
@@ -28,26 +30,12 @@ impl PointsSubscription {
     ) -> Result<impl Stream<Item = Result<PointTransaction>> + use<'a>> {
         let user = user_id.uuid();
         must_see(ctx, user).await?;
-        let ticks = stream::unfold(Some(ctx.facade::<PointsFacade>()?.listen()), |receiver| async {
-            let mut receiver = receiver?;
-            match receiver.recv().await {
-                Ok(tick) => Some((Ok(tick), Some(receiver))),
-                Err(RecvError::Lagged(_)) => {
-                    let behind = Error::new(Code::OVERLOADED, "this listener fell behind; subscribe again");
-                    Some((Err(behind), None))
-                }
-                Err(RecvError::Closed) => None,
-            }
-        });
-        Ok(ticks.flat_map(move |tick| {
-            let heard: Vec<_> = match tick {
-                Ok(tick) => {
-                    let own = tick.iter().filter(|event| event.0.user_id == user);
-                    own.map(|event| Ok(PointTransaction(event.0.clone()))).collect()
-                }
-                Err(error) => vec![Err(error)],
-            };
-            stream::iter(heard)
+        let heard = changes(ctx.facade::<PointsFacade>()?.listen());
+        Ok(heard.filter_map(move |heard| {
+            ready(match heard {
+                Ok((_, event)) => (event.0.user_id == user).then(|| Ok(PointTransaction(event.0.clone()))),
+                Err(error) => Some(Err(error)),
+            })
         }))
     }
 }
