@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod batches;
+mod books;
 mod chaos;
 mod corruption;
 mod ledger;
