@@ -91,6 +91,10 @@ impl BatchWriter for PointsWriter {
         post.lanes()
     }
 
+    fn weight(&self, post: &Post) -> usize {
+        post.entries.len()
+    }
+
     fn apply<'a>(&'a self, tx: &'a Tx, commands: &'a [Post]) -> BoxFuture<'a, Result<Applied<Self>>> {
         Box::pin(async move {
             let mut work = self.read(tx, commands).await?;
