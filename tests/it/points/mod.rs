@@ -6,6 +6,7 @@ mod books;
 mod chaos;
 mod corruption;
 mod ledger;
+mod lost;
 mod model;
 mod reading;
 mod repeats;
