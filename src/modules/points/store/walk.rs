@@ -13,7 +13,7 @@ use crate::modules::points::ledger::TransactionRecord;
 /// A transaction as it is stored.
 pub(in super::super) enum Link {
     /// One that can be read.
-    Read(TransactionRecord),
+    Read(Box<TransactionRecord>),
     /// One with a value that is none of its column's: SQLite takes texts that are none, and anything into tables that
     /// were made without STRICT.
     Unreadable {
@@ -63,7 +63,7 @@ const COLUMNS: [(&str, &str, Unreadable); 14] = [
 
 fn link(row: &QueryResult) -> Result<Link> {
     let error = match TransactionRecord::from_query_result(row, "") {
-        Ok(read) => return Ok(Link::Read(read)),
+        Ok(read) => return Ok(Link::Read(Box::new(read))),
         Err(error) => error,
     };
     let field = COLUMNS.iter().find(|(_, column, unreadable)| unreadable(row, column));
