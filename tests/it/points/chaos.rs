@@ -103,7 +103,7 @@ async fn storm(backend: Backend, count: usize) {
         books.add(own);
     }
     let counts = &books.counts;
-    println!("{backend:?}, {count} servers: {kills} kills, {} transactions, {counts:?}", books.made.len());
+    eprintln!("{backend:?}, {count} servers: {kills} kills, {} transactions, {counts:?}", books.made.len());
     assert!(books.made.len() as u64 >= enough, "too little was done: {}", books.made.len());
     assert!(counts.repeats > 0 && counts.reversals > 0 && counts.atomic > 0 && counts.each > 0, "{counts:?}");
     agrees(&client(&last, 0), &accounts, &books).await;
