@@ -2,9 +2,11 @@
 
 mod bad_input;
 mod batches;
+mod books;
 mod chaos;
 mod corruption;
 mod ledger;
+mod lost;
 mod model;
 mod reading;
 mod repeats;

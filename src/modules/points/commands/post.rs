@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::id::{Lane, Lanes};
 use crate::modules::points::ledger::{AccountRecord, Kind, TransactionRecord, input_hash, lane};
-use crate::modules::points::work::{Work, broken};
+use crate::modules::points::work::{Work, broken, unsealed};
 
 /// The account has not so many points.
 pub const INSUFFICIENT_POINTS: Code = Code("INSUFFICIENT_POINTS");
@@ -96,11 +96,15 @@ pub(in super::super) fn fold(work: &mut Work, post: &Post) -> Result<Vec<Result<
 fn fold_one(work: &mut Work, entry: &Entry) -> Result<Posted> {
     let input_hash = entry.input_hash();
     if let Some(first) = work.of_key(entry.user, &entry.key) {
+        // A repeat is told what was done, and not what somebody wrote in since.
+        let account = work.account(entry.user)?;
+        if let Some(field) = first.changed_fields().first() {
+            return Err(broken(unsealed(field, first)));
+        }
         if first.input_hash != input_hash {
             return Err(Error::conflict("this idempotencyKey was used for another transaction of this account"));
         }
-        let (transaction, account) = (first.clone(), work.known(entry.user)?.row.clone());
-        return Ok(Posted { transaction, account, replayed: true });
+        return Ok(Posted { transaction: first.clone(), account: account.row.clone(), replayed: true });
     }
     let (amount, reverses_id) = amount_of(work, entry)?;
     let account = work.account(entry.user)?;
@@ -147,7 +151,7 @@ fn amount_of(work: &Work, entry: &Entry) -> Result<(i64, Option<Uuid>)> {
     let original = original.ok_or_else(|| Error::not_found("no such transaction"))?;
     // Nor is taken back what somebody wrote in by hand.
     if let Some(field) = original.changed_fields().first() {
-        return Err(broken(field, entry.user, original.sequence));
+        return Err(broken(unsealed(field, original)));
     }
     match original.kind() {
         Some(Kind::Reversal) => return Err(Error::invalid("a reversal cannot be reversed")),

@@ -1,7 +1,8 @@
 //! All SQL of the module: `batch` for the writer, `read` for resolvers, `recount` for checks and explanations, `walk` for
-//! whoever follows the chain.
+//! whoever follows the chain, `incidents` for whoever looks at what was found to differ.
 
 pub(super) mod batch;
+pub(super) mod incidents;
 pub(super) mod read;
 pub(super) mod recount;
 pub(super) mod walk;
