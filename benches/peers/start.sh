@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# The server of the benchmark, in the foreground on 127.0.0.1:$PORT. Called by the benchmark's run.sh.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd -P)
+. "$here/env.sh"
+# The run does this to the peers' tables between two targets, and autovacuum is off.
+sql --dbname "$DATABASE_URL" --command 'VACUUM ANALYZE'
+exec "$tally" serve --listen "127.0.0.1:$PORT"
