@@ -20,3 +20,10 @@ TALLY_AUTH_SECRET=$(cat "$TARGET_RUNTIME/secret")
 export TALLY_AUTH_SECRET
 
 sql() { "$psql" --no-psqlrc --quiet --set ON_ERROR_STOP=1 "$@"; }
+
+# What the run does to the peers' tables between two targets, autovacuum being off: the tables that prepare.sh fills. Not those
+# that are empty: PostgreSQL plans for a table that was vacuumed while empty as if it stayed so.
+vacuum() {
+    sql --dbname "$DATABASE_URL" --command 'VACUUM ANALYZE users, contents, artworks, behaviors, content_openings, content_figures,
+        content_heat, hot_history, point_accounts, point_transactions'
+}

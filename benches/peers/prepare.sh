@@ -28,4 +28,4 @@ trap - EXIT
 
 # Every figure equals its facts, or there is no benchmark.
 "$tally" check
-sql --dbname "$DATABASE_URL" --command 'VACUUM ANALYZE'
+vacuum

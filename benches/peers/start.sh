@@ -3,6 +3,5 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd -P)
 . "$here/env.sh"
-# The run does this to the peers' tables between two targets, and autovacuum is off.
-sql --dbname "$DATABASE_URL" --command 'VACUUM ANALYZE'
+vacuum
 exec "$tally" serve --listen "127.0.0.1:$PORT"
