@@ -22,12 +22,13 @@ import { Posting } from './points-posting';
 
 /** An account of points: what there is, what happened, and what may be done. */
 export function Points() {
-  const { heading, headingOf, lead, goneUser } = t.value.points;
+  const { heading, headingOf, lead, link, goneUser } = t.value.points;
   const shown = account.value;
+  const others = shown === null ? link : headingOf(shown.name ?? goneUser);
   return (
     <>
       <div class="intro">
-        <h1>{shown === null || isOwn.value ? heading : headingOf(shown.name ?? goneUser)}</h1>
+        <h1>{isOwn.value ? heading : others}</h1>
         <p>{lead}</p>
       </div>
       {signedOut.value ? <SignedOut /> : <Known shown={shown} />}
@@ -98,7 +99,9 @@ function Summary({ name, balance, overdraftLimit, sequence }: Account) {
       <div class="points-balance">
         <h2>{words.balance}</h2>
         {/* The key makes a changed number a new element, which then pops. */}
-        <strong key={balance}>{whole(balance)}</strong>
+        <strong key={balance} style={{ '--characters': whole(balance).length }}>
+          {whole(balance)}
+        </strong>
         <p class="hint">
           {words.transactions(whole(sequence))}
           {overdraftLimit > 0n && ` · ${words.overdraft(whole(overdraftLimit))}`}
