@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::chain::Chain;
 use super::graphql::PointAccountKind;
 use super::ledger::{AccountRecord, lane};
+use super::rules::PointRules;
 use super::store::batch::{self, IncidentRow};
 use super::store::{recount, walk};
 use super::work::differences;
@@ -19,13 +20,13 @@ use crate::kernel::id::{Id, parse_any};
 use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
 use crate::modules::users::{UserKind, UsersFacade};
 
-const START: Key = (i16::MIN, Uuid::nil());
+pub(super) const START: Key = (i16::MIN, Uuid::nil());
 /// Transactions read at once.
 const PAGE: usize = 1_000;
 
 /// All of them.
 pub(super) fn all() -> Vec<Arc<dyn Check>> {
-    vec![Arc::new(PointChain), Arc::new(PointBalance)]
+    vec![Arc::new(PointChain), Arc::new(PointBalance), Arc::new(PointRules)]
 }
 
 /// The account of a user's id, or of an account's.
@@ -63,7 +64,7 @@ async fn follow_on(tx: &Tx, key: Key, mut chain: Chain) -> Result<Chain> {
 
 /// Every ledger's chain: hashes, a sequence without gaps, balances after each transaction.
 /// A user, or what is left of a ledger.
-async fn is_there(kernel: &Kernel, id: &str) -> Result<bool> {
+pub(super) async fn is_there(kernel: &Kernel, id: &str) -> Result<bool> {
     let key = account_key(id)?;
     if !UsersFacade::among(&kernel.db, &[key.1]).await?.is_empty() {
         return Ok(true);

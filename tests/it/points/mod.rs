@@ -9,4 +9,5 @@ mod model;
 mod reading;
 mod repeats;
 mod reversals;
+mod rules;
 mod stage;

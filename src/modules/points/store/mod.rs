@@ -1,9 +1,10 @@
 //! All SQL of the module: `batch` for the writer, `read` for resolvers, `recount` for checks and explanations, `walk` for
-//! whoever follows the chain.
+//! whoever follows the chain, `rules` for what acts of others give.
 
 pub(super) mod batch;
 pub(super) mod read;
 pub(super) mod recount;
+pub(super) mod rules;
 pub(super) mod walk;
 
 use uuid::Uuid;
