@@ -41,8 +41,8 @@ pub const OPERATIONS: &[Setting] = &[
         days::TIME_ZONE,
         Some("Asia/Shanghai"),
         Form::Checked(days::zone_form),
-        "whose days are meant where something is counted by the day: a name of the IANA database such as `Europe/Berlin`, or \
-         `UTC`",
+        "whose days are meant where something is counted by the day: a name of the IANA database such as \
+         `Europe/Berlin`, or `UTC`",
     ),
     Setting::new(
         "nodes.heartbeat_secs",

@@ -15,9 +15,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         RULES,
         Some(""),
         Form::Checked(rules_form),
-        "what an author gets for what others do, with commas between: `like:1:50` gives 1 point a like, at most 50 a day of \
-         `days.time_zone`; so `favorite`, `comment`, `share`. What a rule gave is taken back with its act, also when there \
-         is no such rule any more",
+        "what an author gets for what others do, with commas between: `like:1:50` gives 1 point a like, at most 50 a day \
+         of `days.time_zone`; so `favorite`, `comment`, `share`. What a rule gave is taken back with its act, also when \
+         there is no such rule any more",
     ),
     Setting::new(
         RULE_CONTENTS,

@@ -1,6 +1,6 @@
 //! The check of what rules gave: every award has its act or is taken back, and no day gave more than it might.
 //!
-//! It repairs nothing. What is missing here is an entry of a ledger, and an entry stays: no undo could take it away again.
+//! It repairs nothing. What is missing here is an entry of a ledger, and an entry stays: no undo could take it away.
 
 use std::collections::BTreeSet;
 
@@ -120,8 +120,8 @@ impl Check for PointRules {
 
     fn remedy(&self) -> Remedy {
         Remedy::Advice(
-            "an award without its act: take it back with reversePointTransaction, or put the rows of point_rule_acts back \
-             from a backup; no repair does it, because an entry of a ledger could not be undone",
+            "an award without its act: take it back with reversePointTransaction, or put the rows of point_rule_acts \
+             back from a backup; no repair does it, because an entry of a ledger could not be undone",
         )
     }
 

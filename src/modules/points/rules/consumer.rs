@@ -109,8 +109,8 @@ impl RulesConsumer {
         self.rules.of_act(heard.subject.act, heard.content_kind).is_some()
     }
 
-    /// Whether an act of which nothing is known is to be known from now on: what is taken back must stay so, if what did
-    /// it comes later. Without a rule only if something that came before it still waits or is set aside.
+    /// Whether an act of which nothing is known is to be known from now on: what is taken back must stay so, if what
+    /// did it comes later. Without a rule only if something that came before it still waits or is set aside.
     async fn must_remember(&self, tx: &Tx, heard: &Heard, waits: &mut HashMap<Uuid, bool>) -> Result<bool> {
         if self.is_ruled(heard) || heard.on {
             return Ok(self.is_ruled(heard));

@@ -1,9 +1,9 @@
 //! Rules: what people do to somebody's contents gives that somebody points, and takes them away when it is taken back.
 //! Off unless `points.rules` names some.
 //!
-//! The consumer `point-rules` hears of it from engagement, in the transaction in which its event goes. What it knows of an
-//! act is a register: up to which event, and which award stands for it. The newest event decides, in whichever order they
-//! come (`docs/points-ledger.md`, `docs/adr/0017-rules-of-points.md`).
+//! The consumer `point-rules` hears of it from engagement, in the transaction in which its event goes. What it knows of
+//! an act is a register: up to which event, and which award stands for it. The newest event decides, in whichever order
+//! they come (`docs/points-ledger.md`, `docs/adr/0017-rules-of-points.md`).
 
 mod check;
 mod consumer;

@@ -69,8 +69,8 @@ impl<'a> Register<'a> {
         }
     }
 
-    /// Takes over what was heard. `remember`: also of what nothing is known and nothing stands, because an older event of
-    /// it may still come.
+    /// Takes over what was heard. `remember`: also of what nothing is known and nothing stands, because an older event
+    /// of it may still come.
     pub(super) fn take(&mut self, heard: &Heard, remember: bool) {
         let subject = heard.subject;
         let before = self.known.get(&subject).copied();

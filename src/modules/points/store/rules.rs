@@ -237,7 +237,7 @@ static WITHOUT_ACT: LazyLock<Sql> = LazyLock::new(|| {
     Sql::new(&text, KEYS)
 });
 
-/// Awards of rules in the ledgers of these users that neither an act stands for nor a reversal takes back: id and key; the
+/// Awards of rules in the ledgers of these users that no act stands for and no reversal takes back: id and key; the
 /// first 1,000.
 pub(in super::super) async fn awards_without_act(
     connection: &impl ConnectionTrait,
@@ -277,8 +277,8 @@ static DAYS_OVER: LazyLock<Sql> = LazyLock::new(|| {
     )
 });
 
-/// The days of these users on which awards that stand are more than the rule allowed when the last of them was given; the
-/// first 1,000. A rule that allows less later takes nothing back.
+/// The days of these users on which awards that stand are more than the rule allowed when the last of them was given;
+/// the first 1,000. A rule that allows less later takes nothing back.
 pub(in super::super) async fn days_over(
     connection: &impl ConnectionTrait,
     backend: DbBackend,

@@ -2,12 +2,13 @@
 
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
+use tally::app::Tally;
 use tally::kernel::events::Event;
 use uuid::Uuid;
 
 use super::{event, orders, put, ruled};
-use crate::harness::{Backend, Seeded, on_every_backend, rounds};
-use crate::points::stage::Stage;
+use crate::harness::{Backend, LossyProxy, Seeded, TestApp, TestDatabase, on_every_backend, rounds};
+use crate::points::stage::{Stage, options};
 
 on_every_backend!(
     every_order_of_likes_and_unlikes_ends_the_same,
@@ -132,4 +133,29 @@ async fn random_orders_in_random_batches_end_the_same(backend: Backend) {
         stage.app.audit().await;
     }
     stage.app.finish().await;
+}
+
+/// The worst moment for a connection to break: the award is committed, and the relay does not know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_to_the_relays_commit_pays_nothing_twice() {
+    let database = TestDatabase::create(Backend::Postgres).await;
+    let url = database.url.clone();
+    let proxy = LossyProxy::start(&database).await;
+    let options = options().with("points.rules", "like:3:300");
+    let stage = Stage::of(TestApp::start_on::<Tally>(proxy.database(database), options).await).await;
+    let ben = stage.app.user("ben").id().await;
+    let content = stage.app.kernel.ids.next();
+    for (n, (kind, balance)) in
+        [("engagement.liked", 3), ("engagement.unliked", 0), ("engagement.liked", 3)].into_iter().enumerate()
+    {
+        let sequence = i64::try_from(n).unwrap() + 1;
+        put(&stage.app, vec![event(&stage.app, kind, content, &stage.id, &ben, sequence)]).await;
+        proxy.lose_the_next_commits_answer();
+        stage.app.settle().await;
+        assert!(proxy.has_lost_it(), "step {n} was not put to the test");
+        assert_eq!(stage.account(&stage.id).await, (balance, sequence), "step {n}");
+    }
+    let mut database = stage.app.stop().await;
+    database.url = url;
+    database.remove().await;
 }
