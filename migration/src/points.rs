@@ -61,8 +61,36 @@ migration!(
     ]
 );
 
+migration!(
+    /// What rules know of acts that give points.
+    M0002PointRules,
+    [
+        // A register: up to which event an act is known, and the award that stands for it. `subject_id` is who did it,
+        // of a comment the comment. `day` is that of `acted_at` in the time zone of the time.
+        "CREATE TABLE point_rule_acts (
+            lane {small} NOT NULL,
+            user_id {id} NOT NULL,
+            rule {small} NOT NULL,
+            content_id {id} NOT NULL,
+            subject_id {id} NOT NULL,
+            sequence {int} NOT NULL,
+            acted_at {int} NOT NULL,
+            day {int} NOT NULL,
+            award_id {id},
+            points {int} NOT NULL,
+            day_most {int} NOT NULL,
+            PRIMARY KEY (lane, user_id, rule, content_id, subject_id)
+        ) {clustered}",
+        // What a day has given: by the moment, so that PostgreSQL takes no other index while the table is empty.
+        "CREATE INDEX point_rule_acts_by_day
+            ON point_rule_acts (lane, user_id, rule, day, acted_at) WHERE award_id IS NOT NULL",
+        "CREATE UNIQUE INDEX point_rule_acts_by_award
+            ON point_rule_acts (lane, user_id, award_id) WHERE award_id IS NOT NULL",
+    ]
+);
+
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Points)]
+    vec![Box::new(M0001Points), Box::new(M0002PointRules)]
 }

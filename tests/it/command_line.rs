@@ -95,6 +95,7 @@ async fn a_clean_database_tallies(backend: Backend) {
         "point-chain",
         "point-balance",
         "point-incidents",
+        "point-rules",
         "outbox",
     ];
     assert_eq!(names, [&of_contents[..], &of_users, &others].concat());

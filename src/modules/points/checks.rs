@@ -10,6 +10,7 @@ use super::chain::Chain;
 use super::graphql::PointAccountKind;
 use super::incidents::{PointIncidents, sealed};
 use super::ledger::{AccountRecord, TransactionRecord, lane};
+use super::rules::PointRules;
 use super::standing::{Lost, differences, is_behind, lost};
 use super::store::batch::{self, IncidentRow};
 use super::store::recount;
@@ -28,7 +29,7 @@ const PAGE: usize = 1_000;
 
 /// All of them.
 pub(super) fn all() -> Vec<Arc<dyn Check>> {
-    vec![Arc::new(PointChain), Arc::new(PointBalance), Arc::new(PointIncidents)]
+    vec![Arc::new(PointChain), Arc::new(PointBalance), Arc::new(PointIncidents), Arc::new(PointRules)]
 }
 
 /// The account of a user's id, or of an account's.

@@ -11,4 +11,5 @@ mod model;
 mod reading;
 mod repeats;
 mod reversals;
+mod rules;
 mod stage;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::id::{Lane, Lanes};
 use crate::modules::points::ledger::{AccountRecord, Kind, TransactionRecord, input_hash, lane};
+use crate::modules::points::rules::SYSTEM;
 use crate::modules::points::work::{Work, broken, unsealed};
 
 /// The account has not so many points.
@@ -112,7 +113,9 @@ fn fold_one(work: &mut Work, entry: &Entry) -> Result<Posted> {
     let balance = row.balance.checked_add(amount).ok_or_else(|| {
         Error::invalid("the balance would leave the range of 64 bits").with_detail("balance", row.balance.to_string())
     })?;
-    if amount < 0 && i128::from(balance) < -i128::from(row.overdraft_limit) {
+    // What a rule gave goes with what it was given for, whatever has become of the points.
+    let bounded = amount < 0 && entry.actor != SYSTEM;
+    if bounded && i128::from(balance) < -i128::from(row.overdraft_limit) {
         return Err(insufficient(row, amount));
     }
     let transaction = TransactionRecord {

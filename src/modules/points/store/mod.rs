@@ -1,10 +1,12 @@
 //! All SQL of the module: `batch` for the writer, `read` for resolvers, `recount` for checks and explanations, `walk` for
-//! whoever follows the chain, `incidents` for whoever looks at what was found to differ.
+//! whoever follows the chain, `incidents` for whoever looks at what was found to differ, `rules` for what acts of others
+//! give.
 
 pub(super) mod batch;
 pub(super) mod incidents;
 pub(super) mod read;
 pub(super) mod recount;
+pub(super) mod rules;
 pub(super) mod walk;
 
 use uuid::Uuid;
