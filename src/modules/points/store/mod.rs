@@ -1,7 +1,8 @@
-//! All SQL of the module: `batch` for the writer, `read` for resolvers, `recount` for checks and explanations, `walk` for
-//! whoever follows the chain.
+//! All SQL of the module: `batch` for the writer, `imported` for imports, `read` for resolvers, `recount` for checks and
+//! explanations, `walk` for whoever follows the chain.
 
 pub(super) mod batch;
+pub(super) mod imported;
 pub(super) mod read;
 pub(super) mod recount;
 pub(super) mod walk;
