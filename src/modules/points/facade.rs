@@ -26,7 +26,7 @@ use crate::modules::users::UsersFacade;
 /// Entries of one call at most.
 pub const BATCH_MOST: usize = 1_000;
 /// Characters of a reason at most.
-const REASON_MOST: usize = 500;
+pub const REASON_MOST: usize = 500;
 /// Characters of an idempotency key at most.
 const KEY_MOST: usize = 200;
 /// Items that an error names.
@@ -260,7 +260,7 @@ impl PointsFacade {
     }
 }
 
-fn texts(reason: &str, key: &str) -> Result<(String, String)> {
+pub(super) fn texts(reason: &str, key: &str) -> Result<(String, String)> {
     let (reason, key) =
         (text::required("reason", reason, REASON_MOST)?, text::required("idempotencyKey", key, KEY_MOST)?);
     if rules::is_reserved(&key) {

@@ -12,6 +12,7 @@ pub mod events;
 mod explain;
 mod facade;
 pub mod graphql;
+pub mod importing;
 mod incidents;
 pub mod ledger;
 mod loaders;

@@ -26,6 +26,8 @@ pub(super) struct PointsWriter {
     ids: Arc<Ids>,
     live: Arc<Live<PointsEvent>>,
     outbox: Outbox,
+    /// Whether what it writes is news to consumers.
+    is_news: bool,
 }
 
 impl PointsWriter {
@@ -35,7 +37,13 @@ impl PointsWriter {
             ids: Arc::clone(&kernel.ids),
             live: Arc::clone(live),
             outbox: kernel.outbox.clone(),
+            is_news: true,
         }
+    }
+
+    /// One that writes what another system knew of: no event tells of it.
+    pub(super) fn of_old_news(kernel: &Kernel, live: &Arc<Live<PointsEvent>>) -> Self {
+        Self { is_news: false, ..Self::new(kernel, live) }
     }
 
     /// Locks the accounts, then reads what their ledgers know of the commands.
@@ -59,7 +67,7 @@ impl PointsWriter {
         let reversed: BTreeSet<(Uuid, Uuid)> = entries()
             .filter_map(|entry| match entry.change {
                 Change::Reverse(id) => Some((entry.user, id)),
-                Change::Add(_) | Change::Limit(_) => None,
+                Change::Add(_) | Change::Limit(_) | Change::Told(..) => None,
             })
             .collect();
         let (mut originals, mut reversals) = (Vec::new(), Vec::new());
@@ -79,6 +87,9 @@ impl PointsWriter {
         batch::account_update(tx, work.changed(true)).await?;
         batch::transaction_insert(tx, work.made()).await?;
         batch::incident_insert(tx, &incidents).await?;
+        if !self.is_news {
+            return Ok(incidents);
+        }
         let events: Vec<Event> = work.made().iter().map(|made| transacted(self.ids.next(), made)).collect();
         // A command beside the servers has no consumers, and nothing to tell them.
         if !events.is_empty() {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use crate::kernel::clock::Millis;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::id::{Lane, Lanes};
 use crate::modules::points::ledger::{AccountRecord, Kind, TransactionRecord, input_hash, lane};
@@ -22,6 +23,8 @@ pub(in super::super) enum Change {
     Reverse(Uuid),
     /// Sets how far below zero the account may go.
     Limit(i64),
+    /// Adds so many points at a moment that has passed, as another system tells. It was done there: no limit holds it up.
+    Told(i64, Millis),
 }
 
 /// An entry to be, of valid texts and an amount of the right sign.
@@ -40,7 +43,7 @@ pub(in super::super) struct Entry {
 impl Entry {
     fn input_hash(&self) -> Vec<u8> {
         let (number, reverses) = match self.change {
-            Change::Add(number) | Change::Limit(number) => (number, None),
+            Change::Add(number) | Change::Limit(number) | Change::Told(number, _) => (number, None),
             Change::Reverse(id) => (0, Some(id)),
         };
         input_hash(self.user, self.kind, number, reverses, &self.reason, self.actor)
@@ -113,8 +116,10 @@ fn fold_one(work: &mut Work, entry: &Entry) -> Result<Posted> {
     let balance = row.balance.checked_add(amount).ok_or_else(|| {
         Error::invalid("the balance would leave the range of 64 bits").with_detail("balance", row.balance.to_string())
     })?;
-    // What a rule gave goes with what it was given for, whatever has become of the points.
-    let bounded = amount < 0 && entry.actor != SYSTEM;
+    // What a rule gave goes with what it was given for, whatever has become of the points; what another system tells has
+    // happened.
+    let told = if let Change::Told(_, at) = entry.change { Some(at) } else { None };
+    let bounded = amount < 0 && entry.actor != SYSTEM && told.is_none();
     if bounded && i128::from(balance) < -i128::from(row.overdraft_limit) {
         return Err(insufficient(row, amount));
     }
@@ -136,7 +141,7 @@ fn fold_one(work: &mut Work, entry: &Entry) -> Result<Posted> {
         field_marks: Vec::new(),
         hash: Vec::new(),
         // Clocks go backwards; moments within a ledger do not.
-        created_at: work.now.max(account.newest),
+        created_at: told.unwrap_or(work.now).max(account.newest),
     }
     .sealed();
     work.add(transaction.clone())?;
@@ -146,7 +151,7 @@ fn fold_one(work: &mut Work, entry: &Entry) -> Result<Posted> {
 /// What an entry adds, and which transaction it takes back.
 fn amount_of(work: &Work, entry: &Entry) -> Result<(i64, Option<Uuid>)> {
     let id = match entry.change {
-        Change::Add(amount) => return Ok((amount, None)),
+        Change::Add(amount) | Change::Told(amount, _) => return Ok((amount, None)),
         Change::Limit(_) => return Ok((0, None)),
         Change::Reverse(id) => id,
     };
