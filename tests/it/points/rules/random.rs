@@ -57,19 +57,29 @@ fn any_rules(seeded: &mut Seeded) -> (String, [Option<(i64, i64)>; 4]) {
     (entries.collect::<Vec<_>>().join(","), rules)
 }
 
+fn name(person: usize) -> String {
+    format!("person {person}")
+}
+
+/// What everybody has published, with its author, and everybody's id.
+async fn published(app: &TestApp) -> (Vec<(usize, String)>, Vec<String>) {
+    let (mut contents, mut ids) = (Vec::new(), Vec::new());
+    for person in 0..PEOPLE {
+        ids.push(app.user(&name(person)).id().await);
+        contents.push((person, app.user(&name(person)).publish("one").await));
+        contents.push((person, app.user(&name(person)).publish("two").await));
+    }
+    (contents, ids)
+}
+
 async fn any_history_gives_the_models_points(backend: Backend) {
     let mut seeded = Seeded::new();
     let clock = Arc::new(ManualClock::new(START));
     let (rules, known) = any_rules(&mut seeded);
     let mut model = Model { rules: known, ..Model::default() };
     let mut app = TestApp::start_with::<Tally>(backend, at(&rules, "Asia/Shanghai", &clock)).await;
-    let name = |person: usize| format!("person {person}");
-    let (mut contents, mut ids, mut comments) = (Vec::new(), Vec::new(), Vec::new());
-    for person in 0..PEOPLE {
-        ids.push(app.user(&name(person)).id().await);
-        contents.push((person, app.user(&name(person)).publish("one").await));
-        contents.push((person, app.user(&name(person)).publish("two").await));
-    }
+    let (contents, ids) = published(&app).await;
+    let mut comments = Vec::new();
     let mut now = START;
     // Who likes and has what, as the acts below leave it; and who shared what.
     let mut state = std::collections::BTreeSet::new();
