@@ -20,12 +20,9 @@ use crate::kernel::telemetry::DbMetrics;
 /// them by key. Planned for the arrays at hand, each batch is planned anew; planned once while a table was small, a
 /// statement reads the whole of it until the table is analyzed. So: one plan, and it walks the keys. A plan that cannot
 /// but scan counts as very dear then, and PostgreSQL would compile it to machine code at each execution, for a tenth of
-/// a second: nothing of the writer's is worth that. Joins stay in the order that they are written in, as `CROSS JOIN` is
-/// on SQLite: a table that was vacuumed while it was empty looks smaller than any array, and would be read whole for each
-/// row of it. Readers plan as usual: they also join whole ranges.
-const WRITER_PLANS: [(&str, &str); 6] = [
+/// a second: nothing of the writer's is worth that. Readers plan as usual: they also join whole ranges.
+const WRITER_PLANS: [(&str, &str); 5] = [
     ("jit", "off"),
-    ("join_collapse_limit", "1"),
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),

@@ -44,7 +44,7 @@ const NULL_INT: i64 = -i64::MAX;
 /// | `{1}`, `{2}`, … | the scalar parameters after the rows | the same |
 /// | `{lock f}` | `FOR NO KEY UPDATE OF f`: leaves foreign keys and readers alone | nothing: there is one writer |
 /// | `{by index}` | nothing: it knows what a partial index leaves out | `INDEXED BY index` |
-/// | `{cross}` | `JOIN` … `ON` | `CROSS JOIN`: rows outside, table inside, whatever the statistics say (PostgreSQL: on the writer) |
+/// | `{cross}` | `JOIN` … `ON` | `CROSS JOIN`: rows outside, table inside, whatever the statistics say |
 pub struct Sql {
     columns: &'static [(&'static str, Col)],
     postgres: String,

@@ -33,20 +33,19 @@ pub(in super::super) async fn totals_ensure(tx: &Tx, users: impl IntoIterator<It
     Ok(())
 }
 
-static TOTALS_LOCK: LazyLock<Sql> = LazyLock::new(|| {
-    Sql::new(
-        "SELECT t.user_id, t.version, t.unread_count FROM {rows} {cross} notification_totals t
-         ON t.lane = r.lane AND t.user_id = r.id ORDER BY t.lane, t.user_id {lock t}",
-        KEYS,
-    )
-});
-
 /// Locks the totals of users in key order and returns them; users without any are left out.
 pub(in super::super) async fn totals_lock(
     tx: &Tx,
     users: impl IntoIterator<Item = (i16, Uuid)>,
 ) -> Result<Vec<TotalsRow>> {
-    tx.select(&TOTALS_LOCK, keys(&TOTALS_LOCK, users)).await
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            "SELECT t.user_id, t.version, t.unread_count FROM {rows} {cross} notification_totals t
+             ON t.lane = r.lane AND t.user_id = r.id ORDER BY t.lane, t.user_id {lock t}",
+            KEYS,
+        )
+    });
+    tx.select(&SQL, keys(&SQL, users)).await
 }
 
 /// Writes totals of locked users.
@@ -65,26 +64,25 @@ pub(in super::super) async fn totals_update(tx: &Tx, totals: impl IntoIterator<I
     tx.write_all(&SQL, rows).await
 }
 
-static BY_KEYS: LazyLock<Sql> = LazyLock::new(|| {
-    Sql::new(
-        &format!(
-            "SELECT {NOTIFICATION} FROM {{rows}} {{cross}} notifications n ON n.lane = r.lane
-             AND n.user_id = r.user_id AND n.content_id = r.content_id AND n.kind = r.kind"
-        ),
-        &[("lane", Col::Small), ("user_id", Col::Id), ("content_id", Col::Id), ("kind", Col::Small)],
-    )
-});
-
 /// The notifications of these (user, content, kind), as far as there are any.
 pub(in super::super) async fn notification_by_keys(
     tx: &Tx,
     wanted: impl IntoIterator<Item = (Uuid, Uuid, Kind)>,
 ) -> Result<Vec<NotificationRecord>> {
-    let mut rows = BY_KEYS.rows();
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            &format!(
+                "SELECT {NOTIFICATION} FROM {{rows}} {{cross}} notifications n ON n.lane = r.lane
+                 AND n.user_id = r.user_id AND n.content_id = r.content_id AND n.kind = r.kind"
+            ),
+            &[("lane", Col::Small), ("user_id", Col::Id), ("content_id", Col::Id), ("kind", Col::Small)],
+        )
+    });
+    let mut rows = SQL.rows();
     for (user, content, kind) in wanted {
         rows.push([lane(user).into(), user.into(), content.into(), kind.number().into()]);
     }
-    tx.select(&BY_KEYS, rows).await
+    tx.select(&SQL, rows).await
 }
 
 pub(in super::super) static BY_IDS: LazyLock<Sql> = LazyLock::new(|| {
@@ -129,25 +127,24 @@ impl FromQueryResult for ActRow {
     }
 }
 
-static BY_ACTORS: LazyLock<Sql> = LazyLock::new(|| {
-    Sql::new(
-        "SELECT a.notification_id, a.subject_id, a.actor_id, a.level, a.sequence, a.acted_at, a.present
-         FROM {rows} {cross} notification_acts a
-         ON a.actor_id = r.actor_id AND a.lane = r.lane AND a.notification_id = r.id",
-        &[("lane", Col::Small), ("id", Col::Id), ("actor_id", Col::Id)],
-    )
-});
-
 /// All acts of these (lane, notification, actor).
 pub(in super::super) async fn act_by_actors(
     tx: &Tx,
     wanted: impl IntoIterator<Item = (i16, Uuid, Uuid)>,
 ) -> Result<Vec<ActRow>> {
-    let mut rows = BY_ACTORS.rows();
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            "SELECT a.notification_id, a.subject_id, a.actor_id, a.level, a.sequence, a.acted_at, a.present
+             FROM {rows} {cross} notification_acts a
+             ON a.actor_id = r.actor_id AND a.lane = r.lane AND a.notification_id = r.id",
+            &[("lane", Col::Small), ("id", Col::Id), ("actor_id", Col::Id)],
+        )
+    });
+    let mut rows = SQL.rows();
     for (lane, notification, actor) in wanted {
         rows.push([lane.into(), notification.into(), actor.into()]);
     }
-    tx.select(&BY_ACTORS, rows).await
+    tx.select(&SQL, rows).await
 }
 
 /// Writes acts as they are now, each with the lane of its notification.
@@ -317,32 +314,4 @@ pub(in super::super) async fn unread_up_to(
 
 fn found<T: FromQueryResult>(rows: &[sea_orm::QueryResult]) -> Result<Vec<T>> {
     Ok(rows.iter().map(|row| T::from_query_result(row, "")).collect::<Result<_, _>>()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use sea_orm::DbBackend;
-
-    use super::*;
-    use crate::kernel::db::{Migrations, plans};
-
-    /// Planned while the tables are empty, and not again until they are vacuumed or analyzed.
-    #[tokio::test]
-    async fn look_ups_walk_their_index_for_each_row_from_the_first_on() {
-        let module = Migrations { module: "notifications", list: tally_migration::notifications::migrations };
-        let wanted = [
-            (&TOTALS_LOCK, "using notification_totals_pkey"),
-            (&BY_KEYS, "using notifications_lane_user_id_content_id_kind_key"),
-            (&BY_ACTORS, "using notification_acts_by_actor"),
-        ];
-        let texts = wanted.map(|(sql, _)| sql.text(DbBackend::Postgres));
-        let found = plans::of_empty_tables(&[module], &texts).await.unwrap();
-        for (plans, (sql, index)) in found.iter().zip(&wanted) {
-            for plan in plans {
-                let text = sql.text(DbBackend::Postgres);
-                assert!(plan.contains(index), "{text}:\n{plan}");
-                assert!(!plan.contains("Join Filter") && !plan.contains("Seq Scan"), "{text}:\n{plan}");
-            }
-        }
-    }
 }
