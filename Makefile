@@ -28,7 +28,7 @@ soak:
 	cargo build --locked --bin tally
 	SOAK=$${TALLY_TEST_SOAK:-20} scripts/conformance.sh target/debug/tally validation fuzz
 
-BENCHES = likes subscribers gate startup ranking outbox views recalculate check audit
+BENCHES = likes points subscribers gate startup ranking outbox views recalculate check audit
 
 bench:
 	@scripts/setup.sh test

@@ -5,13 +5,13 @@
 
 mod support;
 
-use std::process::Command;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use support::{Connection, Load, Server, load, median, row, stopwatch, token};
+use support::postgres::{create, pgbench, psql};
+use support::{Connection, Load, Server, load, rate, report, row, stopwatch, token};
 use tally::kernel::auth::Role;
 
 const CLIENTS: usize = 64;
@@ -69,31 +69,17 @@ async fn postgres() {
         let peer = create(&server, &format!("bench_pgbench_{round}"));
         fill(&peer);
         psql(&peer, "VACUUM ANALYZE");
-        theirs.push(pgbench(&peer));
+        theirs.push(pgbench(
+            &peer,
+            include_str!("support/like.sql"),
+            &[("contents", CONTENTS), ("users", 64)],
+            WARM,
+            SPAN,
+        ));
         ours.push(likes(&url, &contents, &[], round).await);
     }
     report("PostgreSQL", "pgbench, one transaction a like", &theirs, None);
     report("PostgreSQL", "tally over HTTP", &ours, Some(rate(&theirs)));
-}
-
-fn rate(loads: &[Load]) -> f64 {
-    median(loads.iter().map(|load| load.per_sec).collect())
-}
-
-fn report(database: &str, what: &str, loads: &[Load], against: Option<f64>) {
-    let millis = |pick: fn(&Load) -> Duration| {
-        format!("{:.1} ms", median(loads.iter().map(|load| pick(load).as_secs_f64() * 1e3).collect()))
-    };
-    let by_round: Vec<_> = loads.iter().map(|load| format!("{:.0}", load.per_sec)).collect();
-    row(&[
-        database.into(),
-        what.into(),
-        by_round.join(", "),
-        millis(|load| load.p50),
-        millis(|load| load.p99),
-        format!("{:.0}", rate(loads)),
-        against.map_or("1".into(), |against| format!("{:.1}", rate(loads) / against)),
-    ]);
 }
 
 async fn publish(url: &str) -> Vec<String> {
@@ -142,21 +128,6 @@ async fn likes(url: &str, contents: &[String], settings: &[(&str, &str)], seed: 
     load(latencies, SPAN)
 }
 
-fn create(server: &str, name: &str) -> String {
-    psql(&format!("{server}/postgres"), &format!("DROP DATABASE IF EXISTS {name}"));
-    psql(&format!("{server}/postgres"), &format!("CREATE DATABASE {name}"));
-    let url = format!("{server}/{name}");
-    let status = Command::new(env!("CARGO_BIN_EXE_tally")).arg("migrate").env("DATABASE_URL", &url).output();
-    assert!(status.expect("it runs").status.success(), "the schema of {name} could not be made");
-    url
-}
-
-fn psql(url: &str, sql: &str) {
-    let output =
-        Command::new("psql").args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql, url]).output().expect("psql");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
 /// The same tables with as many rows; ids that pgbench can make of numbers.
 fn fill(url: &str) {
     let figures = format!(
@@ -169,29 +140,4 @@ fn fill(url: &str) {
          FROM generate_series(1, {CONTENTS}) n"
     );
     psql(url, &heat);
-}
-
-fn pgbench(url: &str) -> Load {
-    let script = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(script.path(), include_str!("support/like.sql")).expect("the script");
-    let run = |secs: u64| {
-        let output = Command::new("pgbench")
-            .args(["-n", "-M", "prepared", "-c", "64", "-j", "1", "-T", &secs.to_string(), "-f"])
-            .arg(script.path())
-            .args(["-D", &format!("contents={CONTENTS}"), "-D", "users=64"])
-            .arg(url)
-            .output()
-            .expect("pgbench runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text")
-    };
-    run(WARM.as_secs());
-    let printed = run(SPAN.as_secs());
-    let number = |name: &str| -> f64 {
-        let line = printed.lines().find(|line| line.starts_with(name)).expect("a figure");
-        let words = line.split_once('=').expect("a figure").1;
-        words.split_whitespace().next().expect("a number").parse().expect("a number")
-    };
-    let latency = Duration::from_secs_f64(number("latency average") / 1e3);
-    Load { per_sec: number("tps"), p50: latency, p99: latency }
 }

@@ -29,4 +29,4 @@ PYTHON
 "$tally" audit --from "sqlite:$work/shop.db" --html "$work/audit.html" >"$work/audit.txt" || [ $? = 1 ]
 
 start_demo "$tally"
-npm --prefix web run --silent e2e -- --base "$base" --report "$work/audit.html" ${SCREENSHOTS:+--screenshots "$(realpath "$SCREENSHOTS")"}
+npm --prefix web run --silent e2e -- --base "$base" --tally "$tally" --report "$work/audit.html" ${SCREENSHOTS:+--screenshots "$(realpath "$SCREENSHOTS")"}

@@ -2,6 +2,8 @@
 #![expect(dead_code, reason = "each benchmark uses a part")]
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "benchmarks print, and stop at a fault")]
 
+pub(crate) mod postgres;
+
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -146,4 +148,26 @@ pub(crate) fn stopwatch() -> Instant {
 
 pub(crate) fn row(cells: &[String]) {
     println!("| {} |", cells.join(" | "));
+}
+
+/// Of the middle round.
+pub(crate) fn rate(loads: &[Load]) -> f64 {
+    median(loads.iter().map(|load| load.per_sec).collect())
+}
+
+/// A line on the rounds of one contender; `against` is the rate that it is measured by.
+pub(crate) fn report(database: &str, what: &str, loads: &[Load], against: Option<f64>) {
+    let millis = |pick: fn(&Load) -> Duration| {
+        format!("{:.1} ms", median(loads.iter().map(|load| pick(load).as_secs_f64() * 1e3).collect()))
+    };
+    let by_round: Vec<_> = loads.iter().map(|load| format!("{:.0}", load.per_sec)).collect();
+    row(&[
+        database.into(),
+        what.into(),
+        by_round.join(", "),
+        millis(|load| load.p50),
+        millis(|load| load.p99),
+        format!("{:.0}", rate(loads)),
+        against.map_or("1".into(), |against| format!("{:.1}", rate(loads) / against)),
+    ]);
 }

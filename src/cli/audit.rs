@@ -140,6 +140,9 @@ fn print(report: &Report) {
     if !report.absent.is_empty() {
         say(format_args!("\nnot there, and left out: {}", report.absent.join(", ")));
     }
+    if let Some(points) = &report.points {
+        say(format_args!("\n{}", audit::points_words(points).0));
+    }
     say(format_args!("\nconsistency {}", audit::percent(report.consistency_rate)));
     say(match (&report.failure, report.tallies()) {
         (Some(failure), _) => format!("incomplete: {failure}; what was not looked at is not listed"),

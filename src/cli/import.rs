@@ -8,8 +8,9 @@ use super::{OK, fail, say};
 use crate::app::App;
 use crate::kernel::error::{Error, Result};
 use crate::legacy::Source;
-use crate::legacy::import::{self, Report};
+use crate::legacy::import::{self, Differences, Dropped, Report};
 use crate::legacy::map::Mapping;
+use crate::legacy::spec::{ACCOUNTS, TRANSACTIONS};
 use crate::legacy::throwaway::Throwaway;
 
 #[derive(clap::Args)]
@@ -19,6 +20,10 @@ pub(super) struct Options {
     /// Other names of tables and columns, in TOML: see `docs/import.md`.
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
+    /// What to do where a student's balance is not what the transactions add up to: say so, or make up for it by a visible
+    /// `ADJUSTMENT`.
+    #[arg(long, value_name = "WHAT", default_value = "report")]
+    point_differences: Differences,
     /// Import into a throwaway database and say what came of it: nothing is written to tally's own.
     #[arg(long)]
     dry_run: bool,
@@ -33,7 +38,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
-    let mapping = options.map.as_deref().map_or_else(|| Ok(Mapping::default()), Mapping::read)?;
+    let mut mapping = options.map.as_deref().map_or_else(|| Ok(Mapping::default()), Mapping::read)?;
     let stop = super::stopping();
     let mut source = options.whose.open(&stop).await?;
     let throwaway = options.dry_run.then(Throwaway::make).transpose()?;
@@ -43,6 +48,9 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
     };
     if !modules.list.iter().any(|module| module.name == "engagement") {
         return Err(Error::invalid("this program has no module engagement: there is nothing to import into"));
+    }
+    if !modules.list.iter().any(|module| module.name == "points") {
+        mapping = mapping.without(&[ACCOUNTS, TRANSACTIONS]);
     }
     if throwaway.is_some() {
         kernel.db.migrate(&modules.migrations()).await?;
@@ -58,7 +66,12 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
             bar.set_message(format!("{table}: {rows} rows"));
         }
     };
-    let how = import::Options { mapping: &mapping, examples: options.examples as usize, heard: &heard };
+    let how = import::Options {
+        mapping: &mapping,
+        examples: options.examples as usize,
+        differences: options.point_differences,
+        heard: &heard,
+    };
     let ran = import::run(&kernel, &mut source, &how).await;
     bar.finish_and_clear();
     kernel.shutdown.cancel();
@@ -96,10 +109,10 @@ fn print(report: &Report) {
             table.opened
         ));
     }
-    for dropped in &report.dropped {
-        let rows = if dropped.rows == 1 { "row" } else { "rows" };
-        say(format_args!("\n{}: {} ({} {rows})", dropped.table, dropped.reason, dropped.rows));
-        for example in &dropped.examples {
+    for Dropped { table, reason, rows, examples } in report.dropped.iter().chain(&report.altered) {
+        let word = if *rows == 1 { "row" } else { "rows" };
+        say(format_args!("\n{table}: {reason} ({rows} {word})"));
+        for example in examples {
             say(format_args!("  {example}"));
         }
     }

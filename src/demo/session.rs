@@ -1,9 +1,10 @@
-//! `GET /demo/session`: a token of the next demo user, so that two browsers are two people. Only a demo has it.
+//! `GET /demo/session`: a token of the next demo user, so that two browsers are two people; with `?role=TEACHER` of one
+//! who may award points. Only a demo has it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -29,8 +30,10 @@ pub(super) fn router(demo: Demo, tokens: Tokens, token_secs: i64) -> Router {
     Router::new().route("/demo/session", get(next)).with_state(sessions)
 }
 
-async fn next(State(sessions): State<Sessions>) -> Response {
-    match sessions.next().await {
+async fn next(State(sessions): State<Sessions>, RawQuery(asked): RawQuery) -> Response {
+    // Nobody gets more than that: operators read addresses, and end things for everybody.
+    let role = if asked.as_deref() == Some("role=TEACHER") { Role::Teacher } else { Role::User };
+    match sessions.next(role).await {
         Ok(session) => ([(CACHE_CONTROL, "no-store")], Json(session)).into_response(),
         Err(error) => {
             tracing::error!(error = error.for_operator(), "no demo session");
@@ -40,10 +43,10 @@ async fn next(State(sessions): State<Sessions>) -> Response {
 }
 
 impl Sessions {
-    async fn next(&self) -> Result<serde_json::Value> {
+    async fn next(&self, role: Role) -> Result<serde_json::Value> {
         let n = self.handed_out.fetch_add(1, Ordering::Relaxed) % self.demo.scale.users + 1;
         let (id, name) = self.demo.user(n).await?;
-        let token = self.tokens.mint(&subject(n), &[Role::User], self.token_secs)?;
+        let token = self.tokens.mint(&subject(n), &[role], self.token_secs)?;
         let id = Id::<UserKind>::new(id).to_string();
         Ok(serde_json::json!({ "token": token, "user": { "id": id, "name": name } }))
     }

@@ -6,6 +6,7 @@ pub mod batch;
 pub mod clock;
 pub mod config;
 pub mod context;
+pub mod days;
 pub mod db;
 pub mod error;
 pub mod events;

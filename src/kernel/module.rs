@@ -1,13 +1,13 @@
 //! What a module is: a declaration that is validated before anything starts.
 
+mod reflect;
 mod validate;
 
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 
-use async_graphql::registry::{MetaType, Registry};
-use async_graphql::{ObjectType, OutputType, SubscriptionType};
+use async_graphql::{ObjectType, SubscriptionType};
 use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry as Registered;
 use sea_orm_migration::MigrationTrait;
@@ -21,6 +21,7 @@ use super::events::{Consumer, Consumes};
 use super::graphql::{Absent, NodeKind};
 use super::integrity::{self, Check, Explain, Integrity, Overview};
 use super::jobs::Job;
+use reflect::{root_fields, type_names, viewer_fields};
 use validate::{check_access, check_consumers, check_names, in_order};
 
 /// A module: its part of the schema, its tables, its settings, its checks, and how it starts.
@@ -78,6 +79,12 @@ pub trait Module: Send + Sync + 'static {
     /// Its durable consumers of events, and the kinds that each takes. Each is started with [`Start::consumer`].
     fn consumers() -> Vec<Consumes> {
         Vec::new()
+    }
+
+    /// Whether a consumer takes a kind that it declares, under these settings. Asked when a process starts: what nobody
+    /// takes is not written. A kind that takes something back is to be taken for as long as there is something.
+    fn takes(_settings: &Settings, _consumer: &str, _kind: &str) -> bool {
+        true
     }
 
     /// Starts it: fills caches, starts writers, provides its facade. The modules it depends on have started.
@@ -188,6 +195,8 @@ pub struct ModuleDecl {
     pub needs: NeedsFn,
     /// [`Module::consumers`]
     pub consumers: fn() -> Vec<Consumes>,
+    /// [`Module::takes`]
+    pub takes: fn(&Settings, &str, &str) -> bool,
     roots: fn() -> Vec<(Root, String)>,
     viewer_fields: fn() -> Vec<String>,
     types: fn() -> BTreeMap<String, &'static str>,
@@ -210,57 +219,13 @@ impl ModuleDecl {
             overview: |kernel| Box::pin(M::overview(kernel)),
             needs: |kernel| Box::pin(M::needs(kernel)),
             consumers: M::consumers,
+            takes: M::takes,
             roots: root_fields::<M>,
             viewer_fields: viewer_fields::<M>,
             types: type_names::<M>,
             start: |start| Box::pin(M::start(start)),
         }
     }
-}
-
-fn registry_of<M: Module>() -> Registry {
-    let mut registry = Registry::default();
-    <M::Query as OutputType>::create_type_info(&mut registry);
-    <M::Mutation as OutputType>::create_type_info(&mut registry);
-    <M::Subscription as SubscriptionType>::create_type_info(&mut registry);
-    <M::Viewer as OutputType>::create_type_info(&mut registry);
-    registry
-}
-
-fn fields_of(registry: &Registry, name: &str) -> Vec<String> {
-    let fields = registry.types.get(name).and_then(MetaType::fields);
-    fields.into_iter().flatten().map(|(field, _)| field.clone()).collect()
-}
-
-fn root_fields<M: Module>() -> Vec<(Root, String)> {
-    let registry = registry_of::<M>();
-    let fields =
-        |root, name: &str| fields_of(&registry, name).into_iter().map(|field| (root, field)).collect::<Vec<_>>();
-    [
-        fields(Root::Query, &<M::Query as OutputType>::type_name()),
-        fields(Root::Mutation, &<M::Mutation as OutputType>::type_name()),
-        fields(Root::Subscription, &<M::Subscription as SubscriptionType>::type_name()),
-    ]
-    .concat()
-}
-
-fn viewer_fields<M: Module>() -> Vec<String> {
-    let registry = registry_of::<M>();
-    let fields = registry.types.get(&*<M::Viewer as OutputType>::type_name()).and_then(MetaType::fields);
-    fields.into_iter().flatten().map(|(field, _)| field.clone()).collect()
-}
-
-/// GraphQL names and the Rust types behind them, the four roots left out: they are merged away.
-fn type_names<M: Module>() -> BTreeMap<String, &'static str> {
-    let roots = [
-        <M::Query as OutputType>::type_name(),
-        <M::Mutation as OutputType>::type_name(),
-        <M::Subscription as SubscriptionType>::type_name(),
-        <M::Viewer as OutputType>::type_name(),
-    ];
-    let registry = registry_of::<M>();
-    let named = registry.types.iter().filter(|(name, _)| !roots.iter().any(|root| root == name.as_str()));
-    named.filter_map(|(name, meta)| Some((name.clone(), meta.rust_typename()?))).collect()
 }
 
 /// The validated list of modules, in an order in which they can start.
@@ -408,7 +373,10 @@ impl Modules {
     pub async fn start(&self, kernel: &Kernel) -> Result<(Facades, Integrity)> {
         let mut facades = Facades::default();
         let mut checks = Vec::new();
-        kernel.outbox.declare(&self.consumers());
+        for module in &self.list {
+            let takes = |consumer: &str, kind: &str| (module.takes)(&kernel.settings, consumer, kind);
+            kernel.outbox.declare(&(module.consumers)(), takes);
+        }
         let first = kernel.jobs.open(kernel);
         if first {
             kernel.jobs.add(kernel, super::jobs::retention()).await?;

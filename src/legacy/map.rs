@@ -6,8 +6,9 @@ use std::path::Path;
 use chrono::FixedOffset;
 use serde::Deserialize;
 
-use super::spec::TABLES;
+use super::spec::{TABLES, Table};
 use crate::kernel::error::{Error, Result};
+use crate::modules::points::ledger::Kind;
 
 /// A mapping. Everything may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -16,7 +17,11 @@ pub struct Mapping {
     utc_offset: Option<String>,
     artwork_prefix: Option<String>,
     video_prefix: Option<String>,
+    student_prefix: Option<String>,
+    teacher_prefix: Option<String>,
+    unsigned_points: bool,
     behavior_types: BTreeMap<String, Vec<toml::Value>>,
+    transaction_types: BTreeMap<String, Vec<toml::Value>>,
     leave_out: Vec<String>,
     #[serde(flatten)]
     tables: BTreeMap<String, BTreeMap<String, String>>,
@@ -44,6 +49,46 @@ const TYPES: [(&str, BehaviorType, &[&str]); 5] = [
     ("comment", BehaviorType::Comment, &["comment", "commented"]),
     ("share", BehaviorType::Share, &["share", "shared", "forward"]),
 ];
+
+/// What a transaction of points does, and its words: the names are tally's own kinds, whatever their case.
+const TRANSACTIONS: [(&str, Kind, &[&str]); 4] = [
+    ("add_points", Kind::AddPoints, &["add_points", "add", "award", "earn", "reward", "bonus", "grant", "increase"]),
+    ("deduct_points", Kind::DeductPoints, &["deduct_points", "deduct", "penalty", "subtract", "decrease"]),
+    ("redeem", Kind::Redeem, &["redeem", "redemption", "redeemed", "spend", "exchange", "purchase"]),
+    ("adjustment", Kind::Adjustment, &["adjustment", "adjust", "correction", "refund", "reversal", "revert"]),
+];
+
+/// The name whose values in the file hold `value`; of names that the file does not have, by their usual words.
+fn meaning<T: Copy>(
+    value: &str,
+    named: &BTreeMap<String, Vec<toml::Value>>,
+    all: &[(&'static str, T, &'static [&'static str])],
+) -> Option<T> {
+    let value = value.trim();
+    let text = |held: &toml::Value| match held {
+        toml::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let says = |name: &str| named.get(name).is_some_and(|values| values.iter().any(|held| text(held) == value));
+    let word = value.to_lowercase();
+    let usual = || all.iter().find(|(name, _, words)| !named.contains_key(*name) && words.contains(&&*word));
+    all.iter().find(|(name, ..)| says(name)).or_else(usual).map(|(_, meant, _)| *meant)
+}
+
+/// Refuses names that mean nothing.
+fn known<T>(
+    field: &str,
+    named: &BTreeMap<String, Vec<toml::Value>>,
+    all: &[(&'static str, T, &'static [&'static str])],
+) -> Result<()> {
+    match named.keys().find(|kind| !all.iter().any(|(name, ..)| name == kind)) {
+        Some(kind) => {
+            let all: Vec<_> = all.iter().map(|(name, ..)| *name).collect();
+            Err(Error::invalid(format!("{field}.{kind} is no type; there are {}", all.join(", "))))
+        }
+        None => Ok(()),
+    }
+}
 
 impl Mapping {
     /// Reads and checks a file.
@@ -82,10 +127,8 @@ impl Mapping {
                 }
             }
         }
-        if let Some(kind) = mapping.behavior_types.keys().find(|kind| !TYPES.iter().any(|(name, ..)| name == kind)) {
-            let all: Vec<_> = TYPES.iter().map(|(name, ..)| *name).collect();
-            return Err(Error::invalid(format!("behavior_types.{kind} is no type; there are {}", all.join(", "))));
-        }
+        known("behavior_types", &mapping.behavior_types, &TYPES)?;
+        known("transaction_types", &mapping.transaction_types, &TRANSACTIONS)?;
         if let Some(table) = mapping.leave_out.iter().find(|table| !TABLES.iter().any(|spec| spec.name == **table)) {
             return Err(Error::invalid(format!("leave_out names {table}, which is no table of the mapping")));
         }
@@ -132,22 +175,41 @@ impl Mapping {
         self.video_prefix.as_deref().unwrap_or(if beside_artworks { "video:" } else { "" })
     }
 
+    /// What stands before a student's id, where students are not among the users.
+    #[must_use]
+    pub fn student_prefix(&self) -> &str {
+        self.student_prefix.as_deref().unwrap_or_default()
+    }
+
+    /// What stands before a teacher's id, where teachers are not among the users.
+    #[must_use]
+    pub fn teacher_prefix(&self) -> &str {
+        self.teacher_prefix.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the sign of `points_change` is that of its type.
+    #[must_use]
+    pub fn has_unsigned_points(&self) -> bool {
+        self.unsigned_points
+    }
+
+    /// Takes these tables for absent, too.
+    #[must_use]
+    pub fn without(mut self, tables: &[Table]) -> Self {
+        self.leave_out.extend(tables.iter().map(|table| table.name.to_owned()));
+        self
+    }
+
     /// What a value of `behavior_type` means. What the file names is what counts; of the others, English words.
     #[must_use]
     pub fn behavior(&self, value: &str) -> Option<BehaviorType> {
-        let value = value.trim();
-        let text = |held: &toml::Value| match held {
-            toml::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let named = TYPES.iter().find(|(name, ..)| {
-            self.behavior_types.get(*name).is_some_and(|values| values.iter().any(|held| text(held) == value))
-        });
-        let word = value.to_lowercase();
-        let usual = || {
-            TYPES.iter().find(|(name, _, words)| !self.behavior_types.contains_key(*name) && words.contains(&&*word))
-        };
-        named.or_else(usual).map(|(_, kind, _)| *kind)
+        meaning(value, &self.behavior_types, &TYPES)
+    }
+
+    /// What a value of `transaction_type` means, likewise.
+    #[must_use]
+    pub fn transaction(&self, value: &str) -> Option<Kind> {
+        meaning(value, &self.transaction_types, &TRANSACTIONS)
     }
 }
 
@@ -166,7 +228,11 @@ mod tests {
         assert_eq!(mapping.behavior("zan"), Some(BehaviorType::Like));
         assert_eq!(mapping.behavior("like"), None, "the file says which are likes");
         assert_eq!(mapping.behavior("VIEW"), Some(BehaviorType::View));
+        assert_eq!(mapping.transaction(" Award "), Some(Kind::AddPoints));
+        let own = Mapping::parse("[transaction_types]\nredeem = [3]\n").unwrap();
+        assert_eq!((own.transaction("3"), own.transaction("redeem")), (Some(Kind::Redeem), None));
         for wrong in [
+            "[transaction_types]\nx = []",
             "[nothing]\nid = \"x\"",
             "[artworks]\nlikes = \"x\"",
             "utc_offset = \"noon\"",

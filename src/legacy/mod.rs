@@ -7,6 +7,7 @@ pub mod audit;
 pub mod import;
 pub mod map;
 pub mod moment;
+mod points;
 pub mod spec;
 mod store;
 pub mod throwaway;

@@ -24,6 +24,10 @@ const fn needed(name: &'static str) -> Column {
     Column { name, others: &[], needed: true }
 }
 
+const fn needed_as(name: &'static str, others: &'static [&'static str]) -> Column {
+    Column { name, others, needed: true }
+}
+
 const fn known(name: &'static str, others: &'static [&'static str]) -> Column {
     Column { name, others, needed: false }
 }
@@ -81,8 +85,34 @@ pub const USERS: Table =
 pub const VIDEOS: Table =
     Table { name: "videos", columns: &[needed("id"), known("title", &["name"]), AUTHOR, CREATED] };
 
+/// How many points students have.
+pub const ACCOUNTS: Table = Table {
+    name: "student_points",
+    columns: &[
+        needed_as("student_id", &["user_id"]),
+        needed_as("points", &["balance", "total_points", "current_points"]),
+    ],
+};
+
+/// What changed them. `points_change` has a sign, unless the mapping says otherwise.
+pub const TRANSACTIONS: Table = Table {
+    name: "point_transactions",
+    columns: &[
+        known("id", &["transaction_id"]),
+        needed_as("student_id", &["user_id"]),
+        known("teacher_id", &["operator_id", "created_by"]),
+        needed_as("points_change", &["points", "amount", "change"]),
+        known("transaction_type", &["type"]),
+        known("reason", &["description", "remark", "note"]),
+        CREATED,
+    ],
+};
+
 /// All of them, in the order in which they are taken over.
-pub const TABLES: [Table; 6] = [USERS, ARTWORKS, VIDEOS, LIKES, FAVORITES, BEHAVIORS];
+pub const TABLES: [Table; 8] = [USERS, ARTWORKS, VIDEOS, LIKES, FAVORITES, BEHAVIORS, ACCOUNTS, TRANSACTIONS];
+
+/// Those of which one is enough.
+pub const USEFUL: [Table; 6] = [ARTWORKS, LIKES, FAVORITES, BEHAVIORS, ACCOUNTS, TRANSACTIONS];
 
 /// The hot columns of [`ARTWORKS`].
 pub const HOT: [&str; 3] = ["hot_score", "hot_level", "last_hot_update"];

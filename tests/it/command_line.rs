@@ -94,6 +94,8 @@ async fn a_clean_database_tallies(backend: Backend) {
         "notification-user-orphans",
         "point-chain",
         "point-balance",
+        "point-incidents",
+        "point-rules",
         "outbox",
     ];
     assert_eq!(names, [&of_contents[..], &of_users, &others].concat());

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 
+import { fill, isLive, shows } from './classroom.mjs';
+
 /** @typedef {import('playwright-core').Page} Page */
 /** @typedef {import('./browser.mjs').Browser} Browser */
 
@@ -193,6 +195,38 @@ export const board = {
       ),
     );
     assert.equal(await page.getAttribute('[data-tab="VIDEO"]', 'aria-pressed'), 'true');
+  },
+
+  /** @param {Browser} browser */
+  async 'a demo teacher awards points to another demo user'(browser) {
+    const [one, other] = await Promise.all([browser.openBoard(), browser.openBoard()]);
+    const id = (await viewer(other)) ?? '';
+    await other.click('.page-link[href="#/points"]');
+    await isLive(other);
+    const was = await other.evaluate(() => {
+      const { balance, sequence } = /** @type {HTMLElement} */ (
+        document.querySelector('.points-summary')
+      ).dataset;
+      return { balance: Number(balance), count: Number(sequence) };
+    });
+
+    await one.click('.viewer');
+    await one.click('dialog >> text=Become a demo teacher');
+    await one.evaluate((id) => (location.hash = `#/points/${id}`), id);
+    await isLive(one);
+    await fill(one, 'ADD_POINTS', 2, 'a demo');
+    await one.click('[data-action="post"]');
+    await shows(other, was.balance + 2, was.count + 1);
+
+    // Nobody gets more than that.
+    const asked = await fetch(new URL('/demo/session?role=ADMIN', browser.base));
+    const { token } = await asked.json();
+    const answer = await fetch(new URL('/graphql', browser.base), {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
+      body: JSON.stringify({ query: '{ me { roles } }' }),
+    });
+    assert.deepEqual((await answer.json()).data.me.roles, ['USER']);
   },
 
   /** @param {Browser} browser */

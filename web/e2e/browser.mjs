@@ -18,6 +18,8 @@ const ARGS = [
 export class Browser {
   /** @type {string[]} */
   #complaints = [];
+  /** @type {RegExp[]} */
+  #forgiven = [];
 
   /**
    * @param {import('playwright-core').Browser} chromium
@@ -41,19 +43,24 @@ export class Browser {
   }
 
   /**
-   * A page of a visitor nobody has seen before.
+   * A page of a visitor nobody has seen before; with a token, of somebody who has signed in.
    * @param {string} url
    * @param {import('playwright-core').BrowserContextOptions} [options]
+   * @param {string} [token]
    */
-  async open(url, options) {
+  async open(url, options, token) {
     const context = await this.chromium.newContext({
       locale: 'en-GB',
       viewport: { width: 1360, height: 900 },
       ...options,
     });
+    if (token) {
+      await context.addInitScript((token) => sessionStorage.setItem('tally.token', token), token);
+    }
     const page = await context.newPage();
-    this.#watch(page);
-    await page.goto(new URL(url, this.base).href);
+    const { href, host } = new URL(url, this.base);
+    this.#watch(page, host);
+    await page.goto(href);
     return page;
   }
 
@@ -81,19 +88,32 @@ export class Browser {
     });
   }
 
+  /**
+   * For a test that breaks something on purpose: what the browser then says on the console.
+   * @param {RegExp} complaint
+   */
+  forgive(complaint) {
+    this.#forgiven.push(complaint);
+  }
+
   /** Closes the pages of a test and hands over what was wrong with them. */
   async endTest() {
     await Promise.all(this.chromium.contexts().map((context) => context.close()));
-    return this.#complaints.splice(0);
+    const forgiven = this.#forgiven.splice(0);
+    return this.#complaints
+      .splice(0)
+      .filter((complaint) => !forgiven.some((pattern) => pattern.test(complaint)));
   }
 
   async close() {
     await this.chromium.close();
   }
 
-  /** @param {import('playwright-core').Page} page */
-  #watch(page) {
-    const { host } = new URL(this.base);
+  /**
+   * @param {import('playwright-core').Page} page
+   * @param {string} host
+   */
+  #watch(page, host) {
     /** @param {string} url */
     const visit = (url) => {
       const { protocol, host: visited } = new URL(url);

@@ -1,9 +1,9 @@
 /**
  * Drives a real browser against a running tally server in demo mode (`--visitors 0`):
  *
- *   npm run e2e -- --base http://127.0.0.1:8080 [--report AUDIT.html] [--screenshots DIR]
+ *   npm run e2e -- --base http://127.0.0.1:8080 [--tally BINARY] [--report AUDIT.html] [--screenshots DIR]
  *
- * With --report also the page that `tally audit --html` wrote of tests/it/legacy/tables.sql.
+ * With --tally also the page of points, on a server of its own that the tests may end. With --report also the page that `tally audit --html` wrote of tests/it/legacy/tables.sql.
  * CHROMIUM names the browser; the default is `chromium` on the PATH.
  */
 import { mkdirSync } from 'node:fs';
@@ -12,18 +12,22 @@ import { parseArgs } from 'node:util';
 import { board } from './board.mjs';
 import { Browser } from './browser.mjs';
 import { graphiql } from './graphiql.mjs';
+import { points } from './points.mjs';
+import { pointsReads } from './points-reads.mjs';
 import { report } from './report.mjs';
+import { Server } from './server.mjs';
 
 const { values: options } = parseArgs({
   options: {
     base: { type: 'string' },
+    tally: { type: 'string' },
     report: { type: 'string' },
     screenshots: { type: 'string' },
   },
 });
 if (!options.base) {
   console.error(
-    'usage: npm run e2e -- --base http://127.0.0.1:PORT [--report FILE] [--screenshots DIR]',
+    'usage: npm run e2e -- --base http://127.0.0.1:PORT [--tally BINARY] [--report FILE] [--screenshots DIR]',
   );
   process.exit(2);
 }
@@ -33,7 +37,13 @@ const browser = await Browser.launch(options.base, options.screenshots);
 let passed = 0;
 let failed = 0;
 
-const tests = { ...board, ...graphiql, ...(options.report ? report(options.report) : {}) };
+const server = options.tally ? await Server.launch(options.tally) : null;
+const tests = {
+  ...board,
+  ...graphiql,
+  ...(server ? { ...pointsReads(server), ...points(server) } : {}),
+  ...(options.report ? report(options.report) : {}),
+};
 for (const [name, run] of Object.entries(tests)) {
   const started = performance.now();
   try {
@@ -53,5 +63,6 @@ for (const [name, run] of Object.entries(tests)) {
 }
 
 await browser.close();
+await server?.remove();
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

@@ -33,7 +33,7 @@ const PRUNE_EVERY: u64 = 512;
 /// How batches are cut.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimits {
-    /// Commands in one transaction at most; 1 turns group commit off.
+    /// Commands in one transaction at most, each by its weight; one that is heavier is alone. 1 turns group commit off.
     pub commands: usize,
     /// Commands waiting for one writer at most; past it callers get [`Code::OVERLOADED`].
     pub queue: usize,
@@ -178,8 +178,29 @@ impl<W: BatchWriter> Group<W> {
         }
     }
 
-    /// Keeps the order within each lane.
+    /// The batches of what arrived. Keeps the order within each lane.
     fn cut(&self, arrived: Vec<Queued<W>>) -> Vec<Vec<Queued<W>>> {
+        self.by_lane(arrived).into_iter().flat_map(|lane| self.by_weight(lane)).collect()
+    }
+
+    fn by_weight(&self, arrived: Vec<Queued<W>>) -> Vec<Vec<Queued<W>>> {
+        let mut batches: Vec<Vec<Queued<W>>> = Vec::new();
+        let mut room = 0;
+        for queued in arrived {
+            let weight = self.writer.weight(&queued.command);
+            match batches.last_mut() {
+                Some(batch) if weight <= room => batch.push(queued),
+                _ => {
+                    room = self.limits.commands;
+                    batches.push(vec![queued]);
+                }
+            }
+            room = room.saturating_sub(weight);
+        }
+        batches
+    }
+
+    fn by_lane(&self, arrived: Vec<Queued<W>>) -> Vec<Vec<Queued<W>>> {
         if !self.limits.single_lane {
             return vec![arrived];
         }
@@ -237,6 +258,7 @@ impl<W: BatchWriter> Group<W> {
                         error = error.for_operator(),
                         "batch failed"
                     );
+                    let error = for_client(error);
                     for answer in answers.by_ref().take(part.len()) {
                         let _ = answer.send(Err(error.clone()));
                     }
@@ -308,6 +330,15 @@ impl<W: BatchWriter> Group<W> {
             }
         }
     }
+}
+
+/// A command that found others' rows in its way at every try is none that failed: nothing of it was written.
+fn for_client(error: Error) -> Error {
+    if error.retry() != Retry::Taken {
+        return error;
+    }
+    let text = "others kept writing the same first: nothing was written, try again";
+    Error::new(Code::UNAVAILABLE, text).caused_by(error.for_operator()).with_retry(Retry::Soon)
 }
 
 /// A part of the first caller's trace, with links to the others': a batch has many causes, and a span one parent.

@@ -27,6 +27,11 @@ pub trait BatchWriter: Send + Sync + 'static {
         self.lane(command).into()
     }
 
+    /// How many of [`super::BatchLimits::commands`] a command counts as: one that writes many rows is many.
+    fn weight(&self, _command: &Self::Command) -> usize {
+        1
+    }
+
     /// Applies `commands`, in their order, inside `tx`: locks the rows in key order, reads in later statements, folds
     /// in memory, writes the net result. A command that is refused gets its own error and leaves its neighbours alone.
     ///

@@ -46,6 +46,8 @@ pub enum Form {
     /// Entries between commas, each of which the function takes or says what it must be; in `tally.toml` an array of
     /// texts, too.
     List(fn(&str) -> Result<(), &'static str>),
+    /// Text that the function takes as a whole, or says what is wrong with it; in `tally.toml` an array of texts, too.
+    Checked(fn(&str) -> Result<(), String>),
     /// When a job runs: a cron expression with seconds, in UTC (`0 30 3 * * *`: each day at 03:30), or `off`.
     Schedule,
 }
@@ -91,6 +93,7 @@ impl Setting {
                 None => Ok(()),
                 Some((entry, what)) => Err(format!("«{entry}» must be {what}")),
             },
+            Form::Checked(check) => check(value),
             Form::Schedule => super::jobs::Schedule::parse(value).map(drop),
         }
     }

@@ -1,6 +1,7 @@
 //! The kernel's settings of operations: checks and repairs, signs of life, backups.
 
 use super::{Form, Setting};
+use crate::kernel::days;
 
 /// What operators set, beside [`super::SETTINGS`].
 pub const OPERATIONS: &[Setting] = &[
@@ -35,6 +36,13 @@ pub const OPERATIONS: &[Setting] = &[
         Form::Secret(0),
         "where a message (JSON, POST) goes when a job finds a figure that differs, or cannot look: `https://…`; none \
          turns that off",
+    ),
+    Setting::new(
+        days::TIME_ZONE,
+        Some("Asia/Shanghai"),
+        Form::Checked(days::zone_form),
+        "whose days are meant where something is counted by the day: a name of the IANA database such as \
+         `Europe/Berlin`, or `UTC`",
     ),
     Setting::new(
         "nodes.heartbeat_secs",

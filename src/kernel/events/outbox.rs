@@ -112,6 +112,14 @@ impl Outbox {
         store::key_waits(&self.0.db, consumer, key).await
     }
 
+    /// The same, for the consumer itself: of what it is given in `tx` nothing waits any more.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn waits_beside(&self, tx: &Tx, consumer: &str, key: uuid::Uuid) -> Result<bool> {
+        store::key_waits_beside(tx, consumer, key).await
+    }
+
     /// Delivers, now and here, what is due, until nothing is left; for tests and tools. Returns how many events were
     /// delivered or failed; what another node delivers, and what waits for its next try, stays.
     ///
@@ -132,12 +140,12 @@ impl Outbox {
         }
     }
 
-    /// Says which consumers there are, before any module starts.
-    pub(crate) fn declare(&self, all: &[Consumes]) {
+    /// Says which consumers there are, and which of their kinds they take, before any module starts.
+    pub(crate) fn declare(&self, all: &[Consumes], takes: impl Fn(&str, &str) -> bool) {
         let mut declared = self.0.takers.write().unwrap_or_else(PoisonError::into_inner);
         let takers = declared.get_or_insert_default();
         for Consumes { consumer, kinds } in all {
-            for kind in *kinds {
+            for kind in kinds.iter().filter(|kind| takes(consumer, kind)) {
                 let consumers = takers.entry(kind).or_default();
                 if !consumers.contains(consumer) {
                     consumers.push(consumer);

@@ -10,8 +10,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use super::labels::{
-    ClassLabel, CloseLabel, CodeLabel, DurationLabels, Kind, KindLabel, Label, Outcome, ReasonLabel, RequestLabels,
-    Transport, TransportLabel,
+    ClassLabel, CloseLabel, CodeLabel, DurationLabels, KindLabel, Label, ReasonLabel, RequestLabels, Transport,
+    TransportLabel,
 };
 use crate::kernel::error::Code;
 
@@ -27,7 +27,7 @@ type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 const REFUSALS: [&str; 8] =
     ["syntax", "limits", "validation", "operation", "variables", "cost", "persisted", "introspection"];
 /// Statuses by their first digit.
-const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// Close codes of RFC 6455 and of graphql-transport-ws; a client may send any number.
 const CLOSE_CODES: [(u16, &str); 13] = [
     (1000, "1000"),
@@ -133,26 +133,10 @@ impl Families {
         families
     }
 
-    /// Makes the series that are known beforehand: a series that appears with its first event hides that event.
+    /// Makes the other series that are known beforehand; [`super::usual::Usual`] has made the rest.
     fn begin_at_zero(&self) {
-        for kind in Kind::ALL {
-            for transport in Transport::ALL {
-                for outcome in Outcome::ALL {
-                    let (kind, transport, outcome) = (*kind, *transport, *outcome);
-                    begin(&self.requests, &RequestLabels { operation: Label::Other, kind, transport, outcome });
-                }
-            }
-        }
-        for kind in [Kind::Query, Kind::Mutation] {
-            begin(&self.durations, &DurationLabels { operation: Label::Other, kind });
-            begin(&self.statements, &KindLabel { kind });
-        }
         for transport in Transport::ALL {
             begin(&self.subscriptions, &TransportLabel { transport: *transport });
-            begin(&self.messages, &TransportLabel { transport: *transport });
-        }
-        for class in CLASSES {
-            begin(&self.responses, &ClassLabel { class });
         }
         for (_, code) in CLOSE_CODES {
             begin(&self.sockets_closed, &CloseLabel { code });
@@ -170,11 +154,6 @@ impl Families {
             begin(&self.errors, &CodeLabel { code: Label::Named(code.0.into()) });
         }
     }
-}
-
-/// The label of a status.
-pub(super) fn class(status: u16) -> &'static str {
-    CLASSES.get(usize::from(status / 100).wrapping_sub(1)).copied().unwrap_or("other")
 }
 
 /// The label of a close code.

@@ -14,13 +14,14 @@ use prometheus_client::registry::Registry;
 use super::BatchMetrics;
 use super::batches::Batches;
 use super::database::Pools;
-use super::families::{Families, class, close_code};
+use super::families::{Families, close_code};
 use super::integrity::IntegrityMetrics;
 use super::labels::{
-    Bounded, ClassLabel, CloseLabel, CodeLabel, DurationLabels, Kind, KindLabel, Label, Outcome, ReasonLabel,
-    RequestLabels, Transport, TransportLabel,
+    Bounded, ClassLabel, CloseLabel, CodeLabel, DurationLabels, Kind, Label, Outcome, ReasonLabel, RequestLabels,
+    Transport, TransportLabel,
 };
 use super::process::Process;
+use super::usual::Usual;
 use super::watch::{Facts, Watch};
 use super::work::WorkMetrics;
 use crate::kernel::config::Settings;
@@ -44,6 +45,7 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Mutex<Registry>,
     families: Families,
+    usual: Usual,
     batches: Batches,
     work: WorkMetrics,
     integrity: IntegrityMetrics,
@@ -62,6 +64,7 @@ impl Metrics {
         let own = registry.sub_registry_with_prefix(PREFIX);
         own.register("build", "What is running", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
         let families = Families::register(own);
+        let usual = Usual::new(&families);
         db.metrics().register(own);
         own.register_collector(Box::new(Pools::of(db)));
         let batches = Batches::register(own);
@@ -71,6 +74,7 @@ impl Metrics {
         Self(Arc::new(Inner {
             registry: Mutex::new(registry),
             families,
+            usual,
             batches,
             work,
             integrity,
@@ -106,17 +110,27 @@ impl Metrics {
     /// Counts an operation that ended. `statements` are its own, those of write batches left out. Subscriptions are
     /// counted and not timed: theirs is the listener's time.
     pub fn request(&self, facts: &Facts, outcome: Outcome, took: Duration, statements: u32) {
-        let (families, kind) = (&self.0.families, Kind::from(facts.kind));
-        let operation = match &facts.name {
-            Some(name) if facts.trusted => self.0.names.label(name),
-            _ => Label::Other,
-        };
-        let labels = RequestLabels { operation, kind, transport: facts.transport, outcome };
+        let (usual, kind) = (&self.0.usual, Kind::from(facts.kind));
+        let timed = if outcome == Outcome::Cancelled { None } else { usual.timed(kind) };
+        let name = facts.name.as_deref().filter(|_| facts.trusted).map(|name| self.0.names.label(name));
+        match name {
+            None | Some(Label::Other) => {
+                usual.request(kind, facts.transport, outcome).map(Counter::inc);
+                timed.inspect(|timed| timed.durations.observe(took.as_secs_f64()));
+            }
+            Some(operation) => self.named_request(operation, facts, outcome, timed.is_some().then_some(took)),
+        }
+        timed.inspect(|timed| timed.statements.observe(statements.into()));
+    }
+
+    /// The same of one that has a series of its own.
+    fn named_request(&self, operation: Label, facts: &Facts, outcome: Outcome, took: Option<Duration>) {
+        let (families, kind, transport) = (&self.0.families, Kind::from(facts.kind), facts.transport);
+        let labels = RequestLabels { operation, kind, transport, outcome };
         families.requests.get_or_create(&labels).inc();
-        if kind != Kind::Subscription && outcome != Outcome::Cancelled {
+        if let Some(took) = took {
             let labels = DurationLabels { operation: labels.operation, kind };
             families.durations.get_or_create(&labels).observe(took.as_secs_f64());
-            families.statements.get_or_create(&KindLabel { kind }).observe(statements.into());
         }
     }
 
@@ -147,7 +161,10 @@ impl Metrics {
 
     /// Counts an HTTP response.
     pub fn http_response(&self, status: u16) {
-        self.0.families.responses.get_or_create(&ClassLabel { class: class(status) }).inc();
+        match self.0.usual.response(status) {
+            Some(counter) => counter.inc(),
+            None => self.0.families.responses.get_or_create(&ClassLabel { class: "other" }).inc(),
+        };
     }
 
     /// Counts a connection until the answer is dropped.
@@ -221,7 +238,7 @@ impl Metrics {
     }
 
     pub(super) fn message_sent(&self, transport: Transport) {
-        self.0.families.messages.get_or_create(&TransportLabel { transport }).inc();
+        self.0.usual.messages(transport).map(Counter::inc);
     }
 
     pub(super) fn slow(&self) -> Option<Duration> {

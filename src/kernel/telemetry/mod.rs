@@ -16,6 +16,7 @@ mod otlp;
 mod process;
 mod request;
 mod text;
+mod usual;
 mod watch;
 mod work;
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Finding, Report};
+use super::report::{Finding, Points, Report};
 
 /// What a finding is called, in both languages: (English, Chinese).
 #[must_use]
@@ -20,6 +20,16 @@ pub fn title(name: &str) -> (&'static str, &'static str) {
         "no-such-user" => ("Rows that point at no user", "指向不存在用户的记录"),
         "bad-time" => ("Times that are none", "时间无效"),
         "future-time" => ("Times that have not come yet", "时间在将来"),
+        "balance" => ("Balances that their transactions do not add up to", "积分余额与流水之和不符"),
+        "no-transactions" => ("Balances without a transaction", "有余额而无流水的账户"),
+        "negative-balance" => ("Balances below zero", "余额为负"),
+        "no-account" => ("Transactions of students without an account", "没有账户的学生的流水"),
+        "zero-amount" => ("Transactions of no points", "变动为零的流水"),
+        "out-of-range" => ("Numbers beyond 64 bits", "超出 64 位整数范围"),
+        "unknown-type" => ("Transaction types that nobody knows", "未知的流水类型"),
+        "wrong-sign" => ("Transactions whose sign contradicts their type", "正负号与类型矛盾的流水"),
+        "no-reason" => ("Transactions without a reason", "没有原因的流水"),
+        "repeated-id" => ("Ids that more than one row has", "重复的编号"),
         _ => ("Other findings", "其他问题"),
     }
 }
@@ -72,6 +82,7 @@ pub fn page(report: &Report) -> String {
     verdict(&mut page, report);
     tables(&mut page, report);
     overview(&mut page, report);
+    points(&mut page, report);
     for finding in report.findings.iter().filter(|finding| finding.found > 0) {
         examples(&mut page, finding);
     }
@@ -152,6 +163,29 @@ fn overview(page: &mut String, report: &Report) {
         );
     }
     page.push_str("</table></div>");
+}
+
+/// How far balances are off, as a line.
+#[must_use]
+pub fn points_words(points: &Points) -> (String, String) {
+    let Points { students, drifting, too_many, too_few, most, .. } = points;
+    let whose = points.most_of.as_deref().unwrap_or("-");
+    (
+        format!(
+            "balances of points: {drifting} of {students} do not add up, together {too_many} too many and {too_few} too few; \
+             the most {most} ({whose})"
+        ),
+        format!(
+            "积分余额：{students} 个账户中 {drifting} 个不符，合计多 {too_many}、少 {too_few}；最大差额 {most}（{whose}）"
+        ),
+    )
+}
+
+fn points(page: &mut String, report: &Report) {
+    if let Some(points) = report.points.as_ref().filter(|points| points.drifting > 0) {
+        let (english, chinese) = points_words(points);
+        let _ = write!(page, "<p class=bad>{}</p>", both(&plain(&english), &plain(&chinese)));
+    }
 }
 
 fn examples(page: &mut String, finding: &Finding) {

@@ -3,18 +3,19 @@
 
 mod artworks;
 mod html;
+mod points;
 mod report;
 
 use chrono::FixedOffset;
 use futures_util::TryStreamExt as _;
 
 pub(in crate::legacy) use artworks::whole;
-pub use html::{page, percent, title};
-pub use report::{Example, Finding, Report, TableReport};
+pub use html::{page, percent, points_words, title};
+pub use report::{Example, Finding, Points, Report, TableReport};
 
 use super::map::Mapping;
 use super::moment;
-use super::spec::{ARTWORKS, BEHAVIORS, FAVORITES, LIKES, Table, USERS, VIDEOS};
+use super::spec::{ACCOUNTS, ARTWORKS, BEHAVIORS, FAVORITES, LIKES, TRANSACTIONS, Table, USERS, VIDEOS};
 use super::store::{Found, Queries, Schema, Source};
 use crate::kernel::clock::Millis;
 use crate::kernel::error::{Error, Result};
@@ -70,11 +71,12 @@ struct Audit<'a> {
     options: &'a Options<'a>,
 }
 
-/// The columns that say which row it is; no two rows have the same.
+/// The columns that say which row it is; no two rows have the same, but of transactions.
 fn keys(table: Table) -> &'static [&'static str] {
     match table.name {
         name if name == LIKES.name || name == FAVORITES.name => &["artwork_id", "user_id"],
         name if name == BEHAVIORS.name => &["user_id", "video_id", "behavior_type"],
+        name if name == ACCOUNTS.name || name == TRANSACTIONS.name => &["student_id"],
         _ => &["id"],
     }
 }
@@ -85,6 +87,8 @@ fn references(table: Table) -> &'static [(&'static str, Table)] {
         name if name == LIKES.name || name == FAVORITES.name => &[("artwork_id", ARTWORKS), ("user_id", USERS)],
         name if name == BEHAVIORS.name => &[("video_id", VIDEOS), ("user_id", USERS)],
         name if name == ARTWORKS.name || name == VIDEOS.name => &[("author_id", USERS)],
+        name if name == ACCOUNTS.name => &[("student_id", USERS)],
+        name if name == TRANSACTIONS.name => &[("student_id", USERS), ("teacher_id", USERS)],
         _ => &[],
     }
 }
@@ -126,22 +130,59 @@ impl Audit<'_> {
             }
         }
         self.report.findings.push(null_key);
-        self.duplicates(source, found, rows - nulls).await?;
+        match found.spec == TRANSACTIONS {
+            true => self.repeats(source, found, rows - nulls).await?,
+            false => self.duplicates(source, found, ("duplicate", keys, keys), rows - nulls).await?,
+        }
         for (column, of) in references(found.spec) {
-            if let (true, Some(of)) = (found.has(column), self.schema.table(*of)) {
+            let is_looked_at = found.has(column) && !self.is_apart(column);
+            if let (true, Some(of)) = (is_looked_at, self.schema.table(*of)) {
                 self.orphans(source, found, (column, of), rows).await?;
             }
         }
         if let Some(column) = moment_of(found.spec).filter(|column| found.has(column)) {
             self.moments(source, found, column, rows).await?;
         }
-        if found.spec == ARTWORKS { self.artworks(source, found, rows).await } else { Ok(()) }
+        match found.spec {
+            spec if spec == ARTWORKS => self.artworks(source, found, rows).await,
+            // Both tables at once, when the second one's rows are counted.
+            spec if spec == TRANSACTIONS || spec == ACCOUNTS && self.schema.table(TRANSACTIONS).is_none() => {
+                self.points(source).await
+            }
+            _ => Ok(()),
+        }
     }
 
-    async fn duplicates(&mut self, source: &mut Source, table: &Found, rows: u64) -> Result<()> {
-        let keys = keys(table.spec);
-        let mut finding = Finding::new("duplicate", table.spec.name, rows);
-        let mut found = source.rows(self.queries.duplicates(table, keys));
+    /// Whether the mapping says that whoever a column names is not among the users.
+    fn is_apart(&self, column: &str) -> bool {
+        let mapping = self.options.mapping;
+        column == "student_id" && !mapping.student_prefix().is_empty()
+            || column == "teacher_id" && !mapping.teacher_prefix().is_empty()
+    }
+
+    /// Transactions of points that say the same, and ids that more than one has.
+    async fn repeats(&mut self, source: &mut Source, table: &Found, rows: u64) -> Result<()> {
+        if table.has("created_at") {
+            let told = ["student_id", "teacher_id", "points_change", "reason", "created_at"];
+            let told: Vec<_> = told.into_iter().filter(|column| table.has(column)).collect();
+            self.duplicates(source, table, ("duplicate", &told, &["student_id"]), rows).await?;
+        }
+        match table.has("id") {
+            true => self.duplicates(source, table, ("repeated-id", &["id"], &["id"]), rows).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Rows beyond the first of those that have the same `keys`, none of `held` being NULL.
+    async fn duplicates(
+        &mut self,
+        source: &mut Source,
+        table: &Found,
+        (name, keys, held): (&'static str, &[&str], &[&str]),
+        rows: u64,
+    ) -> Result<()> {
+        let mut finding = Finding::new(name, table.spec.name, rows);
+        let mut found = source.rows(self.queries.duplicates(table, keys, held));
         let read = async {
             while let Some(row) = found.try_next().await? {
                 let same = count(row.get(keys.len()))?;

@@ -24,6 +24,48 @@ pub struct Report {
     pub absent: Vec<String>,
     /// Each thing that was looked at, with what is wrong.
     pub findings: Vec<Finding>,
+    /// How far balances of points are from what changed them, where there are both.
+    pub points: Option<Points>,
+}
+
+/// Balances of points against what changed them. Sizes are texts: a JSON number is not exact for everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Points {
+    /// Students with an account whose balance is a number.
+    pub students: u64,
+    /// How many of them have another balance than their transactions add up to.
+    pub drifting: u64,
+    /// By how much the balances that are too high are, together.
+    #[serde(serialize_with = "as_text")]
+    pub too_many: u128,
+    /// By how much the others are too low, together.
+    #[serde(serialize_with = "as_text")]
+    pub too_few: u128,
+    /// The largest of these differences.
+    #[serde(serialize_with = "as_text")]
+    pub most: u128,
+    /// Whose that is.
+    pub most_of: Option<String>,
+}
+
+fn as_text<S: serde::Serializer>(size: &u128, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(size)
+}
+
+impl Points {
+    /// Adds a student whose balance is not what it should be; above 0 where it is too high.
+    pub(super) fn add(&mut self, id: &str, difference: i128) {
+        let size = difference.unsigned_abs();
+        self.drifting += 1;
+        if difference > 0 {
+            self.too_many += size;
+        } else {
+            self.too_few += size;
+        }
+        if size > self.most {
+            (self.most, self.most_of) = (size, Some(id.to_owned()));
+        }
+    }
 }
 
 /// A table that is there.
@@ -67,7 +109,7 @@ impl Report {
     pub(super) fn new(source: String, now: Millis, absent: Vec<String>) -> Self {
         let (tables, findings) = (Vec::new(), Vec::new());
         let (state, failure, audited_at) = ("OK", None, now.to_text());
-        Self { state, failure, source, audited_at, consistency_rate: 1.0, tables, absent, findings }
+        Self { state, failure, source, audited_at, consistency_rate: 1.0, tables, absent, findings, points: None }
     }
 
     /// Adds up.

@@ -7,12 +7,15 @@ mod acts;
 mod behaviors;
 mod contents;
 mod people;
+mod points;
 mod report;
 
 use std::time::{Duration, Instant};
 
 use chrono::FixedOffset;
+use uuid::Uuid;
 
+pub use points::Differences;
 pub use report::{Dropped, Report, Table};
 
 use super::map::Mapping;
@@ -37,6 +40,8 @@ pub struct Options<'a> {
     pub mapping: &'a Mapping,
     /// Examples of each reason to leave rows behind.
     pub examples: usize,
+    /// What becomes of balances that their transactions do not add up to.
+    pub differences: Differences,
     /// Hears how many rows were read so far, and of which table.
     pub heard: &'a (dyn Fn(&str, u64) + Sync),
 }
@@ -55,6 +60,7 @@ pub async fn run(kernel: &Kernel, source: &mut Source, options: &Options<'_>) ->
         absent: schema.absent.clone(),
         tables: Vec::new(),
         dropped: Vec::new(),
+        altered: Vec::new(),
         notes: Vec::new(),
     };
     let mut run = Run {
@@ -66,6 +72,7 @@ pub async fn run(kernel: &Kernel, source: &mut Source, options: &Options<'_>) ->
         now: kernel.clock.now(),
         report,
         announced: Instant::now(),
+        nobody: None,
     };
     match run.all(source).await {
         Err(error) if run.report.tables.is_empty() => Err(error),
@@ -83,6 +90,8 @@ struct Run<'a> {
     now: Millis,
     report: Report,
     announced: Instant,
+    /// [`NOBODY`], once it is needed for points.
+    nobody: Option<Uuid>,
 }
 
 impl Run<'_> {
@@ -106,7 +115,8 @@ impl Run<'_> {
         if let Some(table) = schema.table(BEHAVIORS) {
             self.behaviors(source, table).await?;
         }
-        self.importer.announce().await
+        self.importer.announce().await?;
+        self.points(source).await
     }
 
     /// What a text says of a moment that has passed; why not, otherwise.

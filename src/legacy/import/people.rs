@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures_util::TryStreamExt as _;
 use uuid::Uuid;
 
+use super::points::PEOPLE;
 use super::{CHUNK, Run};
 use crate::kernel::error::Result;
 use crate::legacy::spec::USERS;
@@ -54,7 +55,11 @@ impl Run<'_> {
         }
     }
 
-    async fn make(&mut self, table: &'static str, users: Vec<ImportedUser>) -> Result<HashMap<String, Uuid>> {
+    pub(super) async fn make(
+        &mut self,
+        table: &'static str,
+        users: Vec<ImportedUser>,
+    ) -> Result<HashMap<String, Uuid>> {
         let ids: Vec<String> = users.iter().map(|user| user.old_id.clone()).collect();
         if ids.is_empty() {
             return Ok(HashMap::new());
@@ -66,7 +71,7 @@ impl Run<'_> {
                 self.report.table(table).duplicates += 1;
                 continue;
             }
-            let held = self.report.table(USERS.name);
+            let held = self.report.table(if table == PEOPLE { PEOPLE } else { USERS.name });
             match &outcome {
                 UserOutcome::Created(_) => held.new += 1,
                 UserOutcome::Found(_) => held.there += u64::from(table == USERS.name),

@@ -19,6 +19,8 @@ pub struct Report {
     pub tables: Vec<Table>,
     /// Rows that were left behind, by reason.
     pub dropped: Vec<Dropped>,
+    /// Rows that came over otherwise than they were, by what became of them.
+    pub altered: Vec<Dropped>,
     /// What else there is to know.
     pub notes: Vec<String>,
 }
@@ -45,7 +47,7 @@ pub struct Table {
     pub dropped: u64,
 }
 
-/// Rows that were left behind.
+/// Rows that were left behind, or altered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Dropped {
     /// Of which table.
@@ -78,27 +80,33 @@ impl Report {
     /// Notes rows that stay behind; `most` examples of each reason.
     pub(super) fn drop(&mut self, table: &'static str, reason: &str, rows: u64, most: usize, example: String) {
         self.table(table).dropped += rows;
-        self.reason(table, reason, rows, most, example);
+        note(&mut self.dropped, (table, reason), rows, most, example);
     }
 
     /// Notes a value of a row that comes along without it.
     pub(super) fn note_value(&mut self, table: &'static str, most: usize, example: String) {
-        self.reason(table, "the counter is not a count: the row came over without it", 1, most, example);
+        let reason = "the counter is not a count: the row came over without it";
+        note(&mut self.dropped, (table, reason), 1, most, example);
     }
 
-    fn reason(&mut self, table: &'static str, reason: &str, rows: u64, most: usize, example: String) {
-        let at = match self.dropped.iter().position(|held| held.table == table && held.reason == reason) {
-            Some(at) => at,
-            None => {
-                let reason = reason.to_owned();
-                self.dropped.push(Dropped { table, reason, rows: 0, examples: Vec::new() });
-                self.dropped.len() - 1
-            }
-        };
-        let held = &mut self.dropped[at];
-        held.rows += rows;
-        if held.examples.len() < most {
-            held.examples.push(example);
+    /// Notes a row that comes over otherwise than it was.
+    pub(super) fn alter(&mut self, table: &'static str, reason: &str, most: usize, example: String) {
+        note(&mut self.altered, (table, reason), 1, most, example);
+    }
+}
+
+fn note(list: &mut Vec<Dropped>, (table, reason): (&'static str, &str), rows: u64, most: usize, example: String) {
+    let at = match list.iter().position(|held| held.table == table && held.reason == reason) {
+        Some(at) => at,
+        None => {
+            let reason = reason.to_owned();
+            list.push(Dropped { table, reason, rows: 0, examples: Vec::new() });
+            list.len() - 1
         }
+    };
+    let held = &mut list[at];
+    held.rows += rows;
+    if held.examples.len() < most {
+        held.examples.push(example);
     }
 }

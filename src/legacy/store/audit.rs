@@ -33,12 +33,12 @@ impl<'a> Queries<'a> {
         format!("SELECT {} FROM {} t WHERE {} LIMIT {most}", columns.join(", "), table.quoted, nulls.join(" OR "))
     }
 
-    /// Of each key that more than one row has: the key's columns, and how many rows.
-    pub(in super::super) fn duplicates(&self, table: &Found, keys: &[&str]) -> String {
+    /// Of each key that more than one row has, none of `held` being NULL: the key's columns, and how many rows.
+    pub(in super::super) fn duplicates(&self, table: &Found, keys: &[&str], held: &[&str]) -> String {
         let names: Vec<_> = (0..keys.len()).map(|n| format!("k{n}")).collect();
         let made: Vec<_> =
             names.iter().zip(keys).map(|(name, key)| format!("{} AS {name}", table.key("t", key))).collect();
-        let held: Vec<_> = keys.iter().map(|key| format!("{} IS NOT NULL", table.column("t", key))).collect();
+        let held: Vec<_> = held.iter().map(|key| format!("{} IS NOT NULL", table.column("t", key))).collect();
         let shown =
             names.iter().zip(keys).map(|(name, key)| self.dialect.shown(&format!("g.{name}"), table.class(key)));
         let grouped = names.join(", ");

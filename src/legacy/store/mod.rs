@@ -5,10 +5,13 @@ mod audit;
 mod dialect;
 mod file;
 mod import;
+mod points;
 mod schema;
 mod source;
 
 pub(super) use audit::Queries;
 pub(super) use import::Streams;
+pub(super) use points::{ledgers, place};
 pub(super) use schema::{Found, Schema};
+pub(super) use source::Row;
 pub use source::Source;

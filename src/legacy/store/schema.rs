@@ -46,7 +46,7 @@ impl Schema {
             }
             schema.take(source.dialect(), mapping, spec, theirs, &columns)?;
         }
-        let useful = [spec::ARTWORKS.name, spec::LIKES.name, spec::FAVORITES.name, spec::BEHAVIORS.name];
+        let useful = spec::USEFUL.map(|spec| spec.name);
         if !schema.tables.iter().any(|found| useful.contains(&found.spec.name)) {
             return Err(Error::invalid(format!(
                 "none of the tables {} is there; if they have other names, give them in a mapping (--map)",

@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use super::ledger::{Kind, TransactionRecord, genesis, hex, lane};
+use super::ledger::{AccountRecord, Kind, TransactionRecord, genesis, hex, lane};
+use super::store::walk::Link;
 use crate::kernel::clock::Millis;
 use crate::kernel::id::Id;
 use crate::kernel::integrity::{Drift, Key};
@@ -22,6 +23,8 @@ pub(super) struct Chain {
     pub(super) hash: Vec<u8>,
     pub(super) overdraft_limit: i64,
     newest: Millis,
+    /// The last hash that the account knows of, until a transaction with it comes.
+    awaited: Option<Vec<u8>>,
     /// What is wrong with the first broken link.
     pub(super) broken: Vec<Drift>,
 }
@@ -37,16 +40,48 @@ impl Chain {
             hash: genesis(user),
             overdraft_limit: 0,
             newest: Millis(i64::MIN),
+            awaited: None,
             broken: Vec::new(),
         }
     }
 
+    /// The same of a ledger that should have the last transaction which its account, read before, knows of.
+    pub(super) fn awaiting(key: Key, account: &AccountRecord) -> Self {
+        let chain = Self::new(key);
+        let awaited = Some(account.last_hash.clone()).filter(|hash| *hash != chain.hash);
+        Self { awaited, ..chain }
+    }
+
+    /// Whether there is something to look at again.
+    pub(super) fn is_suspect(&self) -> bool {
+        !self.broken.is_empty() || self.awaited.is_some()
+    }
+
     /// Takes the next transaction in the order of sequences.
-    pub(super) fn take(&mut self, next: &TransactionRecord) {
-        self.looked = next.sequence;
+    pub(super) fn take(&mut self, next: &Link) {
+        self.looked = next.place().1;
         if !self.broken.is_empty() {
             return;
         }
+        match next {
+            Link::Read(next) => self.take_read(next),
+            Link::Unreadable { sequence, field, .. } => {
+                let drift = self.drift(field, *sequence, "a value that is none of its column's", HASHED);
+                self.broken.push(drift);
+            }
+        }
+    }
+
+    fn drift(&self, field: &str, sequence: i64, stored: impl Into<String>, actual: impl Into<String>) -> Drift {
+        Drift {
+            id: Id::<UserKind>::new(self.user).to_string(),
+            field: format!("{field} of transaction {sequence}"),
+            stored: stored.into(),
+            actual: actual.into(),
+        }
+    }
+
+    fn take_read(&mut self, next: &TransactionRecord) {
         let faults = self.faults(next);
         if faults.is_empty() {
             self.sequence = next.sequence;
@@ -54,18 +89,11 @@ impl Chain {
             self.hash.clone_from(&next.hash);
             self.overdraft_limit = next.overdraft_limit;
             self.newest = next.created_at;
+            self.awaited.take_if(|hash| *hash == next.hash);
             return;
         }
-        let (id, number) = (Id::<UserKind>::new(self.user).to_string(), next.sequence);
-        self.broken = faults
-            .into_iter()
-            .map(|(field, actual)| Drift {
-                id: id.clone(),
-                field: format!("{field} of transaction {number}"),
-                stored: next.text_of(field),
-                actual,
-            })
-            .collect();
+        let drift = |(field, actual)| self.drift(field, next.sequence, next.text_of(field), actual);
+        self.broken = faults.into_iter().map(drift).collect();
     }
 
     /// The fields of a link that are wrong, and what they should be.

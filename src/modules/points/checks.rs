@@ -8,10 +8,14 @@ use uuid::Uuid;
 
 use super::chain::Chain;
 use super::graphql::PointAccountKind;
-use super::ledger::{AccountRecord, lane};
+use super::incidents::{PointIncidents, sealed};
+use super::ledger::{AccountRecord, TransactionRecord, lane};
+use super::rules::PointRules;
+use super::standing::{Lost, differences, is_behind, lost};
 use super::store::batch::{self, IncidentRow};
-use super::store::{recount, walk};
-use super::work::differences;
+use super::store::recount;
+use super::store::walk::{self, Link};
+use super::work::overtaken;
 use crate::kernel::context::Kernel;
 use crate::kernel::db::Tx;
 use crate::kernel::error::{Error, Result};
@@ -19,13 +23,13 @@ use crate::kernel::id::{Id, parse_any};
 use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
 use crate::modules::users::{UserKind, UsersFacade};
 
-const START: Key = (i16::MIN, Uuid::nil());
+pub(super) const START: Key = (i16::MIN, Uuid::nil());
 /// Transactions read at once.
 const PAGE: usize = 1_000;
 
 /// All of them.
 pub(super) fn all() -> Vec<Arc<dyn Check>> {
-    vec![Arc::new(PointChain), Arc::new(PointBalance)]
+    vec![Arc::new(PointChain), Arc::new(PointBalance), Arc::new(PointIncidents), Arc::new(PointRules)]
 }
 
 /// The account of a user's id, or of an account's.
@@ -61,9 +65,8 @@ async fn follow_on(tx: &Tx, key: Key, mut chain: Chain) -> Result<Chain> {
     }
 }
 
-/// Every ledger's chain: hashes, a sequence without gaps, balances after each transaction.
 /// A user, or what is left of a ledger.
-async fn is_there(kernel: &Kernel, id: &str) -> Result<bool> {
+pub(super) async fn is_there(kernel: &Kernel, id: &str) -> Result<bool> {
     let key = account_key(id)?;
     if !UsersFacade::among(&kernel.db, &[key.1]).await?.is_empty() {
         return Ok(true);
@@ -72,6 +75,8 @@ async fn is_there(kernel: &Kernel, id: &str) -> Result<bool> {
     Ok(found.iter().any(|found| found.stored.is_some() || found.sum.count > 0))
 }
 
+/// Every ledger's chain: hashes, a sequence without gaps, balances after each transaction, and that it ends no earlier
+/// than its account knows of.
 struct PointChain;
 
 #[async_trait]
@@ -101,29 +106,38 @@ impl Check for PointChain {
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
         let after = after.unwrap_or(START);
         let keys = recount::user_keys(kernel.db.reader(), kernel.backend(), after, size).await?;
-        let mut chains: BTreeMap<Key, Chain> = keys.iter().map(|key| (*key, Chain::new(*key))).collect();
+        // Before the ledgers: these have what the accounts know of, and more if something comes meanwhile.
+        let accounts = recount::account_by_keys(kernel.db.reader(), kernel.backend(), &keys).await?;
+        let chain = |key: &Key| match accounts.get(key).filter(|_| key.0 == lane(key.1)) {
+            Some(account) => Chain::awaiting(*key, account),
+            None => Chain::new(*key),
+        };
+        let mut chains: BTreeMap<Key, Chain> = keys.iter().map(|key| (*key, chain(key))).collect();
         if let Some(last) = keys.last() {
             let mut from = (after, i64::MAX);
             loop {
                 // Transactions are only ever added, each after the one before it: a page tells the same whenever it is read.
                 let rows = walk::transaction_range(&kernel.db, from, *last, PAGE).await?;
                 for row in &rows {
-                    let key = (row.lane, row.user_id);
-                    chains.entry(key).or_insert_with(|| Chain::new(key)).take(row);
-                    from = (key, row.sequence);
+                    from = row.place();
+                    chains.entry(from.0).or_insert_with(|| Chain::new(from.0)).take(row);
                 }
                 if rows.len() < PAGE {
                     break;
                 }
             }
         }
-        let suspects = chains.iter().filter(|(_, chain)| !chain.broken.is_empty()).map(|(key, _)| *key).collect();
+        let suspects = chains.iter().filter(|(_, chain)| chain.is_suspect()).map(|(key, _)| *key).collect();
         let next = keys.last().copied().filter(|_| keys.len() == size);
         Ok(Chunk { checked: keys.len() as u64, suspects, next })
     }
 
     async fn confirm(&self, kernel: &Kernel, key: Key) -> Result<Vec<Drift>> {
-        Ok(follow(kernel, key).await?.broken)
+        let chain = follow(kernel, key).await?;
+        if !chain.broken.is_empty() {
+            return Ok(chain.broken);
+        }
+        Ok(compare_locked(kernel, key, chain).await?.broken)
     }
 }
 
@@ -136,14 +150,29 @@ struct Compared {
     stored: Option<AccountRecord>,
     /// What the ledger says.
     actual: AccountRecord,
+    /// What differs, and is put right by the ledger.
     drifts: Vec<Drift>,
+    /// The first broken link of the ledger, or the first one that is lost: nothing is put right by that.
+    broken: Vec<Drift>,
+}
+
+async fn compare_locked(kernel: &Kernel, key: Key, chain: Chain) -> Result<Compared> {
+    let write = kernel.db.write(move |tx| {
+        let chain = chain.clone();
+        Box::pin(compare(tx, key, chain))
+    });
+    write.await
 }
 
 async fn compare(tx: &Tx, key: Key, chain: Chain) -> Result<Compared> {
-    recount::account_lock(tx, key).await?;
+    let (connection, backend) = (tx.connection(), tx.backend());
+    let stored = recount::account_lock(tx, key).await?;
     let chain = follow_on(tx, key, chain).await?;
-    let stored = recount::account_by_keys(tx.connection(), tx.backend(), &[key]).await?.remove(&key);
-    let incidents = recount::incident_counts(tx.connection(), tx.backend(), &[key]).await?;
+    if stored.is_none() && recount::account_by_keys(connection, backend, &[key]).await?.contains_key(&key) {
+        // What could not be locked may go on changing.
+        return Err(overtaken(key.1));
+    }
+    let incidents = recount::incident_counts(connection, backend, &[key]).await?;
     let incidents = incidents.get(&key).copied().unwrap_or(0);
     let actual = AccountRecord {
         user_id: key.1,
@@ -153,10 +182,19 @@ async fn compare(tx: &Tx, key: Key, chain: Chain) -> Result<Compared> {
         last_hash: chain.hash,
         overdraft_limit: chain.overdraft_limit,
     };
-    let mut found = Vec::new();
+    let id = Id::<UserKind>::new(key.1).to_string();
+    let (mut found, mut broken) = (Vec::new(), chain.broken);
+    if let Some(row) = &stored
+        && key.0 == lane(key.1)
+        && broken.is_empty()
+        && let Some(Lost { field, stored, actual }) =
+            lost(row, &actual, known_to(tx, key, row, &actual).await?.as_ref())
+    {
+        broken.push(Drift { id: id.clone(), field, stored, actual });
+    }
     if key.0 != lane(key.1) && stored.is_some() {
         found.push(("lane", key.0.to_string(), lane(key.1).to_string()));
-    } else if chain.broken.is_empty() {
+    } else if broken.is_empty() {
         match &stored {
             Some(row) => {
                 found = differences(row, &actual);
@@ -170,7 +208,6 @@ async fn compare(tx: &Tx, key: Key, chain: Chain) -> Result<Compared> {
             None => {}
         }
     }
-    let id = Id::<UserKind>::new(key.1).to_string();
     let drift = |(field, stored, actual): (&str, String, String)| Drift {
         id: id.clone(),
         field: field.to_owned(),
@@ -178,20 +215,32 @@ async fn compare(tx: &Tx, key: Key, chain: Chain) -> Result<Compared> {
         actual,
     };
     let drifts = found.into_iter().map(drift).collect();
-    Ok(Compared { stored, actual, drifts })
+    Ok(Compared { stored, actual, drifts, broken })
+}
+
+/// What the ledger says at the sequence of an account that is behind it.
+async fn known_to(tx: &Tx, key: Key, row: &AccountRecord, end: &AccountRecord) -> Result<Option<AccountRecord>> {
+    if row.sequence == 0 {
+        return Ok(Some(AccountRecord::new(key.1)));
+    }
+    if !is_behind(row, end) {
+        return Ok(None);
+    }
+    let before = row.sequence.saturating_sub(1);
+    let found = walk::transaction_after(tx.connection(), tx.backend(), key, before, 1).await?;
+    let at = found.iter().find_map(|link| match link {
+        Link::Read(at) if at.sequence == row.sequence => Some(TransactionRecord::account(at)),
+        _ => None,
+    });
+    Ok(at)
 }
 
 /// What was found of an account, as facts: its version counts them.
 fn incidents(kernel: &Kernel, user: Uuid, drifts: &[Drift], found_by: &'static str) -> Vec<IncidentRow> {
     let now = kernel.clock.now();
-    let incident = |drift: &Drift| IncidentRow {
-        user_id: user,
-        id: kernel.ids.next(),
-        field: drift.field.clone(),
-        stored: drift.stored.clone(),
-        actual: drift.actual.clone(),
-        found_by,
-        found_at: now,
+    let incident = |drift: &Drift| {
+        let difference = (drift.field.as_str(), drift.stored.clone(), drift.actual.clone());
+        sealed(kernel.ids.next(), user, difference, found_by, now)
     };
     drifts.iter().map(incident).collect()
 }
@@ -237,16 +286,12 @@ impl Check for PointBalance {
 
     async fn confirm(&self, kernel: &Kernel, key: Key) -> Result<Vec<Drift>> {
         let chain = follow(kernel, key).await?;
-        let write = kernel.db.write(move |tx| {
-            let chain = chain.clone();
-            Box::pin(async move { Ok(compare(tx, key, chain).await?.drifts) })
-        });
-        write.await
+        Ok(compare_locked(kernel, key, chain).await?.drifts)
     }
 
     async fn repair(&self, kernel: &Kernel, tx: &Tx, key: Key) -> Result<Vec<Drift>> {
         let chain = follow(kernel, key).await?;
-        let Compared { stored, mut actual, drifts } = compare(tx, key, chain).await?;
+        let Compared { stored, mut actual, drifts, .. } = compare(tx, key, chain).await?;
         if drifts.is_empty() || key.0 != lane(key.1) {
             // A row in a lane that is not its user's has no ledger: by hand.
             return Ok(Vec::new());
@@ -261,9 +306,7 @@ impl Check for PointBalance {
     }
 
     async fn restore(&self, kernel: &Kernel, tx: &Tx, key: Key, drifts: &[Drift]) -> Result<Vec<bool>> {
-        recount::account_lock(tx, key).await?;
-        let stored = recount::account_by_keys(tx.connection(), tx.backend(), &[key]).await?.remove(&key);
-        let Some(mut row) = stored else { return Ok(vec![false; drifts.len()]) };
+        let Some(mut row) = recount::account_lock(tx, key).await? else { return Ok(vec![false; drifts.len()]) };
         let mut back = Vec::with_capacity(drifts.len());
         for drift in drifts {
             if drift.field == "account" {

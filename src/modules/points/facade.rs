@@ -12,6 +12,7 @@ use super::commands::post::{Change, Entry, Post, Posted};
 use super::events::PointsEvent;
 use super::ledger::{AccountRecord, Kind, TransactionRecord, lane, transaction_id};
 use super::loaders::Loaders;
+use super::rules;
 use super::store::read;
 use super::writer::PointsWriter;
 use crate::kernel::batch::Batcher;
@@ -25,7 +26,7 @@ use crate::modules::users::UsersFacade;
 /// Entries of one call at most.
 pub const BATCH_MOST: usize = 1_000;
 /// Characters of a reason at most.
-const REASON_MOST: usize = 500;
+pub const REASON_MOST: usize = 500;
 /// Characters of an idempotency key at most.
 const KEY_MOST: usize = 200;
 /// Items that an error names.
@@ -56,6 +57,7 @@ struct Inner {
     kernel: Kernel,
     users: UsersFacade,
     loaders: Loaders,
+    writer: Arc<PointsWriter>,
     batcher: Batcher<PointsWriter>,
     live: Arc<Live<PointsEvent>>,
 }
@@ -64,8 +66,10 @@ impl PointsFacade {
     pub(super) fn start(kernel: &Kernel, users: UsersFacade) -> Self {
         let interval = Duration::from_millis(kernel.settings.count("points.live_interval_ms").into());
         let live = Live::start(interval, &kernel.tasks, kernel.shutdown.clone());
-        let batcher = kernel.batcher(Arc::new(PointsWriter::new(kernel, &live)));
-        Self(Arc::new(Inner { kernel: kernel.clone(), users, loaders: Loaders::new(kernel), batcher, live }))
+        let writer = Arc::new(PointsWriter::new(kernel, &live));
+        let batcher = kernel.batcher(Arc::clone(&writer));
+        let loaders = Loaders::new(kernel);
+        Self(Arc::new(Inner { kernel: kernel.clone(), users, loaders, writer, batcher, live }))
     }
 
     /// Gives or takes points; durable when it returns. A dry run says what would come of it, and writes nothing.
@@ -206,6 +210,11 @@ impl PointsFacade {
         &self.0.users
     }
 
+    /// What writes ledgers, for a transaction that somebody else began.
+    pub(super) fn writer(&self) -> Arc<PointsWriter> {
+        Arc::clone(&self.0.writer)
+    }
+
     async fn post_one(&self, entry: Entry, dry_run: bool) -> Result<Posted> {
         let post = Post { entries: vec![entry], atomic: true, dry_run };
         let outcome = self.0.batcher.submit(post).await?.pop();
@@ -251,8 +260,13 @@ impl PointsFacade {
     }
 }
 
-fn texts(reason: &str, key: &str) -> Result<(String, String)> {
-    Ok((text::required("reason", reason, REASON_MOST)?, text::required("idempotencyKey", key, KEY_MOST)?))
+pub(super) fn texts(reason: &str, key: &str) -> Result<(String, String)> {
+    let (reason, key) =
+        (text::required("reason", reason, REASON_MOST)?, text::required("idempotencyKey", key, KEY_MOST)?);
+    if rules::is_reserved(&key) {
+        return Err(Error::invalid("an idempotencyKey of this form is that of a rule's award"));
+    }
+    Ok((reason, key))
 }
 
 /// All values, or one error that names the items of all errors.

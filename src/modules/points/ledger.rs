@@ -170,6 +170,18 @@ impl TransactionRecord {
         Kind::from_number(self.kind)
     }
 
+    /// The account as it is after it; the version is not known.
+    pub(super) fn account(&self) -> AccountRecord {
+        AccountRecord {
+            user_id: self.user_id,
+            version: 0,
+            balance: self.balance_after,
+            sequence: self.sequence,
+            last_hash: self.hash.clone(),
+            overdraft_limit: self.overdraft_limit,
+        }
+    }
+
     /// With marks and hash of the fields as they are.
     pub(super) fn sealed(mut self) -> Self {
         self.field_marks = self.marks();
@@ -278,7 +290,7 @@ pub(super) fn input_hash(
 }
 
 /// SHA-256 over parts, each after its length as 4 bytes, big-endian: no two lists of parts look the same.
-fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+pub(super) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());

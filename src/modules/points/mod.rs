@@ -12,9 +12,13 @@ pub mod events;
 mod explain;
 mod facade;
 pub mod graphql;
+pub mod importing;
+mod incidents;
 pub mod ledger;
 mod loaders;
+mod rules;
 mod settings;
+mod standing;
 mod store;
 mod work;
 mod writer;
@@ -27,9 +31,10 @@ pub use commands::post::{INSUFFICIENT_POINTS, Posted};
 pub use facade::{BATCH_MOST, NewTransaction, PointsFacade};
 
 use crate::kernel::auth::{Access, Role, Root};
-use crate::kernel::config::Setting;
+use crate::kernel::config::{Setting, Settings};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
+use crate::kernel::events::Consumes;
 use crate::kernel::graphql::NodeKind;
 use crate::kernel::integrity::{Check, Explain, Overview};
 use crate::kernel::module::{Module, Start};
@@ -78,12 +83,24 @@ impl Module for Points {
         vec![Arc::new(explain::Balance)]
     }
 
+    fn consumers() -> Vec<Consumes> {
+        vec![rules::CONSUMES]
+    }
+
+    fn takes(settings: &Settings, _: &str, kind: &str) -> bool {
+        rules::takes(settings, kind)
+    }
+
     async fn overview(kernel: &Kernel) -> Result<Overview> {
         explain::overview(kernel).await
     }
 
     async fn start(start: &mut Start<'_>) -> Result<()> {
         let users = start.facade::<UsersFacade>()?.clone();
-        start.provide(PointsFacade::start(start.kernel, users))
+        let facade = PointsFacade::start(start.kernel, users);
+        let (kernel, writer) = (start.kernel.clone(), facade.writer());
+        let rules = rules::Rules::of(&kernel.settings)?;
+        start.consumer(rules::NAME, Arc::new(rules::RulesConsumer { kernel, rules, writer }))?;
+        start.provide(facade)
     }
 }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::ledger::{AccountRecord, TransactionRecord, hex, lane};
-use super::store::batch::IncidentRow;
+use super::incidents::sealed;
+use super::ledger::{AccountRecord, TransactionRecord, lane};
+use super::standing::{Difference, differences, is_behind, lost};
+use super::store::batch::{Absent, IncidentRow};
 use crate::kernel::clock::Millis;
-use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::error::{Code, Error, Result, Retry};
 use crate::kernel::id::Ids;
 
 /// The ledger of the account does not hold: nothing can be added to it.
@@ -20,55 +22,138 @@ pub(super) struct Account {
     pub(super) newest: Millis,
     stored: bool,
     /// What its row said that its ledger does not: field, stored, actual.
-    drifts: Vec<(&'static str, String, String)>,
-    /// The first field of its last transaction that is not as it was hashed.
-    broken: Option<&'static str>,
+    drifts: Vec<Difference>,
+    /// Why nothing can be built on its ledger, for operators.
+    broken: Option<String>,
     /// How many transactions this batch adds.
     made: i64,
 }
 
 impl Account {
-    /// Takes a locked row, or none, and compares it with the last transaction: from here on what that says counts.
-    fn verified(user: Uuid, row: Option<&AccountRecord>, last: Option<&TransactionRecord>) -> Self {
+    /// Takes a row and compares it with the last transaction: from here on what that says counts.
+    fn verified(user: Uuid, read: &OfAccount<'_>) -> Self {
         let mut actual = AccountRecord::new(user);
         let mut newest = Millis(i64::MIN);
         let mut broken = None;
-        if let Some(last) = last {
-            actual.balance = last.balance_after;
-            actual.sequence = last.sequence;
-            actual.last_hash.clone_from(&last.hash);
-            actual.overdraft_limit = last.overdraft_limit;
+        if let Some(last) = read.last {
+            actual = last.account();
             newest = last.created_at;
-            broken = last.changed_fields().first().copied();
+            broken = last.changed_fields().first().map(|field| unsealed(field, last));
         }
-        // Of a ledger without an account no version is known: it counts from what there is.
-        actual.version = row.map_or(actual.sequence, |row| row.version);
-        let drifts = match row {
-            Some(row) => differences(row, &actual),
-            None if actual.sequence > 0 => {
-                vec![("account", "none".to_owned(), format!("sequence {}", actual.sequence))]
+        let incidents = read.absent.map_or(0, |absent| absent.incidents);
+        actual.version = read.row.map_or_else(|| actual.sequence.saturating_add(incidents), |row| row.version);
+        let mut drifts = Vec::new();
+        match read.row {
+            Some(row) => {
+                let at = if row.sequence == 0 {
+                    Some(AccountRecord::new(user))
+                } else {
+                    read.at.map(TransactionRecord::account)
+                };
+                match lost(row, &actual, at.as_ref()) {
+                    Some(lost) => {
+                        let cause = format!("{} of user {user}: {}, but {}", lost.field, lost.stored, lost.actual);
+                        broken = broken.or(Some(cause));
+                    }
+                    None => drifts = differences(row, &actual),
+                }
             }
-            None => Vec::new(),
-        };
-        Self { stored: row.is_some(), row: actual, newest, drifts, broken, made: 0 }
+            None if actual.sequence > 0 => {
+                drifts.push(("account", "none".to_owned(), format!("sequence {}", actual.sequence)));
+            }
+            None => {}
+        }
+        Self { stored: read.row.is_some(), row: actual, newest, drifts, broken, made: 0 }
     }
 }
 
-/// The fields in which an account's row is not what its ledger says; the version apart.
-pub(super) fn differences(row: &AccountRecord, actual: &AccountRecord) -> Vec<(&'static str, String, String)> {
-    let pairs = [
-        ("balance", row.balance.to_string(), actual.balance.to_string()),
-        ("sequence", row.sequence.to_string(), actual.sequence.to_string()),
-        ("lastHash", hex(&row.last_hash), hex(&actual.last_hash)),
-        ("overdraftLimit", row.overdraft_limit.to_string(), actual.overdraft_limit.to_string()),
-    ];
-    pairs.into_iter().filter(|(_, stored, actual)| stored != actual).collect()
+/// Why a transaction is not built on: it is not as it was hashed.
+pub(super) fn unsealed(field: &str, transaction: &TransactionRecord) -> String {
+    let TransactionRecord { sequence, user_id, .. } = transaction;
+    format!("{field} of transaction {sequence} of user {user_id} is not as it was hashed")
 }
 
-/// Refuses to build on a transaction that is not as it was hashed.
-pub(super) fn broken(field: &str, user: Uuid, sequence: i64) -> Error {
-    let cause = format!("{field} of transaction {sequence} of user {user} is not as it was hashed");
+/// Refuses to build on what does not hold.
+pub(super) fn broken(cause: String) -> Error {
     Error::new(LEDGER_BROKEN, "the ledger of this account does not hold; operators are told").caused_by(cause)
+}
+
+/// Another server made an account between two statements: read again, it is there and can be locked.
+pub(super) fn overtaken(user: Uuid) -> Error {
+    let error = Error::new(Code::UNAVAILABLE, "another server wrote to this account first, try again");
+    error.caused_by(format!("the account of user {user} was made since it was to be locked")).with_retry(Retry::Soon)
+}
+
+/// What is read of accounts before anything is folded.
+#[derive(Default)]
+pub(super) struct Ledgers {
+    locked: HashMap<Uuid, AccountRecord>,
+    last: HashMap<Uuid, TransactionRecord>,
+    /// The transaction with the sequence of an account that is behind its ledger.
+    at: HashMap<Uuid, TransactionRecord>,
+    absent: HashMap<Uuid, Absent>,
+}
+
+/// The same of one account.
+struct OfAccount<'a> {
+    row: Option<&'a AccountRecord>,
+    last: Option<&'a TransactionRecord>,
+    at: Option<&'a TransactionRecord>,
+    absent: Option<&'a Absent>,
+}
+
+impl Ledgers {
+    /// Locked accounts, and the last transactions of all that are asked for.
+    pub(super) fn new(locked: Vec<AccountRecord>, last: Vec<TransactionRecord>) -> Self {
+        Self {
+            locked: locked.into_iter().map(|row| (row.user_id, row)).collect(),
+            last: by_user(last),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_locked(&self, user: Uuid) -> bool {
+        self.locked.contains_key(&user)
+    }
+
+    /// The accounts that know of an earlier state than their ledger has, with their sequences.
+    pub(super) fn behind(&self) -> Vec<(Uuid, i64)> {
+        let behind = self
+            .locked
+            .values()
+            .filter(|row| self.last.get(&row.user_id).is_some_and(|last| is_behind(row, &last.account())));
+        behind.map(|row| (row.user_id, row.sequence)).collect()
+    }
+
+    /// Takes the transactions of [`Ledgers::behind`].
+    pub(super) fn know_behind(&mut self, at: Vec<TransactionRecord>) {
+        self.at = by_user(at);
+    }
+
+    /// Takes what there is in the place of accounts that could not be locked.
+    ///
+    /// # Errors
+    /// To be tried again where an account is there by now: it was not locked.
+    pub(super) fn know_absent(&mut self, absent: Vec<Absent>) -> Result<()> {
+        if let Some(made) = absent.iter().find(|absent| absent.accounts > 0) {
+            return Err(overtaken(made.user_id));
+        }
+        self.absent = absent.into_iter().map(|absent| (absent.user_id, absent)).collect();
+        Ok(())
+    }
+
+    fn of(&self, user: Uuid) -> OfAccount<'_> {
+        OfAccount {
+            row: self.locked.get(&user),
+            last: self.last.get(&user),
+            at: self.at.get(&user),
+            absent: self.absent.get(&user),
+        }
+    }
+}
+
+fn by_user(rows: Vec<TransactionRecord>) -> HashMap<Uuid, TransactionRecord> {
+    rows.into_iter().map(|row| (row.user_id, row)).collect()
 }
 
 /// What one batch works on.
@@ -87,18 +172,8 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(
-        now: Millis,
-        users: impl IntoIterator<Item = (i16, Uuid)>,
-        locked: Vec<AccountRecord>,
-        last: Vec<TransactionRecord>,
-    ) -> Self {
-        let locked: HashMap<Uuid, AccountRecord> = locked.into_iter().map(|row| (row.user_id, row)).collect();
-        let last: HashMap<Uuid, TransactionRecord> = last.into_iter().map(|row| (row.user_id, row)).collect();
-        let accounts = users.into_iter().map(|key| {
-            let (_, user) = key;
-            (key, Account::verified(user, locked.get(&user), last.get(&user)))
-        });
+    pub(super) fn new(now: Millis, users: impl IntoIterator<Item = (i16, Uuid)>, ledgers: &Ledgers) -> Self {
+        let accounts = users.into_iter().map(|key| (key, Account::verified(key.1, &ledgers.of(key.1))));
         Self {
             now,
             accounts: accounts.collect(),
@@ -110,28 +185,39 @@ impl Work {
     }
 
     /// Takes what is known of the batch's keys, and of the transactions that it takes back.
+    ///
+    /// # Errors
+    /// To be tried again where one is of an account that was not there yet when the accounts were locked.
     pub(super) fn know(
         &mut self,
         by_keys: Vec<TransactionRecord>,
         originals: Vec<TransactionRecord>,
         reversals: &[TransactionRecord],
-    ) {
+    ) -> Result<()> {
+        for row in by_keys.iter().chain(&originals).chain(reversals) {
+            let account = self.accounts.get(&(row.lane, row.user_id));
+            if account.is_some_and(|account| !account.stored && account.row.sequence < row.sequence) {
+                return Err(overtaken(row.user_id));
+            }
+        }
         let key = |row: TransactionRecord| ((row.user_id, row.idempotency_key.clone()), row);
         self.keys.extend(by_keys.into_iter().map(key));
         self.originals.extend(originals.into_iter().map(|row| (row.id, row)));
         self.reversals.extend(reversals.iter().filter_map(|row| Some((row.reverses_id?, row.id))));
+        Ok(())
     }
 
     /// An account that may be added to.
     ///
     /// # Errors
-    /// `LEDGER_BROKEN` where the last transaction is not as it was hashed: what it says cannot be built on.
+    /// `LEDGER_BROKEN` where the last transaction is not as it was hashed, or not the last one that the account knows of:
+    /// what it says cannot be built on.
     pub(super) fn account(&self, user: Uuid) -> Result<&Account> {
         let account = self.known(user)?;
-        if let Some(field) = account.broken {
-            return Err(broken(field, user, account.row.sequence));
+        match &account.broken {
+            Some(cause) => Err(broken(cause.clone())),
+            None => Ok(account),
         }
-        Ok(account)
     }
 
     /// An account as it is now.
@@ -194,23 +280,14 @@ impl Work {
         }
     }
 
-    /// Adds what was found to differ to the accounts that are written, and says it. An account that nothing is added to
-    /// is left as it is: whoever is refused writes nothing.
+    /// Adds what was found to differ to the accounts that are written. An account that nothing is added to is left as it
+    /// is: whoever is refused writes nothing.
     pub(super) fn settle(&mut self, ids: &Ids) -> Vec<IncidentRow> {
         let mut incidents = Vec::new();
         for ((_, user), account) in self.accounts.iter_mut().filter(|(_, account)| account.made > 0) {
-            for (field, stored, actual) in account.drifts.drain(..) {
+            for difference in account.drifts.drain(..) {
                 account.row.version += 1;
-                tracing::error!(%user, field, stored, actual, "an account was not what its ledger says: put right");
-                incidents.push(IncidentRow {
-                    user_id: *user,
-                    id: ids.next(),
-                    field: field.to_owned(),
-                    stored,
-                    actual,
-                    found_by: "WRITE",
-                    found_at: self.now,
-                });
+                incidents.push(sealed(ids.next(), *user, difference, "WRITE", self.now));
             }
         }
         incidents

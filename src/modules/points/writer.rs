@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::commands::post::{self, Change, Post, Posted};
 use super::events::{PointsEvent, transacted};
 use super::ledger::lane;
-use super::store::batch;
-use super::work::Work;
+use super::store::batch::{self, IncidentRow};
+use super::work::{Ledgers, Work};
 use crate::kernel::batch::{Applied, BatchWriter};
 use crate::kernel::clock::Clock;
 use crate::kernel::context::Kernel;
@@ -26,6 +26,8 @@ pub(super) struct PointsWriter {
     ids: Arc<Ids>,
     live: Arc<Live<PointsEvent>>,
     outbox: Outbox,
+    /// Whether what it writes is news to consumers.
+    is_news: bool,
 }
 
 impl PointsWriter {
@@ -35,7 +37,13 @@ impl PointsWriter {
             ids: Arc::clone(&kernel.ids),
             live: Arc::clone(live),
             outbox: kernel.outbox.clone(),
+            is_news: true,
         }
+    }
+
+    /// One that writes what another system knew of: no event tells of it.
+    pub(super) fn of_old_news(kernel: &Kernel, live: &Arc<Live<PointsEvent>>) -> Self {
+        Self { is_news: false, ..Self::new(kernel, live) }
     }
 
     /// Locks the accounts, then reads what their ledgers know of the commands.
@@ -44,13 +52,22 @@ impl PointsWriter {
         let users: BTreeSet<(i16, Uuid)> = entries().map(|entry| (lane(entry.user), entry.user)).collect();
         let locked = batch::account_lock(tx, users.iter().copied()).await?;
         let last = batch::last_by_accounts(tx, users.iter().copied()).await?;
-        let mut work = Work::new(self.clock.now(), users, locked, last);
+        let mut ledgers = Ledgers::new(locked, last);
+        let behind = ledgers.behind();
+        if !behind.is_empty() {
+            ledgers.know_behind(batch::transaction_by_sequences(tx, behind).await?);
+        }
+        let absent: Vec<_> = users.iter().copied().filter(|(_, user)| !ledgers.is_locked(*user)).collect();
+        if !absent.is_empty() {
+            ledgers.know_absent(batch::absent_accounts(tx, absent).await?)?;
+        }
+        let mut work = Work::new(self.clock.now(), users, &ledgers);
         let keys: HashSet<(Uuid, &str)> = entries().map(|entry| (entry.user, entry.key.as_str())).collect();
         let by_keys = batch::transaction_by_keys(tx, keys).await?;
         let reversed: BTreeSet<(Uuid, Uuid)> = entries()
             .filter_map(|entry| match entry.change {
                 Change::Reverse(id) => Some((entry.user, id)),
-                Change::Add(_) | Change::Limit(_) => None,
+                Change::Add(_) | Change::Limit(_) | Change::Told(..) => None,
             })
             .collect();
         let (mut originals, mut reversals) = (Vec::new(), Vec::new());
@@ -59,27 +76,39 @@ impl PointsWriter {
             originals = batch::transaction_by_ids(tx, &ids).await?;
             reversals = batch::reversal_by_ids(tx, reversed).await?;
         }
-        work.know(by_keys, originals, &reversals);
+        work.know(by_keys, originals, &reversals)?;
         Ok(work)
     }
 
-    /// Writes the net results, tables in one order everywhere.
-    async fn write(&self, tx: &Tx, work: &mut Work) -> Result<()> {
+    /// Writes the net results, tables in one order everywhere; what was put right on the way.
+    async fn write(&self, tx: &Tx, work: &mut Work) -> Result<Vec<IncidentRow>> {
         let incidents = work.settle(&self.ids);
         batch::account_insert(tx, work.changed(false)).await?;
         batch::account_update(tx, work.changed(true)).await?;
         batch::transaction_insert(tx, work.made()).await?;
         batch::incident_insert(tx, &incidents).await?;
+        if !self.is_news {
+            return Ok(incidents);
+        }
         let events: Vec<Event> = work.made().iter().map(|made| transacted(self.ids.next(), made)).collect();
         // A command beside the servers has no consumers, and nothing to tell them.
-        if events.is_empty() { Ok(()) } else { self.outbox.put(tx, &events).await }
+        if !events.is_empty() {
+            self.outbox.put(tx, &events).await?;
+        }
+        Ok(incidents)
     }
+}
+
+/// What a batch did, once it is committed.
+pub(super) struct Effects {
+    made: Vec<PointsEvent>,
+    put_right: Vec<IncidentRow>,
 }
 
 impl BatchWriter for PointsWriter {
     type Command = Post;
     type Outcome = Vec<Result<Posted>>;
-    type Effects = Vec<PointsEvent>;
+    type Effects = Effects;
 
     const NAME: &'static str = "points";
 
@@ -91,19 +120,27 @@ impl BatchWriter for PointsWriter {
         post.lanes()
     }
 
+    fn weight(&self, post: &Post) -> usize {
+        post.entries.len()
+    }
+
     fn apply<'a>(&'a self, tx: &'a Tx, commands: &'a [Post]) -> BoxFuture<'a, Result<Applied<Self>>> {
         Box::pin(async move {
             let mut work = self.read(tx, commands).await?;
             let outcomes = commands.iter().map(|command| post::fold(&mut work, command)).collect();
-            self.write(tx, &mut work).await?;
-            let effects = work.made().iter().cloned().map(PointsEvent).collect();
-            Ok(Applied { outcomes, effects })
+            let put_right = self.write(tx, &mut work).await?;
+            let made = work.made().iter().cloned().map(PointsEvent).collect();
+            Ok(Applied { outcomes, effects: Effects { made, put_right } })
         })
     }
 
-    fn committed(&self, effects: Vec<PointsEvent>) {
-        if !effects.is_empty() {
-            self.live.publish(effects);
+    fn committed(&self, Effects { made, put_right }: Effects) {
+        // Not before: a try that is rolled back has put nothing right.
+        for IncidentRow { user_id: user, field, stored, actual, .. } in &put_right {
+            tracing::error!(%user, field, stored, actual, "an account was not what its ledger says: put right");
+        }
+        if !made.is_empty() {
+            self.live.publish(made);
             self.outbox.wake();
         }
     }

@@ -17,7 +17,12 @@ on_every_backend!(what_was_taken_back_stays_so_however_long_ago, what_has_no_tim
 async fn imported(world: &World, theirs: &Theirs) -> Report {
     let mut source = Source::open(&theirs.url).await.unwrap();
     let mapping = Mapping::default();
-    let how = import::Options { mapping: &mapping, examples: 9, heard: &|_, _| {} };
+    let how = import::Options {
+        mapping: &mapping,
+        examples: 9,
+        differences: import::Differences::default(),
+        heard: &|_, _| {},
+    };
     let (report, failed) = import::run(&world.app.kernel, &mut source, &how).await.unwrap();
     assert!(failed.is_none(), "{failed:?}");
     source.close().await.unwrap();

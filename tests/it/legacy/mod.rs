@@ -6,6 +6,9 @@ mod audit;
 mod import;
 mod kinds;
 mod openings;
+mod points_audit;
+mod points_import;
+mod points_later;
 mod same;
 mod times;
 mod untouched;
@@ -85,6 +88,13 @@ impl Theirs {
         theirs
     }
 
+    /// With the tables of points, and everything wrong in them.
+    pub(super) async fn points(from: From) -> Self {
+        let theirs = Self::empty(from).await;
+        theirs.sql(include_str!("points.sql")).await;
+        theirs
+    }
+
     pub(super) async fn sql(&self, sql: &str) {
         let (time, float) = match self.from {
             From::Sqlite => ("TEXT", "REAL"),
@@ -109,6 +119,38 @@ impl Theirs {
 
     pub(super) fn file(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// All that could change by a write: of a file its bytes and what stands beside it, of a server the tables of points,
+    /// with the marks of a rewritten row.
+    pub(super) async fn contents(&self) -> Vec<String> {
+        let path = self.url.trim_start_matches("sqlite:");
+        match self.from {
+            From::Sqlite => {
+                let names =
+                    std::fs::read_dir(self.folder.path()).unwrap().map(|file| format!("{:?}", file.unwrap().path()));
+                let mut names: Vec<_> = names.collect();
+                names.sort_unstable();
+                names.push(format!("{:?}", std::fs::read(path).unwrap()));
+                names
+            }
+            From::Postgres => {
+                let sql = "SELECT t::text || ' ' || t.xmin || ' ' || t.ctid AS fact FROM student_points t
+                     UNION ALL SELECT t::text || ' ' || t.xmin || ' ' || t.ctid FROM point_transactions t ORDER BY 1";
+                points_import::texts(&self.url, sql).await
+            }
+            From::MariaDb => {
+                use sqlx::{Connection as _, Row as _};
+                let url = self.url.replacen("mariadb://", "mysql://", 1);
+                let mut connection = sqlx::MySqlConnection::connect(&url).await.expect("the server is there");
+                let sql = "CHECKSUM TABLE student_points, point_transactions EXTENDED";
+                let rows = sqlx::raw_sql(sql).fetch_all(&mut connection).await.expect("checksums");
+                connection.close().await.expect("the connection closes");
+                let checksum =
+                    |row: &sqlx::mysql::MySqlRow| format!("{:?}", row.try_get_unchecked::<Option<i64>, _>(1));
+                rows.iter().map(checksum).collect()
+            }
+        }
     }
 
     pub(super) async fn remove(self) {

@@ -1,6 +1,9 @@
 //! Many at once: all of it or nothing, or each for itself; over all lanes, beside single ones.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use sea_orm::{ConnectionTrait as _, Database, TransactionTrait as _};
 use serde_json::json;
 use tally::app::Tally;
 
@@ -13,6 +16,8 @@ on_every_backend!(
     independent_items_stand_for_themselves,
     batches_and_single_ones_meet_on_the_same_accounts,
     a_database_by_lanes_takes_batches_over_many,
+    a_transaction_takes_so_many_entries_and_no_more,
+    whoever_finds_others_in_the_way_at_every_try_may_try_again,
 );
 
 async fn a_class_is_awarded_in_one_call(backend: Backend) {
@@ -120,5 +125,75 @@ async fn a_database_by_lanes_takes_batches_over_many(backend: Backend) {
     let app = TestApp::start_with::<Tally>(backend, options().with("batch.single_lane", true)).await;
     let stage = Stage::of(app).await;
     crowd(&stage).await;
+    stage.app.finish().await;
+}
+
+/// How many transactions were committed.
+fn batches(app: &TestApp) -> u64 {
+    let text = app.kernel.metrics.text().unwrap();
+    let series = "tally_batch_commands_count{writer=\"points\"} ";
+    text.lines().find_map(|line| line.strip_prefix(series)).expect("the series").parse().unwrap()
+}
+
+async fn a_transaction_takes_so_many_entries_and_no_more(backend: Backend) {
+    let options = options().with("batch.commands", 50).with("batch.groups", 1);
+    let stage = Stage::of(TestApp::start_with::<Tally>(backend, options).await).await;
+    stage.award(1, "first").await.data();
+    let before = batches(&stage.app);
+    // What comes while this holds the accounts waits together.
+    let connection = Database::connect(&stage.app.database.url).await.unwrap();
+    let held = connection.begin().await.unwrap();
+    let lock = match backend {
+        Backend::Sqlite => "UPDATE point_accounts SET version = version",
+        Backend::Postgres => "LOCK TABLE point_accounts IN EXCLUSIVE MODE",
+    };
+    held.execute_unprepared(lock).await.unwrap();
+    let teacher = stage.teacher.clone();
+    let id = stage.id.clone();
+    let asked = tokio::spawn(async move {
+        let many = |size: usize, caller: usize| {
+            let inputs = (0..size).map(|n| input(&id, "ADD_POINTS", 1, &format!("{caller} {n}"))).collect();
+            add_batch(&teacher, inputs, true)
+        };
+        // Two of 20 fit into one transaction, one of 40 does not fit beside another, and one of 80 is alone.
+        join_all([1, 20, 20, 40, 40, 80].into_iter().zip(0..).map(|(size, caller)| many(size, caller))).await
+    });
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    held.rollback().await.unwrap();
+    for answer in asked.await.unwrap() {
+        assert_eq!(answer.data()["addPointsBatch"]["failed"], 0);
+    }
+    // However they were queued: 201 entries, at most 50 in one transaction but for the one of 80.
+    let batches = batches(&stage.app) - before;
+    assert!((4..=6).contains(&batches), "{batches} transactions");
+    assert_eq!(stage.account(&stage.id).await, (202, 202));
+    stage.app.finish().await;
+}
+
+async fn whoever_finds_others_in_the_way_at_every_try_may_try_again(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    let people = stage.people(12).await;
+    let (plant, remove) = match backend {
+        Backend::Sqlite => (
+            "CREATE TABLE one (n INTEGER PRIMARY KEY); INSERT INTO one VALUES (1);
+             CREATE TRIGGER taken BEFORE INSERT ON point_transactions BEGIN INSERT INTO one VALUES (1); END",
+            "DROP TRIGGER taken; DROP TABLE one",
+        ),
+        Backend::Postgres => (
+            "CREATE FUNCTION taken() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'unique_violation'; END $$;
+             CREATE TRIGGER taken BEFORE INSERT ON point_transactions FOR EACH ROW EXECUTE FUNCTION taken()",
+            "DROP TRIGGER taken ON point_transactions; DROP FUNCTION taken",
+        ),
+    };
+    stage.app.database.sql(plant).await;
+    let class: Vec<_> = people.iter().map(|id| input(id, "ADD_POINTS", 1, &format!("to {id}"))).collect();
+    for answer in [add_batch(&stage.teacher, class.clone(), true).await, stage.award(1, "a").await] {
+        assert_eq!(answer.code(), "UNAVAILABLE", "{:#}", answer.body);
+        assert!(answer.message().contains("nothing was written, try again"), "{}", answer.message());
+    }
+    assert_eq!(stage.rows().await, [0, 0, 0]);
+    stage.app.database.sql(remove).await;
+    assert_eq!(add_batch(&stage.teacher, class, true).await.data()["addPointsBatch"]["succeeded"], 12);
     stage.app.finish().await;
 }

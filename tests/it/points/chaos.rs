@@ -1,9 +1,8 @@
 //! Clients make transactions, batches, repeats and reversals on 20 accounts while servers are killed and started again:
 //! whatever was acknowledged is there, once, and every balance is what the clients' own books say.
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -15,13 +14,18 @@ use tally::kernel::auth::{Role, Tokens};
 use tally::kernel::clock::SystemClock;
 use tokio::sync::watch;
 
-use super::stage::{ADD, BATCH, input, options, whole};
+use super::books::{Books, Change, Part, Request, agrees};
+use super::stage::{ADD, BATCH, input, options};
 use crate::harness::{Backend, Client, Process, SECRET, Seeded, TestApp, TestDatabase, on_every_backend, rounds, run};
 
 on_every_backend!(nothing_acknowledged_is_lost_or_doubled);
 
 const CLIENTS: usize = 64;
 const ACCOUNTS: usize = 20;
+/// Transactions that are acknowledged at least; in a soak so many times more.
+const ENOUGH: u32 = 2_600;
+/// Servers that are killed at least.
+const KILLS: usize = 3;
 const REVERSE: &str = "mutation ($id: ID!, $key: String!) {
      reversePointTransaction(id: $id, reason: \"chaos\", idempotencyKey: $key)
      { replayed transaction { id amount balanceAfter } } }";
@@ -29,8 +33,14 @@ const REVERSE: &str = "mutation ($id: ID!, $key: String!) {
 /// Where servers listen; none: it is over.
 type Addresses = watch::Receiver<Option<Vec<String>>>;
 
-/// What a client was told was made: the transaction's id, its account, what it adds.
-type Book = HashMap<String, (usize, i64)>;
+/// What the clients have in common.
+#[derive(Default)]
+struct Common {
+    answers: AtomicU64,
+    made: AtomicU64,
+    /// What somebody may take back, each with its account; more than one will try.
+    awards: Mutex<Vec<(String, usize)>>,
+}
 
 fn client(url: &str, n: usize) -> Client {
     let tokens = Tokens::new(SECRET, Arc::new(SystemClock));
@@ -59,37 +69,44 @@ async fn storm(backend: Backend, count: usize) {
         join_all((0..ACCOUNTS).map(async |n| client(&servers[0].url, CLIENTS + n).id().await)).await;
     let urls = |servers: &[Process]| Some(servers.iter().map(|server| server.url.clone()).collect::<Vec<_>>());
     let (announce, addresses) = watch::channel(urls(&servers));
-    let answers = Arc::new(AtomicU64::new(0));
+    let common = Arc::new(Common::default());
     let clients: Vec<_> = (0..CLIENTS)
         .map(|n| {
-            let (random, answers) = (StdRng::from_rng(&mut seeded.random), Arc::clone(&answers));
-            tokio::spawn(trade(n, accounts.clone(), addresses.clone(), random, answers))
+            let (random, common) = (StdRng::from_rng(&mut seeded.random), Arc::clone(&common));
+            tokio::spawn(trade(n, accounts.clone(), addresses.clone(), random, common))
         })
         .collect();
-    for round in 0..rounds(3) as usize {
-        answered(&answers, seeded.random.random_range(200..600)).await;
-        servers.remove(round % servers.len()).kill().await;
+    let (enough, mut kills) = (u64::from(rounds(ENOUGH)), 0);
+    while common.made.load(Ordering::Relaxed) < enough || kills < KILLS {
+        tokio::time::sleep(Duration::from_millis(seeded.random.random_range(700..2_500))).await;
+        // A busy machine takes longer until there is something to lose.
+        answered(&common.answers, 100).await;
+        servers.remove(kills % servers.len()).kill().await;
         servers.push(Process::serve(&database).await);
         announce.send_replace(urls(&servers));
+        kills += 1;
     }
-    answered(&answers, 200).await;
-    // What is unknown is asked for once more; then all know all.
+    answered(&common.answers, 200).await;
     announce.send_replace(None);
     let last = servers[0].url.clone();
-    let traders = join_all(clients).await.into_iter().map(|client| client.expect("a client ends well"));
-    let mut book = Book::new();
-    for (n, (known, unknown)) in traders.enumerate() {
-        let mut resolved = known;
-        if let Some(request) = unknown {
-            let answer = request.send(&client(&last, n)).await.expect("an answer");
-            request.note(&answer, &mut resolved);
+    let mut books = Books::default();
+    for (n, ended) in join_all(clients).await.into_iter().enumerate() {
+        let (mut own, unknown) = ended.expect("a client ends well");
+        if let Some(mut request) = unknown {
+            // What is unknown is asked for once more; then all know all.
+            let began = Instant::now();
+            while request.send(&client(&last, n)).await.map(|answer| request.note(&answer, &mut own)) != Some(true) {
+                assert!(began.elapsed() < Duration::from_secs(60), "no answer");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         }
-        for (id, entry) in resolved {
-            assert!(book.insert(id, entry).is_none(), "two clients were told of one transaction");
-        }
+        books.add(own);
     }
-    assert!(book.len() > 5 * CLIENTS, "too little was done to prove anything: {}", book.len());
-    agrees(&client(&last, 0), &accounts, &book).await;
+    let counts = &books.counts;
+    eprintln!("{backend:?}, {count} servers: {kills} kills, {} transactions, {counts:?}", books.made.len());
+    assert!(books.made.len() as u64 >= enough, "too little was done: {}", books.made.len());
+    assert!(counts.repeats > 0 && counts.reversals > 0 && counts.atomic > 0 && counts.each > 0, "{counts:?}");
+    agrees(&client(&last, 0), &accounts, &books).await;
     for server in servers {
         server.kill().await;
     }
@@ -108,80 +125,47 @@ async fn answered(answers: &AtomicU64, more: u64) {
     }
 }
 
-/// What a client asks for, so that it can ask for the same again.
-struct Request {
-    query: &'static str,
-    variables: Value,
-    /// The account of each transaction.
-    users: Vec<usize>,
-}
-
-impl Request {
-    async fn send(&self, client: &Client) -> Option<Value> {
-        Some(client.try_run(self.query, self.variables.clone()).await.ok()?.body)
-    }
-
-    /// Whether it is to be asked for again.
-    fn is_open(answer: &Value) -> bool {
-        ["UNAVAILABLE", "OVERLOADED"].iter().any(|code| answer["errors"][0]["extensions"]["code"] == *code)
-    }
-
-    /// Writes down what was made.
-    fn note(&self, answer: &Value, book: &mut Book) -> Vec<String> {
-        if let Some(error) = answer["errors"].get(0) {
-            let code = error["extensions"]["code"].as_str().expect("a code");
-            assert!(["INSUFFICIENT_POINTS", "CONFLICT"].contains(&code), "{answer:#}");
-            return Vec::new();
-        }
-        let data = &answer["data"];
-        let single = [&data["addPoints"], &data["reversePointTransaction"]].into_iter().filter(|made| made.is_object());
-        let items = data["addPointsBatch"]["items"].as_array().into_iter().flatten();
-        let mut ids = Vec::new();
-        for (made, user) in single.chain(items).zip(&self.users) {
-            let id = made["transaction"]["id"].as_str().expect("an id").to_owned();
-            book.insert(id.clone(), (*user, whole(&made["transaction"]["amount"])));
-            ids.push(id);
-        }
-        ids
-    }
-}
-
 /// Asks for one thing after the other until it is over; what it was told, and what it does not know.
 async fn trade(
     n: usize,
     accounts: Vec<String>,
     mut addresses: Addresses,
     mut random: StdRng,
-    answers: Arc<AtomicU64>,
-) -> (Book, Option<Request>) {
-    let mut book = Book::new();
-    let mut own: Vec<(String, usize)> = Vec::new();
+    common: Arc<Common>,
+) -> (Books, Option<Request>) {
+    let mut books = Books::default();
     let mut open: Option<Request> = None;
     let mut number = 0;
     loop {
-        let Some(urls) = addresses.borrow_and_update().clone() else { return (book, open) };
+        let Some(urls) = addresses.borrow_and_update().clone() else { return (books, open) };
         let url = &urls[random.random_range(0..urls.len())];
         let client = client(url, n);
         while !addresses.has_changed().expect("the test goes on") {
             // What nobody knows is asked for again, under the same keys; sometimes what is known, too.
-            let request = open.take().unwrap_or_else(|| {
+            let mut request = open.take().unwrap_or_else(|| {
                 number += 1;
-                request(&mut random, &accounts, &own, &format!("{n} {number}"))
+                let award = {
+                    let awards = common.awards.lock().expect("nobody panicked");
+                    (!awards.is_empty()).then(|| awards[random.random_range(0..awards.len())].clone())
+                };
+                request(&mut random, &accounts, award, &format!("{n} {number}"))
             });
             let Some(answer) = request.send(&client).await else {
                 open = Some(request);
                 let _ = tokio::time::timeout(Duration::from_secs(60), addresses.changed()).await.expect("a new server");
                 break;
             };
-            if Request::is_open(&answer) {
+            let before = books.made.len();
+            let closed = request.note(&answer, &mut books);
+            common.made.fetch_add((books.made.len() - before) as u64, Ordering::Relaxed);
+            if !closed {
                 open = Some(request);
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             }
-            answers.fetch_add(1, Ordering::Relaxed);
-            let made = request.note(&answer, &mut book);
-            if request.query == ADD {
-                own.extend(made.into_iter().zip(request.users.iter().copied()));
+            common.answers.fetch_add(1, Ordering::Relaxed);
+            if books.made.len() > before {
+                common.awards.lock().expect("nobody panicked").extend(request.awards());
             }
             if random.random_bool(0.1) {
                 open = Some(request);
@@ -190,58 +174,31 @@ async fn trade(
     }
 }
 
-fn request(random: &mut StdRng, accounts: &[String], own: &[(String, usize)], key: &str) -> Request {
-    let pick = |random: &mut StdRng| {
+fn request(random: &mut StdRng, accounts: &[String], award: Option<(String, usize)>, key: &str) -> Request {
+    let add = |random: &mut StdRng, key: String, kind: &str, most: i64| {
         // One is hotter than the others.
-        if random.random_bool(0.3) { 0 } else { random.random_range(0..ACCOUNTS) }
+        let user = if random.random_bool(0.3) { 0 } else { random.random_range(0..ACCOUNTS) };
+        let amount = random.random_range(1..most);
+        let input = input(&accounts[user], kind, amount, &key);
+        let amount = if kind == "ADD_POINTS" { amount } else { -amount };
+        (input, Part::new(user, key, Change::Add(amount)))
     };
-    match random.random_range(0..10) {
-        0 | 1 if !own.is_empty() => {
-            let (id, user) = own[random.random_range(0..own.len())].clone();
-            Request { query: REVERSE, variables: json!({ "id": id, "key": key }), users: vec![user] }
+    match (random.random_range(0..10), award) {
+        (0 | 1, Some((id, user))) => {
+            let part = Part::new(user, key.to_owned(), Change::Reverse(id.clone()));
+            Request::new(REVERSE, json!({ "id": id, "key": key }), vec![part])
         }
-        2 => {
-            let users: Vec<_> = (0..random.random_range(2..12)).map(|_| pick(random)).collect();
+        (2 | 3, _) => {
             let kind = |n: usize| if n % 4 == 3 { "DEDUCT_POINTS" } else { "ADD_POINTS" };
-            let inputs: Vec<_> = users
-                .iter()
-                .enumerate()
-                .map(|(n, user)| input(&accounts[*user], kind(n), random.random_range(1..20), &format!("{key} {n}")))
-                .collect();
-            Request { query: BATCH, variables: json!({ "inputs": inputs, "atomic": true }), users }
+            let all = (0..random.random_range(2..20)).map(|n| add(random, format!("{key} {n}"), kind(n), 20));
+            let (inputs, parts): (Vec<Value>, Vec<Part>) = all.collect();
+            let atomic = random.random_bool(0.5);
+            Request::new(BATCH, json!({ "inputs": inputs, "atomic": atomic }), parts)
         }
-        kind => {
-            let user = pick(random);
+        (kind, _) => {
             let kind = ["REDEEM", "DEDUCT_POINTS", "ADD_POINTS", "ADD_POINTS"][kind % 4];
-            let input = input(&accounts[user], kind, random.random_range(1..50), key);
-            Request { query: ADD, variables: json!({ "input": input }), users: vec![user] }
+            let (input, part) = add(random, key.to_owned(), kind, 50);
+            Request::new(ADD, json!({ "input": input }), vec![part])
         }
     }
-}
-
-/// Every transaction that the accounts have was told to somebody, and the other way round; balances are their sums.
-async fn agrees(client: &Client, accounts: &[String], book: &Book) {
-    let query = "query ($id: ID!, $after: String) { pointAccount(userId: $id) { balance transactionCount
-         history(first: 100, after: $after) { nodes { id amount } pageInfo { hasNextPage endCursor } } } }";
-    let mut there = 0;
-    for (user, id) in accounts.iter().enumerate() {
-        let (mut after, mut sum, mut count) = (json!(null), 0, 0);
-        loop {
-            let answer = client.run(query, json!({ "id": id, "after": after })).await;
-            let account = &answer.data()["pointAccount"];
-            for node in account["history"]["nodes"].as_array().unwrap() {
-                let amount = whole(&node["amount"]);
-                assert_eq!(book.get(node["id"].as_str().unwrap()), Some(&(user, amount)), "{node:#}");
-                sum += amount;
-                count += 1;
-            }
-            if account["history"]["pageInfo"]["hasNextPage"] == false {
-                assert_eq!((whole(&account["balance"]), whole(&account["transactionCount"])), (sum, count));
-                break;
-            }
-            after = account["history"]["pageInfo"]["endCursor"].clone();
-        }
-        there += usize::try_from(count).unwrap();
-    }
-    assert_eq!(there, book.len(), "something acknowledged is missing");
 }

@@ -1,10 +1,11 @@
 //! What is written into the tables by hand is found and named, column by column; and put right where the ledger says how.
 
-use std::collections::BTreeSet;
-
 use tally::app::{App as _, Tally};
+use tally::kernel::id::Id;
 use tally::kernel::integrity::Drift;
 use tally::kernel::module::Modules;
+use tally::modules::users::UserKind;
+use uuid::Uuid;
 
 use super::stage::{Stage, add, input};
 use crate::harness::{Backend, on_every_backend, run};
@@ -12,13 +13,14 @@ use crate::harness::{Backend, on_every_backend, run};
 on_every_backend!(
     every_column_of_a_transaction_is_found_and_named,
     every_column_of_an_account_is_found_and_named_and_put_right,
+    every_column_of_an_incident_is_found_and_named,
     rows_that_are_gone_are_missed,
     a_repair_takes_nothing_from_a_broken_ledger,
     a_long_ledger_is_followed_to_its_end,
 );
 
 /// What the module's checks find.
-async fn found(stage: &Stage) -> Vec<Drift> {
+pub(super) async fn found(stage: &Stage) -> Vec<Drift> {
     let modules = Modules::new(Tally::modules()).map_err(|error| error.for_operator()).unwrap();
     let mut drifts = Vec::new();
     for check in modules.checks().iter().filter(|check| check.module() == "points") {
@@ -30,7 +32,7 @@ async fn found(stage: &Stage) -> Vec<Drift> {
 }
 
 /// Ann with a limit, an award, a deduction, a reversal and an award; and a user without points.
-async fn furnished(backend: Backend) -> (Stage, String) {
+pub(super) async fn furnished(backend: Backend) -> (Stage, String) {
     let stage = Stage::set(backend).await;
     stage.limit(&stage.id, 5, "limit").await.data();
     stage.award(10, "a").await.data();
@@ -40,19 +42,26 @@ async fn furnished(backend: Backend) -> (Stage, String) {
     let other = stage.people(1).await.remove(0);
     let ben = stage.app.user("ben").id().await;
     add(&stage.teacher, input(&ben, "ADD_POINTS", 3, "a")).await.data();
-    for table in ["point_accounts", "point_transactions"] {
-        stage.app.database.sql(&format!("CREATE TABLE kept_{table} AS SELECT * FROM {table}")).await;
-    }
+    keep(&stage).await;
     (stage, other)
 }
 
-/// Puts both tables back to what they were.
-async fn put_back(stage: &Stage) {
-    for table in ["point_accounts", "point_transactions"] {
-        stage.app.database.sql(&format!("DELETE FROM {table}")).await;
-        stage.app.database.sql(&format!("INSERT INTO {table} SELECT * FROM kept_{table}")).await;
+const TABLES: [&str; 3] = ["point_accounts", "point_transactions", "point_incidents"];
+
+/// Keeps the tables as they are.
+async fn keep(stage: &Stage) {
+    for table in TABLES {
+        let sql = format!("DROP TABLE IF EXISTS kept_{table}; CREATE TABLE kept_{table} AS SELECT * FROM {table}");
+        stage.app.database.sql(&sql).await;
     }
-    stage.app.database.sql("DELETE FROM point_incidents").await;
+}
+
+/// Puts the tables back to what they were.
+pub(super) async fn put_back(stage: &Stage) {
+    for table in TABLES {
+        let sql = format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept_{table}");
+        stage.app.database.sql(&sql).await;
+    }
     assert_eq!(found(stage).await, []);
 }
 
@@ -65,7 +74,7 @@ fn forged(backend: Backend, column: &str) -> String {
     match column {
         "user_id" | "id" | "actor_id" | "reverses_id" => id.to_owned(),
         "prev_hash" | "hash" | "last_hash" | "field_marks" | "input_hash" => bytes.to_owned(),
-        "reason" | "idempotency_key" => "'forged'".to_owned(),
+        "reason" | "idempotency_key" | "field" | "stored" | "actual" | "found_by" => "'forged'".to_owned(),
         "lane" => "lane + 300".to_owned(),
         "kind" => "(kind + 3) % 6".to_owned(),
         "sequence" => "sequence + 20".to_owned(),
@@ -106,14 +115,23 @@ async fn every_column_of_a_transaction_is_found_and_named(backend: Backend) {
             );
             stage.app.database.sql(&sql).await;
             let drifts = found(&stage).await;
-            let fields: BTreeSet<_> = drifts.iter().map(|drift| drift.field.clone()).collect();
-            // A row that moved away leaves a gap; the last one leaves an account that knows of more.
-            let expected = match (column.as_str(), sequence) {
+            let is_of = |drift: &Drift, field: &str| drift.id == stage.id && drift.field == field;
+            // A row that moved away leaves a gap; the last one an account that knows of more.
+            let gap = if sequence == 5 {
+                "transaction 5".to_owned()
+            } else {
+                format!("sequence of transaction {}", sequence + 1)
+            };
+            let own = match (column.as_str(), sequence) {
                 ("sequence", 5) => "sequence of transaction 25".to_owned(),
-                ("sequence", _) => format!("sequence of transaction {}", sequence + 1),
+                ("sequence" | "lane" | "user_id", _) => gap,
                 _ => format!("{} of transaction {sequence}", named(column)),
             };
-            assert!(fields.contains(&expected), "{column} of {sequence}: {fields:?}");
+            assert!(drifts.iter().any(|drift| is_of(drift, &own)), "{column} of {sequence}, {own}: {drifts:#?}");
+            if ["lane", "user_id"].contains(&column.as_str()) {
+                let moved = format!("{} of transaction {sequence}", named(column));
+                assert!(drifts.iter().any(|drift| drift.field == moved), "{column} of {sequence}: {drifts:#?}");
+            }
             assert!(drifts.iter().all(|drift| drift.stored != drift.actual), "{drifts:#?}");
             put_back(&stage).await;
         }
@@ -127,23 +145,32 @@ async fn every_column_of_an_account_is_found_and_named_and_put_right(backend: Ba
     assert_eq!(columns.len(), 7, "{columns:?}");
     let environment = [("DATABASE_URL", &*stage.app.database.url), ("TALLY_LOG", "off")];
     let folder = tempfile::tempdir().unwrap();
-    for column in &columns {
-        let value = forged(backend, column);
+    let ann = stage.id.parse::<Id<UserKind>>().unwrap().uuid();
+    let literal = |id: Uuid| match backend {
+        Backend::Sqlite => format!("x'{}'", id.simple()),
+        Backend::Postgres => format!("'{id}'::uuid"),
+    };
+    let mut forgeries: Vec<(&str, String)> =
+        columns.iter().map(|column| (column.as_str(), forged(backend, column))).collect();
+    forgeries.retain(|(column, _)| *column != "user_id");
+    // Somebody else's, in the lane that is theirs, and in one that is not.
+    forgeries.push(("user_id", literal(Uuid::from_u128(ann.as_u128() ^ (1 << 64)))));
+    forgeries.push(("user_id", literal(Uuid::from_u128(ann.as_u128() ^ 1))));
+    for (column, value) in forgeries {
         let sql = format!("UPDATE point_accounts SET {column} = {value} WHERE sequence = 5");
         stage.app.database.sql(&sql).await;
-        let fields: BTreeSet<_> = found(&stage).await.into_iter().map(|drift| drift.field).collect();
-        let moved = ["lane", "user_id"].contains(&column.as_str());
+        let drifts = found(&stage).await;
+        let moved = ["lane", "user_id"].contains(&column);
         // Whoever lost the account has none; what there is instead is not what its own ledger says.
         let expected = if moved { "account".to_owned() } else { named(column) };
-        assert!(fields.contains(&expected), "{column}: {fields:?}");
-        if column == "lane" {
-            assert!(fields.contains("lane"), "{fields:?}");
-        }
-        assert!(fields.len() > 1 || !moved, "{column}: {fields:?}");
+        let is_expected = |drift: &Drift| drift.id == stage.id && drift.field == expected;
+        assert!(drifts.iter().any(is_expected), "{column}: {drifts:#?}");
+        let stray = |drift: &Drift| ["lane", "transaction 1"].contains(&drift.field.as_str());
+        assert_eq!(drifts.iter().any(stray), moved, "{column}: {drifts:#?}");
 
         let (status, output, errors) =
             run(&["repair", "--module", "points", "--json"], &environment, folder.path()).await;
-        assert_eq!(status, i32::from(column == "lane" || (column == "user_id" && status == 1)), "{output}{errors}");
+        assert_eq!(status, i32::from(moved), "{column}: {output}{errors}");
         if moved {
             // The stray row is nobody's: by hand.
             let stray = "DELETE FROM point_accounts WHERE NOT EXISTS (SELECT 1 FROM point_transactions t
@@ -160,7 +187,7 @@ async fn every_column_of_an_account_is_found_and_named_and_put_right(backend: Ba
             let id = report["id"].as_str().or_else(|| report["run"].as_str()).unwrap_or_else(|| panic!("{report:#}"));
             let (_, output, errors) = run(&["repair", "--undo", id], &environment, folder.path()).await;
             let again = found(&stage).await;
-            let back = matches!(column.as_str(), "balance" | "overdraft_limit");
+            let back = matches!(column, "balance" | "overdraft_limit");
             assert_eq!(again.iter().any(|drift| drift.field == named(column)), back, "{output}{errors}{again:#?}");
             assert!(again.iter().all(|drift| drift.field == named(column)), "{again:#?}");
         }
@@ -169,17 +196,47 @@ async fn every_column_of_an_account_is_found_and_named_and_put_right(backend: Ba
     stage.app.finish().await;
 }
 
+async fn every_column_of_an_incident_is_found_and_named(backend: Backend) {
+    let (stage, _) = furnished(backend).await;
+    for (column, key) in [("balance", "e"), ("overdraft_limit", "f")] {
+        stage.app.database.sql(&format!("UPDATE point_accounts SET {column} = {column} + 1 WHERE sequence > 1")).await;
+        stage.award(1, key).await.data();
+    }
+    keep(&stage).await;
+    assert_eq!(found(&stage).await, []);
+    let columns = columns(&stage, "point_incidents").await;
+    assert_eq!(columns.len(), 8, "{columns:?}");
+    for column in &columns {
+        let value = forged(backend, column);
+        stage.app.database.sql(&format!("UPDATE point_incidents SET {column} = {value} WHERE field = 'balance'")).await;
+        let drifts = found(&stage).await;
+        // An incident that is another's by now is missed, too.
+        let missed = ["lane", "user_id"].contains(&column.as_str());
+        let named = drifts.iter().filter(|drift| drift.field.contains("incident ")).count();
+        assert_eq!(named, 1, "{column}: {drifts:#?}");
+        let of_ann = |drift: &&Drift| drift.id == stage.id && (drift.field == "version") == missed;
+        assert_eq!(drifts.iter().filter(of_ann).count(), 1, "{column}: {drifts:#?}");
+        put_back(&stage).await;
+    }
+    stage.app.database.sql("DELETE FROM point_incidents WHERE field = 'balance'").await;
+    let drifts: Vec<_> = found(&stage).await.into_iter().map(|drift| (drift.id, drift.field)).collect();
+    assert_eq!(drifts, [(stage.id.clone(), "version".to_owned())]);
+    put_back(&stage).await;
+    stage.app.finish().await;
+}
+
 async fn rows_that_are_gone_are_missed(backend: Backend) {
     let (stage, _) = furnished(backend).await;
     for (gone, expected) in [
         ("sequence = 3", "sequence of transaction 4"),
         ("sequence = 1 AND kind = 5", "sequence of transaction 2"),
-        ("sequence = 5", "sequence"),
-        ("sequence > 0 AND reason <> 'none'", "balance"),
+        ("sequence = 5", "transaction 5"),
+        ("sequence > 0 AND reason <> 'none'", "transaction 1"),
     ] {
         stage.app.database.sql(&format!("DELETE FROM point_transactions WHERE {gone}")).await;
-        let fields: BTreeSet<_> = found(&stage).await.into_iter().map(|drift| drift.field).collect();
-        assert!(fields.contains(expected), "{gone}: {fields:?}");
+        let drifts = found(&stage).await;
+        let of_ann: Vec<_> = drifts.iter().filter(|drift| drift.id == stage.id).map(|drift| &drift.field).collect();
+        assert_eq!(of_ann, [expected], "{gone}: {drifts:#?}");
         put_back(&stage).await;
     }
     // An account that nobody has, and a ledger without an account.
@@ -199,6 +256,7 @@ async fn a_repair_takes_nothing_from_a_broken_ledger(backend: Backend) {
     let folder = tempfile::tempdir().unwrap();
     let (status, output, _) = run(&["repair", "--module", "points"], &environment, folder.path()).await;
     assert_eq!(status, 1, "{output}");
+    assert!(output.contains(&stage.id), "{output}");
     assert!(output.contains("amount of transaction 5") && output.contains("balanceAfter of transaction 5"), "{output}");
     assert_eq!(stage.account(&stage.id).await, (11, 5));
     let (status, output, _) = run(&["check", "--id", &stage.id], &environment, folder.path()).await;

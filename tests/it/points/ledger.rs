@@ -13,6 +13,7 @@ on_every_backend!(
     numbers_of_64_bits_come_and_go_whole,
     a_write_puts_a_drifted_account_right_and_keeps_what_it_said,
     nothing_is_added_to_a_broken_ledger,
+    a_repeat_of_what_was_changed_by_hand_is_not_answered,
 );
 
 async fn every_kind_does_its_own(backend: Backend) {
@@ -193,5 +194,26 @@ async fn nothing_is_added_to_a_broken_ledger(backend: Backend) {
     assert_eq!(stage.account(&stage.id).await.0, 10, "what was forged is no balance");
     stage.app.database.sql(&format!("{set} 10")).await;
     stage.award(1, "b").await.data();
+    stage.app.finish().await;
+}
+
+async fn a_repeat_of_what_was_changed_by_hand_is_not_answered(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    stage.award(10, "a").await.data();
+    stage.award(5, "b").await.data();
+    for (column, forged) in [("amount", "1000"), ("reason", "'homework, and more'"), ("balance_after", "15")] {
+        let forge = format!(
+            "CREATE TABLE kept AS SELECT * FROM point_transactions;
+             UPDATE point_transactions SET {column} = {forged} WHERE sequence = 1"
+        );
+        stage.app.database.sql(&forge).await;
+        let answer = stage.award(10, "a").await;
+        assert_eq!(answer.code(), "LEDGER_BROKEN", "{column}");
+        assert!(!answer.message().contains(column), "{}", answer.message());
+        assert_eq!(stage.award(5, "b").await.data()["addPoints"]["replayed"], true, "{column}");
+        let back = "DELETE FROM point_transactions; INSERT INTO point_transactions SELECT * FROM kept; DROP TABLE kept";
+        stage.app.database.sql(back).await;
+    }
+    assert_eq!(stage.award(10, "a").await.data()["addPoints"]["replayed"], true);
     stage.app.finish().await;
 }

@@ -2,11 +2,14 @@
 
 mod bad_input;
 mod batches;
+mod books;
 mod chaos;
 mod corruption;
 mod ledger;
+mod lost;
 mod model;
 mod reading;
 mod repeats;
 mod reversals;
+mod rules;
 mod stage;

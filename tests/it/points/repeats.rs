@@ -1,12 +1,17 @@
 //! The same asked for twice is done once: one after the other, at once, on two servers, after a restart.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use serde_json::json;
 use tally::app::Tally;
-use tally::kernel::auth::Role;
+use tally::kernel::auth::{Role, Tokens};
+use tally::kernel::clock::SystemClock;
 
 use super::stage::{Stage, add, input, options};
-use crate::harness::{Backend, TestApp, on_every_backend};
+use crate::harness::{Backend, Client, Process, SECRET, TestApp, TestDatabase, on_every_backend, run};
 
 on_every_backend!(
     a_repeat_is_the_first_transaction,
@@ -86,7 +91,7 @@ async fn a_repeat_on_another_server_is_done_once() {
     let stage = Stage::set(Backend::Postgres).await;
     let other = TestApp::start_on::<Tally>(stage.app.database.shared(), options()).await;
     let there = other.client("teacher", &[Role::Teacher]);
-    let people = stage.people(5).await;
+    let people = stage.people(12).await;
     // A new account each round, and an old one: the first transaction makes the account, on both at once.
     for person in people.iter().chain([&people[0]]) {
         let input = input(person, "ADD_POINTS", 10, &format!("to {person}"));
@@ -97,6 +102,10 @@ async fn a_repeat_on_another_server_is_done_once() {
         assert!(answers.iter().all(|answer| {
             answer.data()["addPoints"]["transaction"] == answers[0].data()["addPoints"]["transaction"]
         }));
+        for answer in &answers {
+            let account = json!({ "balance": 10, "transactionCount": 1, "overdraftLimit": 0 });
+            assert_eq!(answer.data()["addPoints"]["account"], account);
+        }
         assert_eq!(stage.account(person).await, (10, 1));
     }
     // Different ones at once: none is lost.
@@ -108,6 +117,53 @@ async fn a_repeat_on_another_server_is_done_once() {
     assert_eq!(stage.account(&people[0]).await, (74, 65));
     other.stop().await;
     stage.app.finish().await;
+}
+
+/// Another server makes the account after this one has looked for it, and before it reads the ledger.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_another_server_makes_meanwhile_is_no_incident() {
+    let database = TestDatabase::create(Backend::Postgres).await;
+    let server = Process::serve(&database).await;
+    let client = |subject: &str, role| {
+        let tokens = Tokens::new(SECRET, Arc::new(SystemClock));
+        Client::new(&server.url, Some(tokens.mint(subject, &[role], 3600).unwrap()))
+    };
+    let (ann, teacher) = (client("ann", Role::User).id().await, client("teacher", Role::Teacher));
+    let first = add(&teacher, input(&ann, "ADD_POINTS", 10, "a")).await.data()["addPoints"]["transaction"].clone();
+    for (table, made) in [("point_accounts", "account"), ("point_transactions", "ledger")] {
+        database.sql(&format!("CREATE TABLE {made} AS SELECT * FROM {table}")).await;
+    }
+    for (key, replayed, balance) in [("a", true, 10), ("b", false, 20)] {
+        database.sql("DELETE FROM point_transactions; DELETE FROM point_accounts").await;
+        let connection = sea_orm::Database::connect(&database.url).await.unwrap();
+        let other = connection.begin().await.unwrap();
+        let make = "LOCK TABLE point_transactions IN ACCESS EXCLUSIVE MODE;
+             INSERT INTO point_accounts SELECT * FROM account; INSERT INTO point_transactions SELECT * FROM ledger";
+        other.execute_unprepared(make).await.unwrap();
+        let asked = tokio::spawn({
+            let (teacher, input) = (teacher.clone(), input(&ann, "ADD_POINTS", 10, key));
+            async move { add(&teacher, input).await }
+        });
+        let waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'point_transactions'::regclass";
+        let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, waits);
+        let began = Instant::now();
+        while connection.query_one_raw(statement.clone()).await.unwrap().is_none() {
+            assert!(began.elapsed() < Duration::from_secs(30), "nobody waits");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        other.commit().await.unwrap();
+        connection.close().await.unwrap();
+        let answer = asked.await.unwrap();
+        let payload = &answer.data()["addPoints"];
+        assert_eq!((&payload["replayed"], &payload["account"]["balance"]), (&json!(replayed), &json!(balance)));
+        assert_eq!(payload["transaction"] == first, replayed);
+    }
+    let (_, log) = server.stop().await;
+    assert!(!log.contains("put right"), "{log}");
+    let environment = [("DATABASE_URL", &*database.url), ("TALLY_LOG", "off")];
+    let (status, output, _) = run(&["check", "--module", "points"], &environment, &std::env::temp_dir()).await;
+    assert_eq!(status, 0, "{output}");
+    database.remove().await;
 }
 
 async fn a_hot_account_takes_all_that_64_clients_give(backend: Backend) {

@@ -1,7 +1,8 @@
-import { batch, signal } from '@preact/signals';
+import { batch, effect, signal } from '@preact/signals';
 
 import { hotnessChanged, type HotnessChanged } from './documents';
 import { subscribe } from './live';
+import { route } from './route';
 import type { HotnessChange } from './types';
 
 /** What just happened, newest first, and how much happened since the page was opened. */
@@ -19,10 +20,13 @@ let arrived: Happening[] = [];
 let total = 0;
 
 export function startActivity(): void {
-  subscribe<HotnessChanged>(hotnessChanged, {}, (data) => {
-    arrived.unshift({ ...data.hotnessChanged, number: ++total });
-    // Events come as fast as people like things; nobody reads faster than a few a second.
-    if (arrived.length === 1) setTimeout(show, SHOW_EVERY_MS);
+  effect(() => {
+    if (route.value.page !== 'ranking') return;
+    return subscribe<HotnessChanged>(hotnessChanged, {}, (data) => {
+      arrived.unshift({ ...data.hotnessChanged, number: ++total });
+      // Events come as fast as people like things; nobody reads faster than a few a second.
+      if (arrived.length === 1) setTimeout(show, SHOW_EVERY_MS);
+    });
   });
 }
 

@@ -2,16 +2,28 @@ import { Account } from './components/account';
 import { Aside } from './components/aside';
 import { Header } from './components/header';
 import { List } from './components/list';
+import { Points } from './components/points';
 import { Bar } from './components/status';
 import { connection } from './live';
 import { t } from './preferences';
 import { rows } from './ranking';
+import { route } from './route';
 import { toasts } from './toasts';
 
 export function App() {
   return (
     <div class="page">
       <Header />
+      {route.value.page === 'points' ? <Points /> : <RankingPage />}
+      <Account />
+      <Toasts />
+    </div>
+  );
+}
+
+function RankingPage() {
+  return (
+    <>
       <div class="intro">
         <h1>{t.value.heading}</h1>
         <p>{t.value.lead}</p>
@@ -21,9 +33,7 @@ export function App() {
         <Ranking />
       </main>
       <Aside />
-      <Account />
-      <Toasts />
-    </div>
+    </>
   );
 }
 

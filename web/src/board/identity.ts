@@ -65,8 +65,8 @@ export function signOut(): void {
   session.value = null;
 }
 
-export async function becomeAnotherDemoUser(): Promise<void> {
-  const opened = await openDemoSession();
+export async function becomeAnotherDemoUser(role?: 'TEACHER'): Promise<void> {
+  const opened = await openDemoSession(role);
   if (opened) session.value = opened;
 }
 

@@ -15,6 +15,8 @@ const PONG_WITHIN_MS = 5_000;
 const LONGEST_WAIT_MS = 5_000;
 
 let presented: string | null = null;
+/** Subscriptions that somebody wants. Without any the socket closes by itself, which is no loss. */
+let wanted = 0;
 let pongMissing: ReturnType<typeof setTimeout> | undefined;
 
 const client = createClient({
@@ -34,7 +36,7 @@ const client = createClient({
     connected: () => (connection.value = 'live'),
     closed: (event) => {
       clearTimeout(pongMissing);
-      connection.value = 'reconnecting';
+      connection.value = wanted > 0 ? 'reconnecting' : 'connecting';
       const code = (event as CloseEvent).code;
       // The token does not hold, or holds no longer: the client comes back by itself.
       if (code === CloseCode.Forbidden && presented !== null) void renewSession(presented);
@@ -56,12 +58,17 @@ effect(() => {
   if (connection.value === 'live' && token.value !== presented) client.terminate();
 });
 
-/** Subscribes until the returned function is called, whatever happens in between. */
+/**
+ * Subscribes until the returned function is called, whatever happens in between. `onRestart` hears
+ * of a subscription that ended on its own and was begun again while the connection stayed.
+ */
 export function subscribe<Data>(
   query: string,
   variables: Record<string, unknown>,
   onData: (data: Data) => void,
+  onRestart?: () => void,
 ): () => void {
+  wanted += 1;
   let stopped = false;
   let release = () => {};
 
@@ -85,12 +92,16 @@ export function subscribe<Data>(
   const restart = async () => {
     if (stopped) return;
     await backOff(3);
-    if (!stopped) start();
+    if (stopped) return;
+    start();
+    onRestart?.();
   };
 
   start();
   return () => {
+    if (stopped) return;
     stopped = true;
+    wanted -= 1;
     release();
   };
 }

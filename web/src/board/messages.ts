@@ -1,3 +1,4 @@
+import { en as pointsEn, zh as pointsZh, type PointsMessages } from './points/messages';
 import type { HotnessCause, Level } from './types';
 
 /**
@@ -6,6 +7,7 @@ import type { HotnessCause, Level } from './types';
  */
 export interface Messages {
   title: string;
+  link: string;
   heading: string;
   lead: string;
   tabs: Record<'ALL' | 'ARTWORK' | 'VIDEO', string>;
@@ -35,6 +37,7 @@ export interface Messages {
   tokenRejected: string;
   useToken: string;
   anotherDemoUser: string;
+  demoTeacher: string;
   signOut: string;
   close: string;
   toLight: string;
@@ -54,10 +57,12 @@ export interface Messages {
   failed: (reason: string) => string;
   unreachable: string;
   sessionRenewed: string;
+  points: PointsMessages;
 }
 
 const en: Messages = {
   title: 'tally · hot right now',
+  link: 'Ranking',
   heading: 'Hot right now',
   lead: 'A live ranking: every like moves it, time cools it. Open a second window and like something.',
   tabs: { ALL: 'All', ARTWORK: 'Artworks', VIDEO: 'Videos' },
@@ -101,6 +106,7 @@ const en: Messages = {
   tokenRejected: 'The server does not accept this token.',
   useToken: 'Use this token',
   anotherDemoUser: 'Become another demo user',
+  demoTeacher: 'Become a demo teacher',
   signOut: 'Sign out',
   close: 'Close',
   toLight: 'Switch to the light theme',
@@ -120,10 +126,12 @@ const en: Messages = {
   failed: (reason) => `That did not work: ${reason}`,
   unreachable: 'the server cannot be reached',
   sessionRenewed: 'Your session had expired; you have a new one.',
+  points: pointsEn,
 };
 
 const zh: Messages = {
   title: 'tally · 实时热榜',
+  link: '热榜',
   heading: '实时热榜',
   lead: '每一个赞都会推动排名，热度随时间冷却。再开一个窗口，点个赞试试。',
   tabs: { ALL: '全部', ARTWORK: '作品', VIDEO: '视频' },
@@ -167,6 +175,7 @@ const zh: Messages = {
   tokenRejected: '服务器不接受这个令牌。',
   useToken: '使用此令牌',
   anotherDemoUser: '换一个演示用户',
+  demoTeacher: '换成演示教师',
   signOut: '退出登录',
   close: '关闭',
   toLight: '切换到浅色主题',
@@ -186,6 +195,7 @@ const zh: Messages = {
   failed: (reason) => `操作未成功：${reason}`,
   unreachable: '连不上服务器',
   sessionRenewed: '登录已过期，已为你换上新的身份。',
+  points: pointsZh,
 };
 
 function ago(seconds: number): string {

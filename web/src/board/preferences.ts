@@ -9,6 +9,7 @@ import {
   type Theme,
 } from '../shared/theme';
 import { dictionaries, type Locale } from './messages';
+import { route } from './route';
 
 const LOCALE_KEY = 'tally.locale';
 
@@ -33,9 +34,13 @@ export const formats = computed(() => {
   const tag = locale.value === 'zh' ? 'zh-CN' : 'en';
   const whole = new Intl.NumberFormat(tag);
   const compact = new Intl.NumberFormat(tag, { notation: 'compact', maximumFractionDigits: 1 });
+  const signed = new Intl.NumberFormat(tag, { signDisplay: 'exceptZero' });
+  const time = new Intl.DateTimeFormat(tag, { dateStyle: 'medium', timeStyle: 'medium' });
   const score = new Intl.NumberFormat(tag, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
   return {
-    whole: (value: number) => whole.format(value),
+    whole: (value: number | bigint) => whole.format(value).replace('-', '−'),
+    signed: (value: bigint) => signed.format(value).replace('-', '−'),
+    time: (value: string) => time.format(new Date(value)),
     count: (value: number) => (value < 10_000 ? whole : compact).format(value),
     score: (value: number) => (value < 10_000 ? score : compact).format(value),
   };
@@ -51,7 +56,7 @@ onSystemThemeChange(() => (system.value = systemTheme()));
 
 effect(() => {
   document.documentElement.lang = locale.value === 'zh' ? 'zh-CN' : 'en';
-  document.title = t.value.title;
+  document.title = route.value.page === 'points' ? t.value.points.title : t.value.title;
 });
 
 effect(() => {

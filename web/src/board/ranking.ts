@@ -3,6 +3,7 @@ import { batch, effect, signal } from '@preact/signals';
 import { rankingChanged, settings, type RankingChanged, type Settings } from './documents';
 import { requestAsViewer } from './identity';
 import { connection, subscribe } from './live';
+import { route } from './route';
 import { recordScores } from './trails';
 import type { ContentKind, HotnessSettings, RankingEntry, Reactions } from './types';
 
@@ -24,6 +25,7 @@ export const hotnessSettings = signal<HotnessSettings | null>(null);
 
 export function startRanking(): void {
   effect(() => {
+    if (route.value.page !== 'ranking') return;
     const kind = tab.value === 'ALL' ? null : tab.value;
     let first = true;
     return subscribe<RankingChanged>(rankingChanged, { kind }, ({ hotRankingChanged }) => {

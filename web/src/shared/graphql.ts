@@ -3,10 +3,13 @@ import { GRAPHQL_PATH } from './endpoint';
 /** The server answered, and the answer is "no". A server that cannot be reached is a TypeError. */
 export class GraphQLFailure extends Error {
   readonly code: string | null;
+  /** What the server says beside the message, the code included. */
+  readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(message: string, code: string | null) {
+  constructor(message: string, details: Readonly<Record<string, unknown>> = {}) {
     super(message);
-    this.code = code;
+    this.code = typeof details.code === 'string' ? details.code : null;
+    this.details = details;
   }
 
   get unauthenticated(): boolean {
@@ -16,8 +19,11 @@ export class GraphQLFailure extends Error {
 
 interface Answer<Data> {
   data?: Data | null;
-  errors?: { message: string; extensions?: { code?: string } }[];
+  errors?: { message: string; extensions?: Record<string, unknown> }[];
 }
+
+/** A phone that changes networks leaves requests that nobody answers any more. */
+const ANSWER_WITHIN_MS = 15_000;
 
 export function authorization(token: string | null): Record<string, string> {
   return token === null ? {} : { Authorization: `Bearer ${token}` };
@@ -32,12 +38,14 @@ export async function request<Data>(
     method: 'POST',
     headers: { 'Content-Type': 'application/json', ...authorization(token) },
     body: JSON.stringify({ query, variables }),
+    signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
   });
   // A 401 need not carry a GraphQL body, and a proxy's 502 carries HTML.
   const answer = (await response.json().catch(() => ({}))) as Answer<Data>;
   const error = answer.errors?.[0];
-  if (response.status === 401) throw new GraphQLFailure('unauthenticated', 'UNAUTHENTICATED');
-  if (error) throw new GraphQLFailure(error.message, error.extensions?.code ?? null);
-  if (!answer.data) throw new GraphQLFailure(`HTTP ${response.status}`, null);
+  if (response.status === 401)
+    throw new GraphQLFailure('unauthenticated', { code: 'UNAUTHENTICATED' });
+  if (error) throw new GraphQLFailure(error.message, error.extensions);
+  if (!answer.data) throw new GraphQLFailure(`HTTP ${response.status}`);
   return answer.data;
 }

@@ -27,10 +27,11 @@ export async function openSession(): Promise<Session | null> {
 }
 
 /** Another demo user with each call; null when the server is not in demo mode. */
-export async function openDemoSession(): Promise<Session | null> {
-  const response = await fetch('/demo/session', { cache: 'no-store' });
+export async function openDemoSession(role?: 'TEACHER'): Promise<Session | null> {
+  const path = role ? `/demo/session?role=${role}` : '/demo/session';
+  const response = await fetch(path, { cache: 'no-store' });
   if (response.status === 404) return null;
-  if (!response.ok) throw new Error(`GET /demo/session answered ${response.status}`);
+  if (!response.ok) throw new Error(`GET ${path} answered ${response.status}`);
   const { token, user } = (await response.json()) as { token: string; user: User };
   return remember({ token, user, demo: true });
 }

@@ -1,6 +1,6 @@
 //! What operators see of the outbox, and what they do to it; what goes of old age.
 
-use sea_orm::{FromQueryResult, Statement};
+use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult, Statement};
 use uuid::Uuid;
 
 use crate::kernel::clock::Millis;
@@ -136,9 +136,20 @@ pub(in super::super) async fn late(db: &Db, before: Millis) -> Result<Vec<Late>>
     Ok(found.iter().map(|row| Late::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
+const KEY_WAITS: &str =
+    "SELECT sequence FROM outbox WHERE consumer = $1 AND lane = $2 AND key = $3 ORDER BY sequence LIMIT 1";
+
+fn of_key(backend: DbBackend, consumer: &str, key: Uuid) -> Statement {
+    let values = [consumer.into(), i16::from(Lane::of(key).0).into(), key.into()];
+    Statement::from_sql_and_values(backend, KEY_WAITS, values)
+}
+
 /// Whether events of a key have not been taken yet, by whomever they are for; those too that are set aside.
 pub(in super::super) async fn key_waits(db: &Db, consumer: &str, key: Uuid) -> Result<bool> {
-    let sql = "SELECT sequence FROM outbox WHERE consumer = $1 AND lane = $2 AND key = $3 ORDER BY sequence LIMIT 1";
-    let values = [consumer.into(), i16::from(Lane::of(key).0).into(), key.into()];
-    Ok(!db.query_by_key(Statement::from_sql_and_values(db.backend(), sql, values)).await?.is_empty())
+    Ok(!db.query_by_key(of_key(db.backend(), consumer, key)).await?.is_empty())
+}
+
+/// The same inside of a transaction: without those that it takes.
+pub(in super::super) async fn key_waits_beside(tx: &Tx, consumer: &str, key: Uuid) -> Result<bool> {
+    Ok(tx.connection().query_one_raw(of_key(tx.backend(), consumer, key)).await?.is_some())
 }

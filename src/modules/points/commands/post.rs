@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use crate::kernel::clock::Millis;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::id::{Lane, Lanes};
 use crate::modules::points::ledger::{AccountRecord, Kind, TransactionRecord, input_hash, lane};
-use crate::modules::points::work::{Work, broken};
+use crate::modules::points::rules::SYSTEM;
+use crate::modules::points::work::{Work, broken, unsealed};
 
 /// The account has not so many points.
 pub const INSUFFICIENT_POINTS: Code = Code("INSUFFICIENT_POINTS");
@@ -21,6 +23,8 @@ pub(in super::super) enum Change {
     Reverse(Uuid),
     /// Sets how far below zero the account may go.
     Limit(i64),
+    /// Adds so many points at a moment that has passed, as another system tells. It was done there: no limit holds it up.
+    Told(i64, Millis),
 }
 
 /// An entry to be, of valid texts and an amount of the right sign.
@@ -39,7 +43,7 @@ pub(in super::super) struct Entry {
 impl Entry {
     fn input_hash(&self) -> Vec<u8> {
         let (number, reverses) = match self.change {
-            Change::Add(number) | Change::Limit(number) => (number, None),
+            Change::Add(number) | Change::Limit(number) | Change::Told(number, _) => (number, None),
             Change::Reverse(id) => (0, Some(id)),
         };
         input_hash(self.user, self.kind, number, reverses, &self.reason, self.actor)
@@ -96,11 +100,15 @@ pub(in super::super) fn fold(work: &mut Work, post: &Post) -> Result<Vec<Result<
 fn fold_one(work: &mut Work, entry: &Entry) -> Result<Posted> {
     let input_hash = entry.input_hash();
     if let Some(first) = work.of_key(entry.user, &entry.key) {
+        // A repeat is told what was done, and not what somebody wrote in since.
+        let account = work.account(entry.user)?;
+        if let Some(field) = first.changed_fields().first() {
+            return Err(broken(unsealed(field, first)));
+        }
         if first.input_hash != input_hash {
             return Err(Error::conflict("this idempotencyKey was used for another transaction of this account"));
         }
-        let (transaction, account) = (first.clone(), work.known(entry.user)?.row.clone());
-        return Ok(Posted { transaction, account, replayed: true });
+        return Ok(Posted { transaction: first.clone(), account: account.row.clone(), replayed: true });
     }
     let (amount, reverses_id) = amount_of(work, entry)?;
     let account = work.account(entry.user)?;
@@ -108,7 +116,11 @@ fn fold_one(work: &mut Work, entry: &Entry) -> Result<Posted> {
     let balance = row.balance.checked_add(amount).ok_or_else(|| {
         Error::invalid("the balance would leave the range of 64 bits").with_detail("balance", row.balance.to_string())
     })?;
-    if amount < 0 && i128::from(balance) < -i128::from(row.overdraft_limit) {
+    // What a rule gave goes with what it was given for, whatever has become of the points; what another system tells has
+    // happened.
+    let told = if let Change::Told(_, at) = entry.change { Some(at) } else { None };
+    let bounded = amount < 0 && entry.actor != SYSTEM && told.is_none();
+    if bounded && i128::from(balance) < -i128::from(row.overdraft_limit) {
         return Err(insufficient(row, amount));
     }
     let transaction = TransactionRecord {
@@ -129,7 +141,7 @@ fn fold_one(work: &mut Work, entry: &Entry) -> Result<Posted> {
         field_marks: Vec::new(),
         hash: Vec::new(),
         // Clocks go backwards; moments within a ledger do not.
-        created_at: work.now.max(account.newest),
+        created_at: told.unwrap_or(work.now).max(account.newest),
     }
     .sealed();
     work.add(transaction.clone())?;
@@ -139,7 +151,7 @@ fn fold_one(work: &mut Work, entry: &Entry) -> Result<Posted> {
 /// What an entry adds, and which transaction it takes back.
 fn amount_of(work: &Work, entry: &Entry) -> Result<(i64, Option<Uuid>)> {
     let id = match entry.change {
-        Change::Add(amount) => return Ok((amount, None)),
+        Change::Add(amount) | Change::Told(amount, _) => return Ok((amount, None)),
         Change::Limit(_) => return Ok((0, None)),
         Change::Reverse(id) => id,
     };
@@ -147,7 +159,7 @@ fn amount_of(work: &Work, entry: &Entry) -> Result<(i64, Option<Uuid>)> {
     let original = original.ok_or_else(|| Error::not_found("no such transaction"))?;
     // Nor is taken back what somebody wrote in by hand.
     if let Some(field) = original.changed_fields().first() {
-        return Err(broken(field, entry.user, original.sequence));
+        return Err(broken(unsealed(field, original)));
     }
     match original.kind() {
         Some(Kind::Reversal) => return Err(Error::invalid("a reversal cannot be reversed")),

@@ -10,6 +10,7 @@ use crate::kernel::id::Id;
 use crate::kernel::page::{Connection, Cursor, Page};
 use crate::modules::points::PointsFacade;
 use crate::modules::points::ledger::{AccountRecord, Kind, TransactionRecord, hex};
+use crate::modules::points::rules::{self, Act};
 use crate::modules::points::store::read::{self, Filter};
 use crate::modules::users::UserKind;
 use crate::modules::users::graphql::User;
@@ -149,9 +150,14 @@ impl PointTransaction {
         &self.0.reason
     }
 
-    /// Who did it; null once the user is gone.
+    /// Who did it; null once the user is gone, and of what nobody did: see `rule`.
     async fn actor(&self, ctx: &Context<'_>) -> Option<Result<User>> {
         User::find(ctx, self.0.actor_id).await.transpose()
+    }
+
+    /// The rule that gave it, or took it back; null where somebody did.
+    async fn rule(&self) -> Option<Act> {
+        rules::rule_of(&self.0)
     }
 
     /// The key that it was asked for under.

@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use super::{ACCOUNT, KEYS, TRANSACTION, keys, keys_of_users};
@@ -109,6 +110,62 @@ pub(in super::super) async fn last_by_accounts(
     users: impl IntoIterator<Item = (i16, Uuid)>,
 ) -> Result<Vec<TransactionRecord>> {
     tx.select(&LAST, keys(&LAST, users)).await
+}
+
+const SEQUENCES: &[(&str, Col)] = &[("lane", Col::Small), ("id", Col::Id), ("sequence", Col::Int)];
+
+static BY_SEQUENCES: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::of_both(
+        &format!(
+            "SELECT {TRANSACTION} FROM {{rows}} CROSS JOIN LATERAL (SELECT * FROM point_transactions s
+             WHERE (s.lane, s.user_id, s.sequence) >= (r.lane, r.id, r.sequence)
+             ORDER BY s.lane, s.user_id, s.sequence LIMIT 1) t WHERE t.user_id = r.id AND t.sequence = r.sequence"
+        ),
+        &format!(
+            "SELECT {TRANSACTION} FROM {{rows}} {{cross}} point_transactions t ON t.lane = r.lane AND t.user_id = r.id
+             AND t.sequence = r.sequence"
+        ),
+        SEQUENCES,
+    )
+});
+
+/// The transactions of these users with these sequences, as far as there are any.
+pub(in super::super) async fn transaction_by_sequences(
+    tx: &Tx,
+    wanted: impl IntoIterator<Item = (Uuid, i64)>,
+) -> Result<Vec<TransactionRecord>> {
+    let mut rows = BY_SEQUENCES.rows();
+    for (user, sequence) in wanted {
+        rows.push([lane(user).into(), user.into(), sequence.into()]);
+    }
+    tx.select(&BY_SEQUENCES, rows).await
+}
+
+/// What there is of an account that could not be locked.
+#[derive(FromQueryResult)]
+pub(in super::super) struct Absent {
+    pub(in super::super) user_id: Uuid,
+    /// 1 if it is there by now: another server made it since.
+    pub(in super::super) accounts: i64,
+    /// How often something of it was found to differ, as long as it was there.
+    pub(in super::super) incidents: i64,
+}
+
+/// What there is in the place of accounts that are not there.
+pub(in super::super) async fn absent_accounts(
+    tx: &Tx,
+    users: impl IntoIterator<Item = (i16, Uuid)>,
+) -> Result<Vec<Absent>> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| {
+        Sql::new(
+            "SELECT r.id AS user_id,
+             (SELECT count(*) FROM point_accounts a WHERE a.lane = r.lane AND a.user_id = r.id) AS accounts,
+             (SELECT count(*) FROM point_incidents i WHERE i.lane = r.lane AND i.user_id = r.id) AS incidents
+             FROM {rows}",
+            KEYS,
+        )
+    });
+    tx.select(&SQL, keys(&SQL, users)).await
 }
 
 const USER_KEYS: &[(&str, Col)] = &[("lane", Col::Small), ("id", Col::Id), ("idempotency_key", Col::Text)];
@@ -244,6 +301,7 @@ pub(in super::super) async fn transaction_insert(tx: &Tx, transactions: &[Transa
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct IncidentRow {
     pub(in super::super) user_id: Uuid,
+    /// See [`crate::modules::points::incidents::id_of`].
     pub(in super::super) id: Uuid,
     pub(in super::super) field: String,
     pub(in super::super) stored: String,
@@ -299,6 +357,7 @@ mod tests {
         let module = Migrations { module: "points", list: tally_migration::points::migrations };
         let wanted = [
             (&LAST, "point_transactions_pkey"),
+            (&BY_SEQUENCES, "point_transactions_pkey"),
             (&BY_KEYS, "point_transactions_by_key"),
             (&BY_IDS, "point_transactions_by_id"),
             (&REVERSALS, "point_transactions_by_reversed"),

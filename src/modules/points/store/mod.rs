@@ -1,9 +1,13 @@
-//! All SQL of the module: `batch` for the writer, `read` for resolvers, `recount` for checks and explanations, `walk` for
-//! whoever follows the chain.
+//! All SQL of the module: `batch` for the writer, `imported` for imports, `read` for resolvers, `recount` for checks and
+//! explanations, `walk` for whoever follows the chain, `incidents` for whoever looks at what was found to differ, `rules`
+//! for what acts of others give.
 
 pub(super) mod batch;
+pub(super) mod imported;
+pub(super) mod incidents;
 pub(super) mod read;
 pub(super) mod recount;
+pub(super) mod rules;
 pub(super) mod walk;
 
 use uuid::Uuid;

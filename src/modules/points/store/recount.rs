@@ -145,9 +145,10 @@ pub(in super::super) async fn recount(
     wanted: &[Key],
 ) -> Result<Vec<Recounted>> {
     let mut stored = account_by_keys(connection, backend, wanted).await?;
-    let last: Vec<TransactionRecord> = rows(connection, backend, &LAST, wanted).await?;
-    let mut last: HashMap<Key, TransactionRecord> =
-        last.into_iter().map(|row| ((row.lane, row.user_id), row)).collect();
+    let last = connection.query_all_raw(LAST.bind(backend, keys(&LAST, wanted.iter().copied()), [])).await?;
+    // One that cannot be read is none: its account is looked at again, and its chain says what is wrong.
+    let last = last.iter().filter_map(|row| TransactionRecord::from_query_result(row, "").ok());
+    let mut last: HashMap<Key, TransactionRecord> = last.map(|row| ((row.lane, row.user_id), row)).collect();
     let sums = sums(connection, backend, wanted).await?;
     let incidents = incident_counts(connection, backend, wanted).await?;
     let recounted = wanted.iter().map(|key| Recounted {
@@ -159,14 +160,16 @@ pub(in super::super) async fn recount(
     Ok(recounted.collect())
 }
 
-/// Locks an account if there is one, whatever its lane.
-pub(in super::super) async fn account_lock(tx: &Tx, (lane, user): Key) -> Result<()> {
+/// Locks an account, whatever its lane, and returns it; none is locked where there is none.
+pub(in super::super) async fn account_lock(tx: &Tx, (lane, user): Key) -> Result<Option<AccountRecord>> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
-        Sql::new("SELECT 1 AS n FROM point_accounts a WHERE a.lane = {1} AND a.user_id = {2} {lock a}", &[])
+        let text =
+            format!("SELECT {ACCOUNT} FROM point_accounts a WHERE a.lane = {{1}} AND a.user_id = {{2}} {{lock a}}");
+        Sql::new(&text, &[])
     });
     let statement = SQL.bind(tx.backend(), SQL.rows(), [lane.into(), user.into()]);
-    tx.connection().query_all_raw(statement).await?;
-    Ok(())
+    let found = tx.connection().query_one_raw(statement).await?;
+    Ok(found.map(|row| AccountRecord::from_query_result(&row, "")).transpose()?)
 }
 
 /// Removes an account that a repair made, if that is undone.

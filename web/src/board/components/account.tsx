@@ -35,9 +35,14 @@ export function Account() {
       </header>
       <p>{viewer.value ? t.value.signedInAs(viewer.value.name) : t.value.readOnly}</p>
       {demoUser.value && (
-        <button type="button" class="primary" onClick={act(becomeAnotherDemoUser)}>
-          {t.value.anotherDemoUser}
-        </button>
+        <>
+          <button type="button" class="primary" onClick={act(() => becomeAnotherDemoUser())}>
+            {t.value.anotherDemoUser}
+          </button>
+          <button type="button" class="plain" onClick={act(() => becomeAnotherDemoUser('TEACHER'))}>
+            {t.value.demoTeacher}
+          </button>
+        </>
       )}
       <TokenForm onDone={close} />
       {viewer.value && !demoUser.value && (

@@ -1,17 +1,25 @@
 import logo from '../../shared/favicon.svg';
 import { accountOpen, readOnly, viewer } from '../identity';
 import { locale, t, theme, toggleLocale, toggleTheme } from '../preferences';
+import { pointsHref, rankingHref, route } from '../route';
 import { Arrow, Moon, Sun } from './icons';
 
 export function Header() {
+  const points = route.value.page === 'points';
   const dark = theme.value === 'dark';
   return (
     <header class="top">
-      <a class="brand" href="/">
+      <a class="brand" href={rankingHref}>
         <img src={logo} alt="" width="30" height="30" />
         tally
       </a>
       <nav>
+        <a class="quiet page-link" href={rankingHref} aria-current={points ? undefined : 'page'}>
+          {t.value.link}
+        </a>
+        <a class="quiet page-link" href={pointsHref()} aria-current={points ? 'page' : undefined}>
+          {t.value.points.link}
+        </a>
         <a class="quiet graphiql-link" href="/graphiql">
           GraphiQL
           <Arrow />

@@ -1,0 +1,153 @@
+//! The check of what rules gave: every award has its act or is taken back, and no day gave more than it might.
+//!
+//! It repairs nothing. What is missing here is an entry of a ledger, and an entry stays: no undo could take it away.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use sea_orm::{ConnectionTrait, DbBackend};
+use uuid::Uuid;
+
+use super::{Act, SYSTEM, award_key};
+use crate::kernel::clock::Millis;
+use crate::kernel::context::Kernel;
+use crate::kernel::error::Result;
+use crate::kernel::id::Id;
+use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
+use crate::modules::points::checks::{START, account_key, is_there};
+use crate::modules::points::graphql::PointTransactionIdKind;
+use crate::modules::points::ledger::Kind;
+use crate::modules::points::store::rules::{self as store, AwardEntry, DayOver, Standing};
+use crate::modules::users::UserKind;
+
+/// Awards read at once.
+const PAGE: usize = 1_000;
+
+/// See the module.
+pub(in super::super) struct PointRules;
+
+fn drift((_, user): Key, field: String, stored: String, actual: String) -> Drift {
+    Drift { id: Id::<UserKind>::new(user).to_string(), field, stored, actual }
+}
+
+fn transaction(id: Uuid) -> String {
+    Id::<PointTransactionIdKind>::new(id).to_string()
+}
+
+/// What is wrong with an award that an act is said to have.
+fn fault(standing: &Standing) -> Option<Drift> {
+    let award = standing.known.award?;
+    let Some(subject) = standing.subject else {
+        return Some(drift(standing.key, "rule of an act".to_owned(), transaction(award.id), "no rule".to_owned()));
+    };
+    // Of any time zone: that of then is not known any more.
+    let (day, of_utc) = (standing.known.day, standing.known.at.0.div_euclid(Millis::DAY));
+    if day.abs_diff(of_utc) > 1 {
+        let field = format!("day of the act of {}", transaction(award.id));
+        return Some(drift(standing.key, field, day.to_string(), format!("about {of_utc}")));
+    }
+    let key = award_key(subject.act, subject.content, subject.id, standing.known.at);
+    let said = format!("{} of {} points", transaction(award.id), award.points);
+    let actual = match &standing.entry {
+        None => "no such transaction".to_owned(),
+        Some(entry) if is_award(entry, standing.key.1, &key, award.points) => return None,
+        Some(entry) => {
+            let kind = Kind::from_number(entry.entry_kind).map_or("UNKNOWN", Kind::word);
+            format!("{kind} of {} points under {}", entry.entry_amount, entry.entry_key)
+        }
+    };
+    Some(drift(standing.key, format!("award under {key}"), said, actual))
+}
+
+fn is_award(entry: &AwardEntry, user: Uuid, key: &str, points: i64) -> bool {
+    entry.entry_user == user
+        && entry.entry_kind == Kind::AddPoints.number()
+        && entry.entry_amount == points
+        && entry.entry_actor == SYSTEM
+        && entry.entry_key == key
+}
+
+fn over(day: &DayOver) -> Drift {
+    let word = Act::from_number(day.rule).map_or("an unknown rule", Act::word);
+    let date = chrono::DateTime::from_timestamp(day.day.saturating_mul(86_400), 0);
+    let date = date.map_or_else(|| format!("day {}", day.day), |date| date.format("%Y-%m-%d").to_string());
+    let field = format!("points of {word} on {date}");
+    drift((day.lane, day.user_id), field, day.given.to_string(), format!("at most {}", day.most))
+}
+
+/// What is wrong with what rules gave the users of `keys`, which follow `after` and lie close to one another.
+async fn faults(
+    reads: &impl ConnectionTrait,
+    backend: DbBackend,
+    after: (Key, Uuid),
+    keys: &[Key],
+) -> Result<Vec<(Key, Drift)>> {
+    let Some(last) = keys.last() else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    let mut from = after;
+    loop {
+        let page = store::standing_range(reads, backend, from, *last, PAGE).await?;
+        found.extend(page.iter().filter_map(|standing| Some((standing.key, fault(standing)?))));
+        match page.last().and_then(|last| Some((last.key, last.known.award?.id))) {
+            Some(last) if page.len() == PAGE => from = last,
+            _ => break,
+        }
+    }
+    let without = store::awards_without_act(reads, backend, keys).await?;
+    let without = without.into_iter().filter(|(.., key)| super::is_reserved(key)).map(|(user, id, key)| {
+        let said = "no act for which it stands, and not taken back".to_owned();
+        (user, drift(user, format!("award under {key}"), transaction(id), said))
+    });
+    found.extend(without);
+    let days = store::days_over(reads, backend, keys).await?;
+    found.extend(days.iter().map(|day| ((day.lane, day.user_id), over(day))));
+    Ok(found)
+}
+
+#[async_trait]
+impl Check for PointRules {
+    fn module(&self) -> &'static str {
+        "points"
+    }
+
+    fn name(&self) -> &'static str {
+        "point-rules"
+    }
+
+    fn key(&self, id: &str) -> Option<Key> {
+        account_key(id).ok()
+    }
+
+    fn remedy(&self) -> Remedy {
+        Remedy::Advice(
+            "an award without its act: take it back with reversePointTransaction, or put the rows of point_rule_acts \
+             back from a backup; no repair does it, because an entry of a ledger could not be undone",
+        )
+    }
+
+    async fn is_there(&self, kernel: &Kernel, id: &str) -> Result<bool> {
+        is_there(kernel, id).await
+    }
+
+    async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
+        let after = after.unwrap_or(START);
+        let (reads, backend) = (kernel.db.snapshot().await?, kernel.backend());
+        let keys = store::user_keys(&reads, backend, after, size).await?;
+        let found = faults(&reads, backend, (after, Uuid::max()), &keys).await?;
+        reads.commit().await?;
+        let suspects: BTreeSet<Key> = found.into_iter().map(|(key, _)| key).collect();
+        Ok(Chunk {
+            checked: keys.len() as u64,
+            suspects: suspects.into_iter().collect(),
+            next: keys.last().copied().filter(|_| keys.len() == size),
+        })
+    }
+
+    /// No lock: an award and what is known of its act are written in one transaction, which a snapshot has or has not.
+    async fn confirm(&self, kernel: &Kernel, key: Key) -> Result<Vec<Drift>> {
+        let (reads, backend) = (kernel.db.snapshot().await?, kernel.backend());
+        let found = faults(&reads, backend, (key, Uuid::nil()), &[key]).await?;
+        reads.commit().await?;
+        Ok(found.into_iter().map(|(_, drift)| drift).collect())
+    }
+}

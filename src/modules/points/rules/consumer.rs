@@ -1,0 +1,126 @@
+//! The durable consumer: acts become awards and reversals, in the transaction in which their events go.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use super::heard::{self, Heard};
+use super::register::Register;
+use super::{Rules, has_rule};
+use crate::kernel::batch::BatchWriter as _;
+use crate::kernel::config::Settings;
+use crate::kernel::context::Kernel;
+use crate::kernel::db::Tx;
+use crate::kernel::error::Result;
+use crate::kernel::events::{AfterCommit, Consumer, Consumes, Delivered};
+use crate::modules::points::commands::post::Post;
+use crate::modules::points::ledger::lane;
+use crate::modules::points::store::{batch, rules as store};
+use crate::modules::points::writer::PointsWriter;
+use crate::modules::users::UsersFacade;
+
+/// Its name in the outbox: never changes.
+pub(in super::super) const NAME: &str = "point-rules";
+
+/// What it takes.
+pub(in super::super) const CONSUMES: Consumes = Consumes { consumer: NAME, kinds: heard::KINDS };
+
+/// Whether it takes a kind: without a rule nothing is given, but what was given is still taken back.
+pub(in super::super) fn takes(settings: &Settings, kind: &str) -> bool {
+    heard::act_of(kind).is_some_and(|(act, on)| !on || has_rule(settings, act))
+}
+
+/// Turns acts into points.
+pub(in super::super) struct RulesConsumer {
+    pub(in super::super) kernel: Kernel,
+    pub(in super::super) rules: Rules,
+    pub(in super::super) writer: Arc<PointsWriter>,
+}
+
+impl Consumer for RulesConsumer {
+    fn consume<'a>(&'a self, tx: &'a Tx, events: &'a [Delivered]) -> BoxFuture<'a, Result<AfterCommit>> {
+        Box::pin(async move {
+            let heard = events.iter().filter_map(|event| heard::heard(event).transpose());
+            let heard = heard.collect::<Result<Vec<_>>>()?;
+            if heard.is_empty() { Ok(None) } else { self.apply(tx, &heard).await }
+        })
+    }
+}
+
+impl RulesConsumer {
+    async fn apply(&self, tx: &Tx, heard: &[Heard]) -> Result<AfterCommit> {
+        let mut register = self.read(tx, heard).await?;
+        let mut waits = HashMap::new();
+        for heard in heard {
+            let remember = self.must_remember(tx, heard, &mut waits).await?;
+            register.take(heard, remember);
+        }
+        let gone: Vec<_> = register.gone().collect();
+        let mut reversed = HashSet::new();
+        if !gone.is_empty() {
+            let reversals = batch::reversal_by_ids(tx, gone).await?;
+            reversed.extend(reversals.into_iter().filter_map(|reversal| reversal.reverses_id));
+        }
+        let entries = register.entries(&reversed);
+        let mut after: AfterCommit = None;
+        if !entries.is_empty() {
+            let asked: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
+            let post = [Post { entries, atomic: false, dry_run: false }];
+            let applied = self.writer.apply(tx, &post).await?;
+            let posted = applied.outcomes.into_iter().collect::<Result<Vec<_>>>()?;
+            for (posted, asked) in posted.into_iter().flatten().zip(asked) {
+                // A ledger that does not hold, say: the event is tried again, until it is mended.
+                let posted = posted?;
+                if posted.replayed {
+                    register.renamed(asked, posted.transaction.id);
+                }
+            }
+            let (writer, effects) = (Arc::clone(&self.writer), applied.effects);
+            after = Some(Box::new(move || writer.committed(effects)));
+        }
+        store::act_put(tx, register.changed()).await?;
+        Ok(after)
+    }
+
+    /// Locks the authors' accounts; reads what is known of the subjects, and what their days have given.
+    async fn read<'a>(&'a self, tx: &Tx, heard: &[Heard]) -> Result<Register<'a>> {
+        let authors: BTreeSet<(i16, Uuid)> =
+            heard.iter().map(|heard| (lane(heard.subject.author), heard.subject.author)).collect();
+        batch::account_lock(tx, authors.iter().copied()).await?;
+        let subjects: BTreeSet<_> = heard.iter().map(|heard| heard.subject).collect();
+        let known = store::act_by_subjects(tx, subjects).await?;
+        let mut register = Register::new(&self.rules, &self.kernel.ids, known);
+        let given: Vec<&Heard> = heard.iter().filter(|heard| heard.on && self.is_ruled(heard)).collect();
+        if !given.is_empty() {
+            let day = |heard: &&Heard| (heard.subject.author, heard.subject.act, self.rules.days.day(heard.at));
+            let days: BTreeSet<_> = given.iter().map(day).collect();
+            register.given = store::day_sums(tx, days).await?;
+            // Nobody would see what a deleted user gets.
+            let authors: BTreeSet<Uuid> = given.iter().map(|heard| heard.subject.author).collect();
+            let authors: Vec<Uuid> = authors.into_iter().collect();
+            register.authors = UsersFacade::among(&self.kernel.db, &authors).await?;
+        }
+        Ok(register)
+    }
+
+    fn is_ruled(&self, heard: &Heard) -> bool {
+        self.rules.of_act(heard.subject.act, heard.content_kind).is_some()
+    }
+
+    /// Whether an act of which nothing is known is to be known from now on: what is taken back must stay so, if what
+    /// did it comes later. Without a rule only if something that came before it still waits or is set aside.
+    async fn must_remember(&self, tx: &Tx, heard: &Heard, waits: &mut HashMap<Uuid, bool>) -> Result<bool> {
+        if self.is_ruled(heard) || heard.on {
+            return Ok(self.is_ruled(heard));
+        }
+        let content = heard.subject.content;
+        if let Some(waits) = waits.get(&content) {
+            return Ok(*waits);
+        }
+        let waiting = self.kernel.outbox.waits_beside(tx, NAME, content).await?;
+        waits.insert(content, waiting);
+        Ok(waiting)
+    }
+}

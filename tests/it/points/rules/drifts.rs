@@ -1,0 +1,96 @@
+//! What was written by hand into what rules know, or into ledgers past them, is found and named.
+
+use tally::kernel::integrity::Drift;
+
+use super::ruled;
+use crate::harness::{Backend, SECRET, on_every_backend, run};
+use crate::points::stage::Stage;
+
+on_every_backend!(every_hand_in_what_rules_gave_is_named, an_award_without_its_act_is_taken_back_by_an_operator);
+
+async fn found(stage: &Stage) -> Vec<Drift> {
+    use tally::app::{App as _, Tally};
+    let modules = tally::kernel::module::Modules::new(Tally::modules()).map_err(|error| error.for_operator()).unwrap();
+    let check = modules.checks().into_iter().find(|check| check.name() == "point-rules").unwrap();
+    tally::kernel::integrity::run(check.as_ref(), &stage.app.kernel, &|_| ()).await.unwrap().examples
+}
+
+async fn every_hand_in_what_rules_gave_is_named(backend: Backend) {
+    let stage = ruled(backend, "like:2:4,favorite:1:9").await;
+    let content = stage.ann.publish("one").await;
+    for (who, verb) in [("ben", "like"), ("cara", "like"), ("dora", "like"), ("ben", "favorite"), ("eve", "favorite")] {
+        stage.acts(who, verb, &content).await;
+    }
+    stage.acts("eve", "unfavorite", &content).await;
+    let database = &stage.app.database;
+    database.sql("CREATE TABLE kept AS SELECT * FROM point_rule_acts").await;
+    assert_eq!(found(&stage).await, []);
+
+    let any = match backend {
+        Backend::Sqlite => "randomblob(16)",
+        Backend::Postgres => "gen_random_uuid()",
+    };
+    let of_likes = "WHERE rule = 0 AND award_id IS NOT NULL";
+    for (hand, drifts, what) in [
+        (format!("DELETE FROM point_rule_acts {of_likes}"), 2, "award under like:"),
+        (format!("UPDATE point_rule_acts SET award_id = NULL {of_likes}"), 2, "award under like:"),
+        // Two that lead nowhere, and two in the ledger that nothing leads to.
+        (format!("UPDATE point_rule_acts SET award_id = {any} {of_likes}"), 4, "award under like:"),
+        (format!("UPDATE point_rule_acts SET user_id = {any} {of_likes}"), 4, "award under like:"),
+        (format!("UPDATE point_rule_acts SET content_id = {any} {of_likes}"), 2, "award under like:"),
+        (format!("UPDATE point_rule_acts SET subject_id = {any} {of_likes}"), 2, "award under like:"),
+        (format!("UPDATE point_rule_acts SET acted_at = acted_at + 1 {of_likes}"), 2, "award under like:"),
+        (format!("UPDATE point_rule_acts SET rule = 3 {of_likes}"), 2, "award under share:"),
+        (format!("UPDATE point_rule_acts SET rule = 9 {of_likes}"), 2, "rule of an act"),
+        (format!("UPDATE point_rule_acts SET day = day + 400 {of_likes}"), 2, "day of the act of point_transaction_"),
+        (format!("UPDATE point_rule_acts SET points = 1 {of_likes}"), 2, "award under like:"),
+        (format!("UPDATE point_rule_acts SET points = 9223372036854775807 {of_likes}"), 2, "award under like:"),
+        (format!("UPDATE point_rule_acts SET day_most = 3 {of_likes}"), 1, "points of like on 2"),
+        // Of a favorite that was taken back.
+        (
+            "UPDATE point_rule_acts SET award_id = (SELECT id FROM point_transactions WHERE kind = 4), points = 1, \
+             day_most = 9 WHERE rule = 1 AND award_id IS NULL"
+                .to_owned(),
+            1,
+            "award under favorite:",
+        ),
+    ] {
+        database.sql(&hand).await;
+        let named = found(&stage).await;
+        assert_eq!(named.len(), drifts, "{hand}: {named:#?}");
+        assert!(named.iter().any(|drift| drift.field.starts_with(what)), "{hand}: {named:#?}");
+        if !hand.contains("SET user_id") {
+            assert!(named.iter().all(|drift| drift.id == stage.id), "{hand}: {named:#?}");
+        }
+        database.sql("DELETE FROM point_rule_acts").await;
+        database.sql("INSERT INTO point_rule_acts SELECT * FROM kept").await;
+        assert_eq!(found(&stage).await, [], "{hand}");
+    }
+    database.sql("DROP TABLE kept").await;
+    stage.app.finish().await;
+}
+
+async fn an_award_without_its_act_is_taken_back_by_an_operator(backend: Backend) {
+    let stage = ruled(backend, "like:2:4").await;
+    let content = stage.ann.publish("one").await;
+    stage.acts("ben", "like", &content).await;
+    stage.app.database.sql("DELETE FROM point_rule_acts").await;
+    let environment = [("DATABASE_URL", &*stage.app.database.url), ("TALLY_AUTH_SECRET", SECRET), ("TALLY_LOG", "off")];
+    let folder = tempfile::tempdir().unwrap();
+    let command = async |arguments: &[&str]| {
+        let (status, printed, errors) = run(arguments, &environment, folder.path()).await;
+        let report: serde_json::Value = serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{printed}{errors}"));
+        (status, report)
+    };
+    let (status, report) = command(&["check", "--check", "point-rules", "--id", &stage.id, "--json"]).await;
+    let example = &report["checks"][0]["examples"][0];
+    assert_eq!((status, &example["id"]), (1, &serde_json::json!(stage.id)), "{report:#}");
+    let advice = report["recommendations"][0].as_str().unwrap();
+    assert!(advice.contains("reversePointTransaction"), "{advice}");
+    let (status, report) = command(&["repair", "--check", "point-rules", "--no-backup", "--json"]).await;
+    assert_eq!((status, &report["changes"]), (1, &serde_json::json!([])), "no repair decides it: {report:#}");
+    assert_eq!(example["stored"], stage.history().await[0]["id"]);
+    stage.reverse(&example["stored"], "by hand").await.data();
+    assert_eq!(stage.balance().await, 0);
+    stage.app.finish().await;
+}
