@@ -11,13 +11,15 @@ use crate::kernel::config::Settings;
 use crate::kernel::context::{Facades, Kernel};
 use crate::kernel::error::Result;
 use crate::kernel::gate::Gate;
-use crate::kernel::graphql::{GuardedMutation, GuardedQuery, GuardedSubscription, IntegrityDesk, NodeKinds};
+use crate::kernel::graphql::{
+    FieldOwners, GuardedMutation, GuardedQuery, GuardedSubscription, IntegrityDesk, NodeKinds,
+};
 use crate::kernel::http::{
     AnySchema, Assets, Listening, MetricsListening, Mode, Routes, Site, listen, listen_for_metrics,
 };
 use crate::kernel::id::Ids;
 use crate::kernel::integrity::{self, CheckReport, Integrity};
-use crate::kernel::module::Modules;
+use crate::kernel::module::{Modules, Overviews};
 use crate::kernel::nodes::{self, Role};
 
 /// The schema of an app.
@@ -72,11 +74,13 @@ impl Server {
             absent.during(|| AppSchema::<A>::build(Default::default(), Default::default(), Default::default()));
         let introspection = Mode::introspection(&kernel.settings);
         let schema = if introspection { schema } else { schema.disable_introspection().disable_suggestions() };
+        let overviews = Overviews::of(&modules.list);
         let schema = schema
             .data(Arc::clone(&facades))
             .data(Arc::new(NodeKinds::of(&modules.list)))
+            .data(Arc::new(FieldOwners::of(&modules.list, &kernel.metrics)))
             .data(Arc::new(modules.access))
-            .data(IntegrityDesk { kernel: kernel.clone(), integrity: integrity.clone() })
+            .data(IntegrityDesk { kernel: kernel.clone(), integrity: integrity.clone(), overviews })
             .validation_mode(ValidationMode::Fast)
             .limit_recursive_depth(RECURSION_MOST)
             .finish();

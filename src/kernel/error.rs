@@ -14,6 +14,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Code(pub &'static str);
 
 impl Code {
+    /// Whether a code, as a word, says that this side is at fault, and not who asked.
+    pub(crate) fn is_ours(word: &str) -> bool {
+        [Self::INTERNAL.0, Self::UNAVAILABLE.0, Self::OVERLOADED.0].contains(&word)
+    }
+
     /// What the act needs does not exist.
     pub const NOT_FOUND: Self = Self("NOT_FOUND");
     /// An argument, a cursor, an id or a document is not of its form.

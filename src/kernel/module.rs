@@ -1,5 +1,6 @@
 //! What a module is: a declaration that is validated before anything starts.
 
+mod overviews;
 mod reflect;
 mod validate;
 
@@ -21,6 +22,7 @@ use super::events::{Consumer, Consumes};
 use super::graphql::{Absent, NodeKind};
 use super::integrity::{self, Check, Explain, Integrity, Overview};
 use super::jobs::Job;
+pub use overviews::Overviews;
 use reflect::{root_fields, type_names, viewer_fields};
 use validate::{check_access, check_consumers, check_names, in_order};
 
@@ -340,11 +342,7 @@ impl Modules {
     /// # Errors
     /// The database's own.
     pub async fn overview(&self, kernel: &Kernel) -> Result<Overview> {
-        let mut tables = Overview::new();
-        for module in &self.list {
-            tables.extend((module.overview)(kernel).await?);
-        }
-        Ok(tables)
+        Overviews::of(&self.list).look(kernel, None).await
     }
 
     /// What of the modules needs somebody.

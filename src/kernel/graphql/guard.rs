@@ -12,6 +12,7 @@ use async_graphql::{
 };
 use futures_util::{Stream, StreamExt as _};
 
+use super::service::served;
 use super::{Listener, absent, detached};
 use crate::kernel::auth::{AccessTable, Root, Session};
 use crate::kernel::error::{Error, Result};
@@ -62,11 +63,13 @@ macro_rules! guarded_object {
             }
 
             async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
-                let resolved = match authorize(ctx, $root) {
-                    Ok(()) => self.0.resolve_field(ctx).await,
-                    Err(error) => Err(refusal(ctx, error)),
+                let resolving = async {
+                    match authorize(ctx, $root) {
+                        Ok(()) => self.0.resolve_field(ctx).await,
+                        Err(error) => Err(refusal(ctx, error)),
+                    }
                 };
-                match resolved {
+                match served(ctx, $root, resolving).await {
                     // An error of a field that may be null stays there (specification, 6.4.4); the library would let it
                     // take the whole of the data.
                     Err(error) if is_nullable(ctx, &T::type_name()) => {

@@ -69,7 +69,7 @@ pub(super) struct SystemHealth {
 
 impl SystemHealth {
     pub(super) async fn look(desk: &IntegrityDesk) -> Result<Self> {
-        let IntegrityDesk { kernel, integrity } = desk;
+        let IntegrityDesk { kernel, integrity, .. } = desk;
         let now = kernel.clock.now();
         let age = |at: Option<Millis>| at.map_or(0, |at| (now.0 - at.0).max(0) / 1000);
         let waiting = events::backlogs(&kernel.db, now).await?.into_iter().map(|backlog| EventQueue {

@@ -6,11 +6,13 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::Count;
 use super::health::SystemHealth;
+use super::service::{ModuleService, OverviewTable};
 use crate::kernel::auth::Session;
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::integrity::{CheckLine, Drift, Explained, Fact, Integrity, Kind, Report, Scope, Silent, State};
+use crate::kernel::module::Overviews;
 use crate::kernel::page::{Connection, Page};
 
 /// How long a client waits for a repair's end: it goes on without, and the report is there later.
@@ -23,6 +25,8 @@ pub struct IntegrityDesk {
     pub kernel: Kernel,
     /// The checks and explanations.
     pub integrity: Integrity,
+    /// What modules show beside their checks.
+    pub overviews: Overviews,
 }
 
 impl IntegrityDesk {
@@ -91,6 +95,8 @@ impl IntegrityCheck {
 struct IntegrityReport {
     report: Report,
     ran_at: Option<Millis>,
+    /// The module that it is of, if of one.
+    module: Option<String>,
 }
 
 /// Whether figures are what their facts add up to.
@@ -126,6 +132,20 @@ impl IntegrityReport {
     /// The run of a repair, for `tally repair --undo`; null in a report of what was found.
     async fn run(&self) -> Option<ID> {
         (self.report.kind == Kind::Repair).then(|| self.report.id.to_string().into())
+    }
+
+    /// Numbers of the modules that these checks are of, beside the checks: how many accounts there are. Looked up now.
+    async fn overview(&self, ctx: &Context<'_>) -> Result<Vec<OverviewTable>> {
+        let desk = IntegrityDesk::of(ctx)?;
+        let tables = desk.overviews.look(&desk.kernel, self.module.as_deref()).await?;
+        Ok(tables.into_iter().map(OverviewTable::from).collect())
+    }
+
+    /// How the modules that these checks are of serve clients: errors and response times.
+    async fn service(&self, ctx: &Context<'_>) -> Result<Vec<ModuleService>> {
+        let served = IntegrityDesk::of(ctx)?.kernel.metrics.all_served().into_iter();
+        let own = served.filter(|served| self.module.as_deref().is_none_or(|module| module == served.module));
+        Ok(own.map(ModuleService::from).collect())
     }
 
     /// Whether a repair only says what it would do.
@@ -191,7 +211,8 @@ impl IntegrityQuery {
     ) -> Result<IntegrityReport> {
         let desk = IntegrityDesk::of(ctx)?;
         let latest = desk.integrity.latest(&desk.kernel, module.as_deref(), check.as_deref()).await?;
-        Ok(IntegrityReport { report: latest.report, ran_at: latest.ran_at })
+        let module = desk.integrity.module_of(module.as_deref(), check.as_deref());
+        Ok(IntegrityReport { report: latest.report, ran_at: latest.ran_at, module })
     }
 
     /// The facts that add up to a figure, with what each adds. For operators.
@@ -236,7 +257,8 @@ impl IntegrityMutation {
         #[graphql(desc = "Only the check of this name.")] check: Option<String>,
         #[graphql(default, desc = "Whether only to say what would be done.")] dry_run: bool,
     ) -> Result<IntegrityReport> {
-        let IntegrityDesk { kernel, integrity } = IntegrityDesk::of(ctx)?.clone();
+        let IntegrityDesk { kernel, integrity, .. } = IntegrityDesk::of(ctx)?.clone();
+        let of_module = integrity.module_of(module.as_deref(), check.as_deref());
         let scope = Scope { module, check, id: None };
         let by = format!("api {}", Session::of(ctx).required()?.subject);
         let begun = integrity.repair_to_be(&kernel, &scope, dry_run, &by)?;
@@ -253,6 +275,6 @@ impl IntegrityMutation {
             Err(_) => answer,
         };
         let ran_at = Some(report.began_at);
-        Ok(IntegrityReport { report, ran_at })
+        Ok(IntegrityReport { report, ran_at, module: of_module })
     }
 }

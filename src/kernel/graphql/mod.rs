@@ -12,6 +12,7 @@ mod guard;
 mod health;
 mod integrity;
 mod node;
+mod service;
 
 pub use self::absent::Absent;
 pub use self::core::{CORE_ACCESS, CoreQuery};
@@ -24,3 +25,4 @@ pub use errors::with_codes;
 pub use guard::{GuardedMutation, GuardedQuery, GuardedSubscription};
 pub use integrity::{IntegrityDesk, IntegrityMutation, IntegrityQuery};
 pub use node::{BoxNode, Node, NodeKind, NodeKinds, NodeLoad};
+pub use service::FieldOwners;

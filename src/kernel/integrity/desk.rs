@@ -104,6 +104,12 @@ impl Integrity {
         of_module.filter(|check| name.is_none_or(|name| name == check.name())).collect()
     }
 
+    /// The module that a scope is limited to, by its name or by a check's.
+    pub(crate) fn module_of(&self, module: Option<&str>, name: Option<&str>) -> Option<String> {
+        let named = name.and_then(|_| Some(self.of(module, name).first()?.module()));
+        module.or(named).map(str::to_owned)
+    }
+
     /// What the checks of a scope found when they ran last, whoever ran them: a read of few rows, whatever there is to
     /// check. The moment is that of the oldest of these runs. [`State::Unknown`] while one of them never ran, unless
     /// another found a drift.

@@ -230,7 +230,7 @@ impl Report {
     /// State and rate, from what the checks found.
     pub(super) fn conclude(&mut self) {
         self.state = if self.drifted() > 0 { State::Drift } else { State::Ok };
-        self.consistency_rate = rate(&self.checks);
+        self.consistency_rate = consistency(&self.checks);
     }
 
     /// What to do about what the checks found.
@@ -264,7 +264,7 @@ impl Report {
 }
 
 /// The share of the compared items of which every figure tallies; 1 of none.
-fn rate(checks: &[CheckLine]) -> f64 {
+pub(crate) fn consistency(checks: &[CheckLine]) -> f64 {
     let (checked, wrong) = checks.iter().fold((0, 0), |sum, line| (sum.0 + line.checked, sum.1 + line.items));
     // What a check finds missing was never compared.
     let all = checked.max(wrong);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Waiting;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
-use crate::kernel::integrity::{Kind, store};
+use crate::kernel::integrity::{CheckLine, Kind, consistency, store};
 use crate::kernel::{events, jobs};
 
 /// The shortest time between two looks, and how many times as long as a look takes: with millions of events it takes a
@@ -57,8 +57,14 @@ async fn measure(kernel: &Kernel) -> Result<()> {
         work.job_state(&job.name, job.last_success_at.map(|at| at.0 / 1000), overdue_secs);
     }
     let found = kernel.metrics.integrity();
-    for (module, check, drifted) in store::result_drifts(&kernel.db).await? {
-        found.drifted(&module, &check, drifted);
+    let lines: Vec<CheckLine> = store::results(&kernel.db).await?.into_iter().map(|(_, line)| line).collect();
+    for line in &lines {
+        found.drifted(&line.module, &line.name, i64::try_from(line.drifted).unwrap_or(i64::MAX));
+    }
+    // They come by module.
+    for of_module in lines.chunk_by(|one, next| one.module == next.module) {
+        let named = of_module.first().map(|line| &line.module);
+        named.inspect(|module| found.consistent(module, consistency(of_module)));
     }
     for (kind, ended, took_millis) in store::last_runs(&kernel.db).await? {
         found.ran(if kind == Kind::Repair { "repair" } else { "check" }, ended.0 / 1000, took_millis / 1000);

@@ -6,6 +6,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
 
 use crate::kernel::integrity::Check;
 
@@ -20,6 +21,11 @@ struct CheckLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModuleLabel {
+    module: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RunLabel {
     kind: &'static str,
 }
@@ -28,15 +34,23 @@ struct RunLabel {
 #[derive(Clone, Debug)]
 pub(crate) struct IntegrityMetrics {
     drift: Family<CheckLabels, Gauge>,
+    consistency: Family<ModuleLabel, Gauge<f64, AtomicU64>>,
     last_run: Family<RunLabel, Gauge>,
     duration: Family<RunLabel, Gauge>,
 }
 
 impl IntegrityMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let metrics = Self { drift: Family::default(), last_run: Family::default(), duration: Family::default() };
+        let metrics = Self {
+            drift: Family::default(),
+            consistency: Family::default(),
+            last_run: Family::default(),
+            duration: Family::default(),
+        };
         let drift = "Figures that differed from their facts when the check ran last; of the whole cluster";
         registry.register("integrity_drift", drift, metrics.drift.clone());
+        let share = "Share of the items that tallied when the module's checks ran last, 1 before; of the whole cluster";
+        registry.register("integrity_consistency_ratio", share, metrics.consistency.clone());
         let last = "When a run over everything last ended, in seconds since 1970, 0 for never; of the whole cluster";
         registry.register("integrity_last_run_seconds", last, metrics.last_run.clone());
         let duration = "How long the last run over everything took, in seconds; of the whole cluster";
@@ -48,6 +62,7 @@ impl IntegrityMetrics {
     pub(crate) fn begin(&self, checks: &[Arc<dyn Check>]) {
         for check in checks {
             self.drifted(check.module(), check.name(), 0);
+            self.consistent(check.module(), 1.0);
         }
         for kind in KINDS {
             self.ran(kind, 0, 0);
@@ -57,6 +72,11 @@ impl IntegrityMetrics {
     pub(crate) fn drifted(&self, module: &str, check: &str, figures: i64) {
         let label = CheckLabels { module: module.to_owned(), check: check.to_owned() };
         self.drift.get_or_create(&label).set(figures);
+    }
+
+    /// The share of a module's items that tally, from 0 to 1.
+    pub(crate) fn consistent(&self, module: &str, share: f64) {
+        self.consistency.get_or_create(&ModuleLabel { module: module.to_owned() }).set(share);
     }
 
     /// `kind` is one of `check`, `repair`.

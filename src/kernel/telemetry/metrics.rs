@@ -21,6 +21,7 @@ use super::labels::{
     Transport, TransportLabel,
 };
 use super::process::Process;
+use super::served::{ModuleServed, Served};
 use super::usual::Usual;
 use super::watch::{Facts, Watch};
 use super::work::WorkMetrics;
@@ -34,8 +35,6 @@ const PREFIX: &str = "tally";
 const NAMES_MOST: usize = 500;
 /// Codes of errors that become labels: the kernel's, and those of modules.
 const CODES_MOST: usize = 64;
-/// Codes of what went wrong on this side.
-const OURS: [&str; 3] = [Code::INTERNAL.0, Code::UNAVAILABLE.0, Code::OVERLOADED.0];
 
 /// The metrics of one server. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -49,6 +48,7 @@ struct Inner {
     batches: Batches,
     work: WorkMetrics,
     integrity: IntegrityMetrics,
+    served: Served,
     names: Bounded,
     codes: Bounded,
     /// Operations that take longer are logged; `None`: none are.
@@ -70,6 +70,7 @@ impl Metrics {
         let batches = Batches::register(own);
         let work = WorkMetrics::register(own);
         let integrity = IntegrityMetrics::register(own);
+        let served = Served::register(own);
         let slow_ms = settings.count("telemetry.slow_ms");
         Self(Arc::new(Inner {
             registry: Mutex::new(registry),
@@ -78,6 +79,7 @@ impl Metrics {
             batches,
             work,
             integrity,
+            served,
             names: Bounded::new(NAMES_MOST),
             codes: Bounded::new(CODES_MOST),
             slow: (slow_ms > 0).then(|| Duration::from_millis(slow_ms.into())),
@@ -143,7 +145,7 @@ impl Metrics {
                 _ => Code::INTERNAL.0,
             };
             self.count_error(code);
-            let ours = OURS.contains(&code);
+            let ours = Code::is_ours(code);
             outcome = if ours || outcome == Outcome::Failed { Outcome::Failed } else { Outcome::Refused };
         }
         outcome
@@ -258,6 +260,16 @@ impl Metrics {
     /// The metrics of checks.
     pub(crate) fn integrity(&self) -> &IntegrityMetrics {
         &self.0.integrity
+    }
+
+    /// How a module serves clients.
+    pub(crate) fn served(&self, module: &'static str) -> ModuleServed {
+        self.0.served.of(module)
+    }
+
+    /// How all modules do.
+    pub(crate) fn all_served(&self) -> Vec<ModuleServed> {
+        self.0.served.all()
     }
 
     /// The metrics of one module's writers.

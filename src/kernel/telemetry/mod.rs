@@ -15,6 +15,7 @@ mod metrics;
 mod otlp;
 mod process;
 mod request;
+mod served;
 mod text;
 mod usual;
 mod watch;
@@ -29,6 +30,7 @@ pub use metrics::{Held, Metrics, SocketHeld};
 /// What modules make their own metrics with: [`crate::kernel::module::Start::metrics`].
 pub use prometheus_client;
 pub(crate) use request::{Requested, carried, current_request, within};
+pub use served::ModuleServed;
 pub(crate) use watch::count_statement;
 pub use watch::{Facts, Watch, current};
 pub(crate) use work::Waiting;

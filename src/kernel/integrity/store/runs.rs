@@ -178,7 +178,7 @@ struct Found {
 }
 
 /// What each check found last, and when that run began.
-pub(in super::super) async fn results(db: &Db) -> Result<Vec<(Millis, CheckLine)>> {
+pub(crate) async fn results(db: &Db) -> Result<Vec<(Millis, CheckLine)>> {
     let found: Vec<Found> =
         read(db, "SELECT ran_at, line FROM integrity_results ORDER BY module, check_name", []).await?;
     found.into_iter().map(|row| Ok((row.ran_at, line(&row.line)?))).collect()
@@ -192,18 +192,6 @@ pub(in super::super) async fn results_since(db: &Db, since: Millis) -> Result<Ve
 
 fn line(text: &str) -> Result<CheckLine> {
     serde_json::from_str(text).map_err(Error::internal)
-}
-
-/// Drifts by module and check.
-pub(crate) async fn result_drifts(db: &Db) -> Result<Vec<(String, String, i64)>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        module: String,
-        check_name: String,
-        drifted: i64,
-    }
-    let found: Vec<Row> = read(db, "SELECT module, check_name, drifted FROM integrity_results", []).await?;
-    Ok(found.into_iter().map(|row| (row.module, row.check_name, row.drifted)).collect())
 }
 
 /// The last run of everything of each kind that ended by itself: kind, end, how long it took in milliseconds.
