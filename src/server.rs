@@ -148,6 +148,7 @@ async fn close(kernel: Kernel, facades: Arc<Facades>) -> Result<()> {
         kernel.tasks.close();
         // What is still under way after that was never acknowledged.
         kernel.tasks.wait().await;
+        kernel.peers.close(&kernel.db).await;
         kernel.db.close().await
     };
     match tokio::time::timeout(LAST_GRACE, ended).await {

@@ -17,6 +17,7 @@ use super::error::{Error, Result};
 use super::events::Outbox;
 use super::id::Ids;
 use super::jobs::Jobs;
+use super::peers::Peers;
 use super::telemetry::{BacklogWatch, Metrics};
 
 /// The kernel's services. Cheap to clone.
@@ -36,6 +37,8 @@ pub struct Kernel {
     pub outbox: Outbox,
     /// Work that is due by a schedule.
     pub jobs: Jobs,
+    /// The other servers on the database.
+    pub peers: Peers,
     /// This process, as leases and `tally status` name it: `host/process/chance`.
     pub node: Arc<str>,
     /// When backlogs were last looked up.
@@ -59,6 +62,7 @@ impl Kernel {
             outbox: Outbox::new(&db, &clock, &node, &settings, metrics.work()),
             metrics,
             jobs: Jobs::new(&node, &settings),
+            peers: Peers::new(&node),
             node,
             backlogs: BacklogWatch::default(),
             db,

@@ -20,6 +20,7 @@ pub mod live;
 pub mod module;
 pub mod nodes;
 pub mod page;
+pub mod peers;
 pub mod ranking;
 pub mod telemetry;
 pub mod text;

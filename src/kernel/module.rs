@@ -375,6 +375,8 @@ impl Modules {
             let takes = |consumer: &str, kind: &str| (module.takes)(&kernel.settings, consumer, kind);
             kernel.outbox.declare(&(module.consumers)(), takes);
         }
+        // Before a module reads what it is to be told changes of.
+        kernel.peers.open(kernel).await;
         let first = kernel.jobs.open(kernel);
         if first {
             kernel.jobs.add(kernel, super::jobs::retention()).await?;

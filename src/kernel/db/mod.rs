@@ -3,6 +3,7 @@
 mod alone;
 mod durability;
 mod guard;
+mod listen;
 mod migrate;
 mod open;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, QueryResult, 
 pub(crate) use alone::{PostgresAt, Use, sqlite_error};
 pub use durability::Durability;
 pub(crate) use guard::{belongs_like, take as take_sqlite};
+pub(crate) use listen::Listener;
 pub(crate) use migrate::MIGRATION_LOCK;
 pub use migrate::{MigrationState, Migrations};
 pub use sql::{Col, Rows, Sql};
@@ -35,6 +37,8 @@ pub struct Db {
     /// `query_only` on SQLite, `default_transaction_read_only` on PostgreSQL: a stray write fails here.
     reader: DatabaseConnection,
     metrics: DbMetrics,
+    /// PostgreSQL: how to connect once more, to listen.
+    listening: Option<std::sync::Arc<sqlx::postgres::PgConnectOptions>>,
     /// SQLite: the lock that says that somebody has it open.
     guard: Option<std::sync::Arc<std::fs::File>>,
 }

@@ -30,7 +30,7 @@ const WRITER_PLANS: [(&str, &str); 5] = [
 ];
 
 /// How long a caller waits for a connection before the work counts as failed.
-const ACQUIRE: Duration = Duration::from_secs(10);
+pub(super) const ACQUIRE: Duration = Duration::from_secs(10);
 /// SQLite: how long the writer waits for another process (a check, a backup) to leave the lock.
 const BUSY: Duration = Duration::from_secs(10);
 /// SQLite: rows that its thread may be ahead of their reader. With fewer than a page of rows the two wake each other for
@@ -44,13 +44,14 @@ impl Db {
     /// [`Code::INVALID_INPUT`] for a URL of another kind, [`Code::UNAVAILABLE`] when it cannot be opened.
     pub async fn open(settings: &Settings) -> Result<Self> {
         let url = settings.text("database.url");
-        let mut guard = None;
+        let (mut guard, mut listening) = (None, None);
         let (backend, mut writer, mut reader) = if url.starts_with("sqlite:") {
             let (writer, reader, lock) = open_sqlite(url, settings.count("database.readers")).await?;
             guard = Some(std::sync::Arc::new(lock));
             (DbBackend::Sqlite, writer, reader)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let (writer, reader) = open_postgres(url, settings).await?;
+            let (writer, reader, options) = open_postgres(url, settings).await?;
+            listening = Some(std::sync::Arc::new(options));
             (DbBackend::Postgres, writer, reader)
         } else {
             return Err(Error::invalid("DATABASE_URL must begin with sqlite: or postgres://"));
@@ -60,7 +61,7 @@ impl Db {
             let counted = counted.clone();
             connection.set_metric_callback(move |statement| counted.ran(statement.failed));
         }
-        Ok(Self { backend, writer, reader, metrics, guard })
+        Ok(Self { backend, writer, reader, metrics, listening, guard })
     }
 }
 
@@ -133,7 +134,10 @@ async fn open_sqlite(url: &str, readers: u32) -> Result<(DatabaseConnection, Dat
     Ok((connector(writer), connector(reader), lock))
 }
 
-async fn open_postgres(url: &str, settings: &Settings) -> Result<(DatabaseConnection, DatabaseConnection)> {
+async fn open_postgres(
+    url: &str,
+    settings: &Settings,
+) -> Result<(DatabaseConnection, DatabaseConnection, PgConnectOptions)> {
     let (writers, readers) = (settings.count("database.writers"), settings.count("database.readers"));
     // A node that stands still in the middle of a transaction keeps its locks, those of its leases too. After a lease's
     // time PostgreSQL takes them away: whoever takes over need not wait for it to wake or die.
@@ -149,8 +153,9 @@ async fn open_postgres(url: &str, settings: &Settings) -> Result<(DatabaseConnec
         .await
         .map_err(|error| unavailable(&error))?;
     let reader = pool(readers)
-        .connect_with(options.options([("default_transaction_read_only", "on")]))
+        .connect_with(options.clone().options([("default_transaction_read_only", "on")]))
         .await
         .map_err(|error| unavailable(&error))?;
-    Ok((SqlxPostgresConnector::from_sqlx_postgres_pool(writer), SqlxPostgresConnector::from_sqlx_postgres_pool(reader)))
+    let connector = SqlxPostgresConnector::from_sqlx_postgres_pool;
+    Ok((connector(writer), connector(reader), options))
 }

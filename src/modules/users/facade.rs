@@ -17,11 +17,15 @@ use crate::kernel::context::Kernel;
 use crate::kernel::db::Db;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::id::Id;
+use crate::kernel::peers::Ear;
 
 crate::id_kind! {
     /// Ids of users.
     UserKind = "user";
 }
+
+/// What all servers are told of: users who are gone.
+const GONE: &str = "users.gone";
 
 /// Subjects whose ids are remembered; about 150 bytes each.
 const REMEMBERED: usize = 20_000;
@@ -127,8 +131,15 @@ impl UsersFacade {
         self.0.known.remove(&id);
         if let Some(subject) = &gone {
             self.0.ids.remove(subject);
+            self.0.kernel.peers.tell_all(GONE, &[id]);
         }
         Ok(gone.is_some())
+    }
+
+    /// Hears of users who are gone from now on, whichever server removed them.
+    #[must_use]
+    pub fn listen_for_gone(&self) -> Ear {
+        self.0.kernel.peers.listen(GONE)
     }
 
     /// The id of the session's user, who is made at first sight.
