@@ -7,12 +7,20 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
-use super::{Seen, Standing};
+use super::{Seen, Slice, Standing};
 use crate::kernel::clock::Millis;
 
-/// Best first: heat, then id, both descending, as in every SQL list.
+/// A place in a ranking, best first: heat, then id, both descending, as in every SQL list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place(Reverse<i64>, Reverse<Uuid>);
+pub struct Place(Reverse<i64>, Reverse<Uuid>);
+
+impl Place {
+    /// That of an item with this heat.
+    #[must_use]
+    pub fn new(heat: Option<i64>, id: Uuid) -> Self {
+        Self(Reverse(heat.unwrap_or(NO_HEAT)), Reverse(id))
+    }
+}
 
 /// Stands for «no heat», below all that there can be. 8 bytes less than an `Option`, a million times.
 const NO_HEAT: i64 = i64::MIN;
@@ -192,6 +200,45 @@ impl Boards {
         top
     }
 
+    pub(super) fn slice(&self, board: Option<u8>, window: Option<usize>, slice: Slice) -> Vec<(usize, Standing)> {
+        let (low, high) = if slice.backward { (slice.until, slice.from) } else { (slice.from, slice.until) };
+        // Of each band the places that are left, from one on and before another. By number: the set's own `range` takes
+        // bounds that are in it only.
+        let mut left: Vec<_> = self
+            .bands(board, window)
+            .map(|Band { places, .. }| {
+                let first = low.map_or(0, |low| places.rank(&low) + usize::from(places.contains(&low)));
+                (places, first, high.map_or(places.len(), |high| places.rank(&high)))
+            })
+            .collect();
+        let mut found = Vec::new();
+        while found.len() < slice.size {
+            let open = left.iter_mut().filter(|(_, first, last)| first < last);
+            let heads = open.filter_map(|left| {
+                let at = if slice.backward { left.2 - 1 } else { left.1 };
+                Some((*left.0.get_index(at)?, left))
+            });
+            let next = if slice.backward {
+                heads.max_by_key(|(place, _)| *place)
+            } else {
+                heads.min_by_key(|(place, _)| *place)
+            };
+            let Some((place, (_, first, last))) = next else { break };
+            match slice.backward {
+                true => *last -= 1,
+                false => *first += 1,
+            }
+            found.push(place);
+        }
+        // What was read forward is before the first that is left; backward, the last one has the first rank of its end.
+        let before: usize = left.iter().map(|(_, first, last)| if slice.backward { *last } else { *first }).sum();
+        let ranks = found.iter().enumerate().map(|(at, place)| {
+            let rank = if slice.backward { before + found.len() - at } else { before + 1 + at - found.len() };
+            Some((rank, self.standing(place.1.0)?))
+        });
+        ranks.flatten().collect()
+    }
+
     pub(super) fn rank(&self, board: Option<u8>, window: Option<usize>, id: Uuid) -> Option<usize> {
         let item = self.items.get(&id).filter(|item| item.listed)?;
         let here = board.is_none_or(|board| board == item.board)
@@ -285,6 +332,48 @@ mod tests {
             assert_eq!((at(now, 0).as_slice(), at(now, 1).as_slice()), (narrow, wide), "at {now}");
         }
         assert_eq!(index.leaves_at(0, Millis(30)), Some(Millis(41)));
+    }
+
+    #[test]
+    fn slices_of_two_bands_are_those_of_a_sorted_list() {
+        let seed: u64 = rand::random();
+        let mut random = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(seed);
+        let mut pick = |most: u64| rand::RngExt::random_range(&mut random, 0..most);
+        let index = RankIndex::new(SPANS);
+        // Many ties, some not listed, some too old for the narrow window.
+        let all: Vec<_> = (1..=200)
+            .map(|n| {
+                let (heat, since) = (i64::try_from(pick(20)).unwrap() - 10, Millis(i64::try_from(pick(40)).unwrap()));
+                Standing { heat: Some(heat), since, listed: pick(5) > 0, ..standing(n, 1, None) }
+            })
+            .collect();
+        index.apply(Millis(30), all.iter().copied());
+        for (window, now) in [(None, 30), (Some(0), 30), (Some(1), 30)] {
+            let view = View { board: None, window, now: Millis(now) };
+            let listed = index.top(view, 1_000);
+            let places: Vec<_> = listed.iter().map(|item| Place::new(item.heat, item.id)).collect();
+            assert!(places.is_sorted() && places.len() > 60, "seed {seed}");
+            for _ in 0..500 {
+                let place = |n: u64| {
+                    let heat = i64::try_from(n / 10).unwrap() - 12;
+                    Some(Place::new(Some(heat), Uuid::from_u128(u128::from(n)))).filter(|_| !n.is_multiple_of(7))
+                };
+                let (low, high) = (place(pick(240)), place(pick(240)));
+                let between =
+                    |place: &Place| low.is_none_or(|low| *place > low) && high.is_none_or(|high| *place < high);
+                let mut expected: Vec<_> = (1..).zip(listed.iter().copied()).collect();
+                expected.retain(|(rank, _)| between(&places[*rank - 1]));
+                let backward = pick(2) == 1;
+                let (from, until) = if backward { (high, low) } else { (low, high) };
+                if backward {
+                    expected.reverse();
+                }
+                let size = usize::try_from(pick(30)).unwrap();
+                expected.truncate(size);
+                let found = index.slice(view, Slice { size, backward, from, until });
+                assert_eq!(found, expected, "seed {seed}: {size} {backward} {low:?} {high:?}");
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! | | cost, with N entries and n asked for |
 //! |---|---|
 //! | the best n of a board and a window | O(n + log N) |
+//! | n of them from a place on, with their ranks | O(n log N) |
 //! | the rank of one in a board and a window | O(log N) |
 //! | a new state of one | O(log N) |
 //! | the passing of time | O(log N) for each boundary of a window that an entry crosses |
@@ -17,6 +18,7 @@ use std::sync::{PoisonError, RwLock};
 use uuid::Uuid;
 
 use self::bands::Boards;
+pub use self::bands::Place;
 use super::clock::Millis;
 
 /// What the index holds of an item.
@@ -45,6 +47,19 @@ pub struct View {
     pub window: Option<usize>,
     /// The present moment. It may be earlier than that of the last view.
     pub now: Millis,
+}
+
+/// A part of a view: what lies between two places, which need not be taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slice {
+    /// How many at most.
+    pub size: usize,
+    /// From the end of the view towards its beginning.
+    pub backward: bool,
+    /// Only what comes after this place, in the direction of reading.
+    pub from: Option<Place>,
+    /// Only what comes before this place, in the direction of reading.
+    pub until: Option<Place>,
 }
 
 /// Where an item really is, for checks: it is looked for everywhere.
@@ -98,6 +113,12 @@ impl RankIndex {
     #[must_use]
     pub fn top(&self, view: View, size: usize) -> Vec<Standing> {
         self.at(view, |boards| boards.top(view.board, view.window, size))
+    }
+
+    /// A slice of a view in the direction of reading, each with its rank: one consistent list.
+    #[must_use]
+    pub fn slice(&self, view: View, slice: Slice) -> Vec<(usize, Standing)> {
+        self.at(view, |boards| boards.slice(view.board, view.window, slice))
     }
 
     /// The rank of an item in a view, from 1; `None` when it is not listed there.
