@@ -305,6 +305,11 @@ impl Check for PointBalance {
         Ok(drifts)
     }
 
+    async fn changed(&self, kernel: &Kernel, keys: &[Key]) -> Result<()> {
+        let users: Vec<Uuid> = keys.iter().map(|(_, user)| *user).collect();
+        kernel.peers.tell_now(&kernel.db, super::board::CHANGED, &users).await
+    }
+
     async fn restore(&self, kernel: &Kernel, tx: &Tx, key: Key, drifts: &[Drift]) -> Result<Vec<bool>> {
         let Some(mut row) = recount::account_lock(tx, key).await? else { return Ok(vec![false; drifts.len()]) };
         let mut back = Vec::with_capacity(drifts.len());

@@ -8,10 +8,12 @@ use serde_json::json;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
+use super::board::{self, Board};
 use super::commands::post::{Change, Entry, Post, Posted};
 use super::events::PointsEvent;
 use super::ledger::{AccountRecord, Kind, TransactionRecord, lane, transaction_id};
 use super::loaders::Loaders;
+use super::metrics::PointsMetrics;
 use super::rules;
 use super::store::read;
 use super::writer::PointsWriter;
@@ -60,16 +62,25 @@ struct Inner {
     writer: Arc<PointsWriter>,
     batcher: Batcher<PointsWriter>,
     live: Arc<Live<PointsEvent>>,
+    board: Arc<Board>,
+    metrics: PointsMetrics,
 }
 
 impl PointsFacade {
-    pub(super) fn start(kernel: &Kernel, users: UsersFacade) -> Self {
+    /// Starts the writer, and fills the leaderboard.
+    pub(super) async fn start(kernel: &Kernel, users: UsersFacade, metrics: PointsMetrics) -> Result<Self> {
         let interval = Duration::from_millis(kernel.settings.count("points.live_interval_ms").into());
         let live = Live::start(interval, &kernel.tasks, kernel.shutdown.clone());
-        let writer = Arc::new(PointsWriter::new(kernel, &live));
+        let board = Board::new(kernel, &live);
+        // Listen first, read then: what is committed in between is heard of.
+        let (changed, gone) = (kernel.peers.listen(board::CHANGED), users.listen_for_gone());
+        board.read_all().await?;
+        let every = Duration::from_secs(kernel.settings.count("points.ranking_reread_secs").into());
+        kernel.tasks.spawn(Arc::clone(&board).follow(changed, gone, every));
+        let writer = Arc::new(PointsWriter::new(kernel, &live, &board, &metrics));
         let batcher = kernel.batcher(Arc::clone(&writer));
-        let loaders = Loaders::new(kernel);
-        Self(Arc::new(Inner { kernel: kernel.clone(), users, loaders, writer, batcher, live }))
+        let (kernel, loaders) = (kernel.clone(), Loaders::new(kernel));
+        Ok(Self(Arc::new(Inner { kernel, users, loaders, writer, batcher, live, board, metrics })))
     }
 
     /// Gives or takes points; durable when it returns. A dry run says what would come of it, and writes nothing.
@@ -128,7 +139,7 @@ impl PointsFacade {
     /// the details `items`.
     pub async fn add_all(&self, items: &[NewTransaction], dry_run: bool) -> Result<Vec<Posted>> {
         let entries = all(self.entries(items).await?)?;
-        all(self.0.batcher.submit(Post { entries, atomic: true, dry_run }).await?)
+        all(self.submit(Post { entries, atomic: true, dry_run }).await?)
     }
 
     /// Gives or takes points of many, each for itself: an outcome an item, in their order. After an error those of others
@@ -152,7 +163,7 @@ impl PointsFacade {
         }
         let submitted = by_lane.into_values().map(async |(places, entries)| {
             let post = Post { entries, atomic: false, dry_run };
-            (places, self.0.batcher.submit(post).await)
+            (places, self.submit(post).await)
         });
         // All of them, whatever comes of one: what was queued is carried out anyhow.
         for (places, posted) in futures_util::future::join_all(submitted).await {
@@ -202,12 +213,31 @@ impl PointsFacade {
         self.0.live.listen()
     }
 
+    pub(super) fn board(&self) -> &Arc<Board> {
+        &self.0.board
+    }
+
     pub(super) fn kernel(&self) -> &Kernel {
         &self.0.kernel
     }
 
     pub(super) fn users(&self) -> &UsersFacade {
         &self.0.users
+    }
+
+    /// Has a command carried out, and counts what comes of its entries.
+    async fn submit(&self, post: Post) -> Result<Vec<Result<Posted>>> {
+        let kinds: Vec<Kind> = post.entries.iter().filter(|_| !post.dry_run).map(|entry| entry.kind).collect();
+        let atomic = post.atomic;
+        let outcomes = self.0.batcher.submit(post).await;
+        let metrics = &self.0.metrics;
+        match outcomes.as_ref().map(|outcomes| (outcomes, outcomes.iter().find_map(|outcome| outcome.as_ref().err()))) {
+            Err(error) => metrics.not_done(kinds, error),
+            // All of them or nothing: what the others would have come to is not done.
+            Ok((_, Some(error))) if atomic => metrics.not_done(kinds, error),
+            Ok((outcomes, _)) => kinds.into_iter().zip(outcomes).for_each(|(kind, of)| metrics.ended(kind, of)),
+        }
+        outcomes
     }
 
     /// What writes ledgers, for a transaction that somebody else began.
@@ -217,7 +247,7 @@ impl PointsFacade {
 
     async fn post_one(&self, entry: Entry, dry_run: bool) -> Result<Posted> {
         let post = Post { entries: vec![entry], atomic: true, dry_run };
-        let outcome = self.0.batcher.submit(post).await?.pop();
+        let outcome = self.submit(post).await?.pop();
         outcome.ok_or_else(|| Error::internal("an entry without an outcome"))?
     }
 

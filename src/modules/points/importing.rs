@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::board::CHANGED;
 use super::commands::post::{Change, Entry, Post};
 pub use super::facade::REASON_MOST;
 use super::facade::texts;
@@ -92,6 +93,7 @@ impl Importer {
                 Err(error) => outcomes.push(Some(Err(error))),
             }
         }
+        let users: Vec<Uuid> = by_user.keys().map(|(_, user)| *user).collect();
         let (places, entries): (Vec<_>, Vec<_>) = by_user.into_values().unzip();
         let posts = entries.into_iter().map(|entries| Post { entries, atomic: false, dry_run: false });
         let posts: Arc<Vec<Post>> = Arc::new(posts.collect());
@@ -100,7 +102,12 @@ impl Importer {
             let (writer, posts) = (Arc::clone(&writer), Arc::clone(&posts));
             Box::pin(async move { write(&writer, tx, &posts).await })
         });
-        for (place, outcome) in places.into_iter().flatten().zip(written.await?) {
+        let written = written.await?;
+        // Without it they learn of it later.
+        if let Err(error) = self.kernel.peers.tell_now(&self.kernel.db, CHANGED, &users).await {
+            tracing::warn!(error = error.for_operator(), "servers could not be told of what was imported");
+        }
+        for (place, outcome) in places.into_iter().flatten().zip(written) {
             if let Some(slot) = outcomes.get_mut(place) {
                 *slot = Some(outcome);
             }

@@ -53,7 +53,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
+    pub(super) const ALL: [Self; 6] =
         [Self::AddPoints, Self::DeductPoints, Self::Redeem, Self::Adjustment, Self::Reversal, Self::OverdraftLimit];
 
     /// As the database and the hashes have it; never changes.

@@ -4,6 +4,7 @@
 //! The transactions of a user are a chain: each holds the hash of the one before it. What a row of `point_accounts` says
 //! is what the last transaction says, and every write begins by comparing the two.
 
+mod board;
 mod chain;
 mod checks;
 mod commands;
@@ -16,6 +17,7 @@ pub mod importing;
 mod incidents;
 pub mod ledger;
 mod loaders;
+mod metrics;
 mod rules;
 mod settings;
 mod standing;
@@ -58,6 +60,7 @@ impl Module for Points {
     const ACCESS: &'static [(Root, &'static str, Access)] = &[
         // Of others for teachers and above.
         (Root::Query, "pointAccount", Access::SignedIn),
+        (Root::Query, "pointLeaderboard", Access::Roles(TEACHERS)),
         // Adjustments for administrators.
         (Root::Mutation, "addPoints", Access::Roles(TEACHERS)),
         (Root::Mutation, "addPointsBatch", Access::Roles(TEACHERS)),
@@ -97,7 +100,14 @@ impl Module for Points {
 
     async fn start(start: &mut Start<'_>) -> Result<()> {
         let users = start.facade::<UsersFacade>()?.clone();
-        let facade = PointsFacade::start(start.kernel, users);
+        let counted = metrics::PointsMetrics::default();
+        let facade = PointsFacade::start(start.kernel, users, counted.clone()).await?;
+        let board = Arc::clone(facade.board());
+        start.metrics(|registry| {
+            registry.register_collector(Box::new(metrics::BoardSize(board)));
+            counted.register(registry);
+        });
+        start.check(Arc::new(board::check::PointRanking(Arc::clone(facade.board()))));
         let (kernel, writer) = (start.kernel.clone(), facade.writer());
         let rules = rules::Rules::of(&kernel.settings)?;
         start.consumer(rules::NAME, Arc::new(rules::RulesConsumer { kernel, rules, writer }))?;

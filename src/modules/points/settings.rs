@@ -12,6 +12,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "listeners hear of an account at most this often",
     ),
     Setting::new(
+        "points.ranking_reread_secs",
+        Some("300"),
+        Form::Count(1, 86_400),
+        "how often each server reads the leaderboard anew, for what other processes wrote and could not tell",
+    ),
+    Setting::new(
         RULES,
         Some(""),
         Form::Checked(rules_form),

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
+use super::board::{Board, CHANGED};
 use super::commands::post::{self, Change, Post, Posted};
 use super::events::{PointsEvent, transacted};
-use super::ledger::lane;
+use super::ledger::{AccountRecord, lane};
+use super::metrics::PointsMetrics;
 use super::store::batch::{self, IncidentRow};
 use super::work::{Ledgers, Work};
 use crate::kernel::batch::{Applied, BatchWriter};
@@ -19,23 +21,35 @@ use crate::kernel::error::Result;
 use crate::kernel::events::{Event, Outbox};
 use crate::kernel::id::{Ids, Lane, Lanes};
 use crate::kernel::live::Live;
+use crate::kernel::peers::Peers;
 
 /// Writes ledgers and what they add up to.
 pub(super) struct PointsWriter {
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
     live: Arc<Live<PointsEvent>>,
+    board: Arc<Board>,
+    peers: Peers,
+    metrics: PointsMetrics,
     outbox: Outbox,
     /// Whether what it writes is news to consumers.
     is_news: bool,
 }
 
 impl PointsWriter {
-    pub(super) fn new(kernel: &Kernel, live: &Arc<Live<PointsEvent>>) -> Self {
+    pub(super) fn new(
+        kernel: &Kernel,
+        live: &Arc<Live<PointsEvent>>,
+        board: &Arc<Board>,
+        metrics: &PointsMetrics,
+    ) -> Self {
         Self {
             clock: Arc::clone(&kernel.clock),
             ids: Arc::clone(&kernel.ids),
             live: Arc::clone(live),
+            board: Arc::clone(board),
+            peers: kernel.peers.clone(),
+            metrics: metrics.clone(),
             outbox: kernel.outbox.clone(),
             is_news: true,
         }
@@ -43,7 +57,9 @@ impl PointsWriter {
 
     /// One that writes what another system knew of: no event tells of it.
     pub(super) fn of_old_news(kernel: &Kernel, live: &Arc<Live<PointsEvent>>) -> Self {
-        Self { is_news: false, ..Self::new(kernel, live) }
+        // Nothing reads this process's leaderboard, nor its metrics.
+        let (board, metrics) = (Board::new(kernel, live), PointsMetrics::default());
+        Self { is_news: false, ..Self::new(kernel, live, &board, &metrics) }
     }
 
     /// Locks the accounts, then reads what their ledgers know of the commands.
@@ -80,6 +96,13 @@ impl PointsWriter {
         Ok(work)
     }
 
+    /// Counts what came of entries of a transaction that somebody else began, once it is committed.
+    pub(super) fn count(&self, done: &[Posted]) {
+        for (kind, replayed) in done.iter().filter_map(|posted| Some((posted.transaction.kind()?, posted.replayed))) {
+            self.metrics.done(kind, replayed);
+        }
+    }
+
     /// Writes the net results, tables in one order everywhere; what was put right on the way.
     async fn write(&self, tx: &Tx, work: &mut Work) -> Result<Vec<IncidentRow>> {
         let incidents = work.settle(&self.ids);
@@ -102,6 +125,7 @@ impl PointsWriter {
 /// What a batch did, once it is committed.
 pub(super) struct Effects {
     made: Vec<PointsEvent>,
+    accounts: Vec<AccountRecord>,
     put_right: Vec<IncidentRow>,
 }
 
@@ -130,16 +154,20 @@ impl BatchWriter for PointsWriter {
             let outcomes = commands.iter().map(|command| post::fold(&mut work, command)).collect();
             let put_right = self.write(tx, &mut work).await?;
             let made = work.made().iter().cloned().map(PointsEvent).collect();
-            Ok(Applied { outcomes, effects: Effects { made, put_right } })
+            let accounts = [false, true].into_iter().flat_map(|stored| work.changed(stored)).cloned().collect();
+            Ok(Applied { outcomes, effects: Effects { made, accounts, put_right } })
         })
     }
 
-    fn committed(&self, Effects { made, put_right }: Effects) {
+    fn committed(&self, Effects { made, accounts, put_right }: Effects) {
         // Not before: a try that is rolled back has put nothing right.
         for IncidentRow { user_id: user, field, stored, actual, .. } in &put_right {
             tracing::error!(%user, field, stored, actual, "an account was not what its ledger says: put right");
         }
+        self.metrics.found(&put_right);
         if !made.is_empty() {
+            self.board.take(&accounts);
+            self.peers.tell(CHANGED, accounts.iter().map(|account| account.user_id));
             self.live.publish(made);
             self.outbox.wake();
         }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tally::app::Tally;
 use tally::kernel::auth::Role;
 
-use crate::harness::{Answer, Backend, Client, Options, TestApp};
+use crate::harness::{Answer, Backend, Client, Options, TestApp, run};
 
 /// What a payload is asked for.
 pub(super) const PAYLOAD: &str = "{ replayed account { balance transactionCount overdraftLimit }
@@ -76,6 +76,12 @@ impl Stage {
         let answer = self.teacher.run(query, json!({ "id": user })).await;
         let account = &answer.data()["pointAccount"];
         (whole(&account["balance"]), whole(&account["transactionCount"]))
+    }
+
+    /// Runs a command beside the server: status, output, errors.
+    pub(super) async fn command(&self, arguments: &[&str]) -> (i32, String, String) {
+        let folder = tempfile::tempdir().unwrap();
+        run(arguments, &[("DATABASE_URL", &self.app.database.url), ("TALLY_LOG", "off")], folder.path()).await
     }
 
     /// All rows of the module, counted.

@@ -1,5 +1,6 @@
 //! Points in the schema.
 
+mod leaderboard;
 mod mutation;
 mod query;
 mod subscription;
@@ -49,7 +50,7 @@ pub(super) fn nodes() -> Vec<NodeKind> {
                 if !may_see(ctx, user).await? || facade.users().find(user).await?.is_none() {
                     return Ok(None);
                 }
-                Ok(Some(BoxNode::new(PointAccount(facade.account(user).await?))))
+                Ok(Some(BoxNode::new(PointAccount::new(facade.account(user).await?))))
             })
         },
     };

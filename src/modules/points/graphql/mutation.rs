@@ -81,7 +81,7 @@ impl PointTransactionPayload {
         let Posted { transaction, account, replayed } = posted;
         let there_is = replayed || !dry_run;
         let transaction = there_is.then_some(PointTransaction(transaction));
-        Self { transaction, account: PointAccount(account), replayed }
+        Self { transaction, account: PointAccount::new(account), replayed }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Root subscriptions: served by the node that committed, conflated, bounded.
+//! Root subscriptions: served by the node that committed at once, by the others when they hear of it; conflated, bounded.
 
 use std::future::ready;
 
@@ -31,9 +31,15 @@ impl PointsSubscription {
         let user = user_id.uuid();
         must_see(ctx, user).await?;
         let heard = changes(ctx.facade::<PointsFacade>()?.listen());
+        // Two servers may tell of them in another order than they committed, or both of the same one.
+        let mut last = 0;
         Ok(heard.filter_map(move |heard| {
             ready(match heard {
-                Ok((_, event)) => (event.0.user_id == user).then(|| Ok(PointTransaction(event.0.clone()))),
+                Ok((_, event)) if event.0.user_id == user && event.0.sequence > last => {
+                    last = event.0.sequence;
+                    Some(Ok(PointTransaction(event.0.clone())))
+                }
+                Ok(_) => None,
                 Err(error) => Some(Err(error)),
             })
         }))

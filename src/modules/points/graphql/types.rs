@@ -5,7 +5,7 @@ use async_graphql::{Context, Object};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::graphql::BigInt;
+use crate::kernel::graphql::{BigInt, Count};
 use crate::kernel::id::Id;
 use crate::kernel::page::{Connection, Cursor, Page};
 use crate::modules::points::PointsFacade;
@@ -26,39 +26,65 @@ crate::id_kind! {
 }
 
 /// A user's points.
-pub struct PointAccount(pub(super) AccountRecord);
+pub struct PointAccount {
+    record: AccountRecord,
+    /// Its rank in the list that it is shown in.
+    rank: Option<usize>,
+}
+
+impl PointAccount {
+    /// An account, whose rank is looked up when it is asked for.
+    pub(super) fn new(record: AccountRecord) -> Self {
+        Self { record, rank: None }
+    }
+
+    /// An account of the leaderboard: its rank is that of the list.
+    pub(super) fn ranked(record: AccountRecord, rank: usize) -> Self {
+        Self { record, rank: Some(rank) }
+    }
+}
 
 /// A user's points: what the transactions of the user add up to.
 #[Object]
 impl PointAccount {
     /// `point_account_…`; never changes.
     async fn id(&self) -> Id<PointAccountKind> {
-        Id::new(self.0.user_id)
+        Id::new(self.record.user_id)
     }
 
     /// Whose points they are; null once the user is gone.
     async fn user(&self, ctx: &Context<'_>) -> Option<Result<User>> {
-        User::find(ctx, self.0.user_id).await.transpose()
+        User::find(ctx, self.record.user_id).await.transpose()
     }
 
     /// The points: the amounts of all transactions, added up.
     async fn balance(&self) -> BigInt {
-        BigInt(self.0.balance)
+        BigInt(self.record.balance)
+    }
+
+    /// The rank among all accounts by balance, from 1, as in `pointLeaderboard`: of equal balances the id decides. Null
+    /// before the first transaction, and once the user is gone.
+    async fn rank(&self, ctx: &Context<'_>) -> Option<Result<Count>> {
+        let rank = match self.rank {
+            Some(rank) => Ok(Some(rank)),
+            None => ctx.facade::<PointsFacade>().map(|points| points.board().rank(self.record.user_id)),
+        };
+        rank.transpose().map(|rank| Ok(Count::from(rank? as u64)))
     }
 
     /// How far below zero the balance may go; 0 unless an administrator has set it.
     async fn overdraft_limit(&self) -> BigInt {
-        BigInt(self.0.overdraft_limit)
+        BigInt(self.record.overdraft_limit)
     }
 
     /// How many transactions there are: they are numbered from 1 without gaps.
     async fn transaction_count(&self) -> BigInt {
-        BigInt(self.0.sequence)
+        BigInt(self.record.sequence)
     }
 
     /// The balance at a moment, with what happened at it; 0 before the first transaction.
     async fn balance_at(&self, ctx: &Context<'_>, #[graphql(desc = "The moment.")] time: Millis) -> Result<BigInt> {
-        Ok(BigInt(ctx.facade::<PointsFacade>()?.balance_at(self.0.user_id, time).await?))
+        Ok(BigInt(ctx.facade::<PointsFacade>()?.balance_at(self.record.user_id, time).await?))
     }
 
     /// The transactions, newest first; 20 unless `first` or `last` says otherwise, never both. Nothing ever moves in this
@@ -80,7 +106,7 @@ impl PointAccount {
         let mut kinds = kinds.unwrap_or_default();
         kinds.sort_unstable();
         kinds.dedup();
-        let filter = Filter { user_id: self.0.user_id, kinds, actor_id: actor_id.map(Id::uuid), from, to };
+        let filter = Filter { user_id: self.record.user_id, kinds, actor_id: actor_id.map(Id::uuid), from, to };
         let found = match page.size {
             0 => Vec::new(),
             _ => read::transaction_page(&ctx.facade::<PointsFacade>()?.kernel().db, &filter, &page).await?,

@@ -70,15 +70,20 @@ impl RulesConsumer {
             let post = [Post { entries, atomic: false, dry_run: false }];
             let applied = self.writer.apply(tx, &post).await?;
             let posted = applied.outcomes.into_iter().collect::<Result<Vec<_>>>()?;
+            let mut done = Vec::with_capacity(asked.len());
             for (posted, asked) in posted.into_iter().flatten().zip(asked) {
                 // A ledger that does not hold, say: the event is tried again, until it is mended.
                 let posted = posted?;
                 if posted.replayed {
                     register.renamed(asked, posted.transaction.id);
                 }
+                done.push(posted);
             }
             let (writer, effects) = (Arc::clone(&self.writer), applied.effects);
-            after = Some(Box::new(move || writer.committed(effects)));
+            after = Some(Box::new(move || {
+                writer.count(&done);
+                writer.committed(effects);
+            }));
         }
         store::act_put(tx, register.changed()).await?;
         Ok(after)

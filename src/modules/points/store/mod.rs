@@ -1,8 +1,9 @@
-//! All SQL of the module: `batch` for the writer, `imported` for imports, `read` for resolvers, `recount` for checks and
-//! explanations, `walk` for whoever follows the chain, `incidents` for whoever looks at what was found to differ, `rules`
-//! for what acts of others give.
+//! All SQL of the module: `batch` for the writer, `board` for the leaderboard, `imported` for imports, `read` for
+//! resolvers, `recount` for checks and explanations, `walk` for whoever follows the chain, `incidents` for whoever looks at
+//! what was found to differ, `rules` for what acts of others give.
 
 pub(super) mod batch;
+pub(super) mod board;
 pub(super) mod imported;
 pub(super) mod incidents;
 pub(super) mod read;

@@ -99,7 +99,13 @@ pub(in super::super) async fn balance_at(db: &Db, user: Uuid, at: Millis) -> Res
 /// The accounts of users; those without one are left out.
 pub(in super::super) async fn account_by_users(db: &Db, users: &[Uuid]) -> Result<HashMap<Uuid, AccountRecord>> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
-        Sql::new("SELECT a.* FROM {rows} {cross} point_accounts a ON a.lane = r.lane AND a.user_id = r.id", KEYS)
+        // PostgreSQL does not see how few keys there are, and would rather read some ten thousand accounts for one of them.
+        Sql::of_both(
+            "SELECT a.* FROM {rows} CROSS JOIN LATERAL (SELECT * FROM point_accounts p
+             WHERE p.lane = r.lane AND p.user_id = r.id LIMIT 1) a",
+            "SELECT a.* FROM {rows} {cross} point_accounts a ON a.lane = r.lane AND a.user_id = r.id",
+            KEYS,
+        )
     });
     let found = db.query(SQL.bind(db.backend(), keys_of_users(&SQL, users), [])).await?;
     let account = |row| Model::from_query_result(row, "").map(|model| (model.user_id, AccountRecord::from(model)));
