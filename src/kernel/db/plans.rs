@@ -1,9 +1,11 @@
 //! For tests: how PostgreSQL plans a statement on the writer's connections while the tables are empty, as they are when
-//! a server starts. Such a plan stays until the next vacuum, whatever comes into the tables.
+//! a server starts. Such a plan stays until the next vacuum, whatever comes into the tables. And how both databases plan
+//! what readers read, which is planned for the tables as they are.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use sea_orm::{ConnectionTrait as _, Database, Statement};
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend, Statement};
 
 use super::{Db, Migrations};
 use crate::kernel::config::{SETTINGS, Settings};
@@ -46,4 +48,95 @@ async fn explain(db: &Db, statements: &[&str]) -> Result<Vec<String>> {
         tx.connection().execute_unprepared("DEALLOCATE explained").await?;
     }
     Ok(plans)
+}
+
+/// A database of its own whose reads are written down.
+pub(crate) struct Watched {
+    pub(crate) db: Db,
+    read: Arc<Mutex<Vec<Statement>>>,
+    /// The SQLite file's folder, or the PostgreSQL database's name and its server's connection.
+    folder: Option<tempfile::TempDir>,
+    postgres: Option<(String, DatabaseConnection)>,
+}
+
+impl Watched {
+    /// With these tables, empty.
+    ///
+    /// # Errors
+    /// As [`of_empty_tables`].
+    pub(crate) async fn open(backend: DbBackend, migrations: &[Migrations]) -> Result<Self> {
+        let name = format!("tally_test_{:016x}", rand::random::<u64>());
+        let (mut folder, mut postgres) = (None, None);
+        let url = if backend == DbBackend::Postgres {
+            let server = std::env::var("TALLY_TEST_POSTGRES_URL").map_err(Error::internal)?;
+            let maintenance = Database::connect(format!("{server}/postgres")).await?;
+            maintenance.execute_unprepared(&format!("CREATE DATABASE {name}")).await?;
+            postgres = Some((name.clone(), maintenance));
+            format!("{server}/{name}")
+        } else {
+            let made = tempfile::tempdir().map_err(Error::internal)?;
+            format!("sqlite:{}/{name}.db", folder.insert(made).path().display())
+        };
+        let settings = Settings::read(SETTINGS, None, &BTreeMap::new(), &[("database.url", url)])?;
+        let mut db = Db::open(&settings).await?;
+        db.migrate(migrations).await?;
+        let read = Arc::<Mutex<Vec<Statement>>>::default();
+        let noted = Arc::clone(&read);
+        db.reader.set_metric_callback(move |info| {
+            noted.lock().unwrap_or_else(PoisonError::into_inner).push(info.statement.clone());
+        });
+        Ok(Self { db, read, folder, postgres })
+    }
+
+    /// Runs this on the connection that writes.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub(crate) async fn run(&self, sql: &str) -> Result<()> {
+        self.db.writer.execute_unprepared(sql).await?;
+        Ok(())
+    }
+
+    /// The statements that were read since the last call, each with its plan, as it is planned with these values.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub(crate) async fn plans(&self, in_snapshot: bool) -> Result<Vec<(String, String)>> {
+        let read = std::mem::take(&mut *self.read.lock().unwrap_or_else(PoisonError::into_inner));
+        let postgres = self.db.backend == DbBackend::Postgres;
+        let (explain, column) = if postgres { ("EXPLAIN", "QUERY PLAN") } else { ("EXPLAIN QUERY PLAN", "detail") };
+        let mut plans = Vec::new();
+        for mut statement in read.into_iter().filter(|statement| statement.sql.contains("SELECT")) {
+            let text = statement.sql.clone();
+            statement.sql = format!("{explain} {text}");
+            let lines = if in_snapshot {
+                let snapshot = self.db.snapshot().await?;
+                let lines = snapshot.query_all_raw(statement).await?;
+                snapshot.commit().await?;
+                lines
+            } else {
+                self.db.reader.query_all_raw(statement).await?
+            };
+            let lines = lines.iter().map(|line| line.try_get("", column)).collect::<Result<Vec<String>, _>>()?;
+            plans.push((text, lines.join("\n")));
+        }
+        // Not those of this look.
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(plans)
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub(crate) async fn close(self) -> Result<()> {
+        let Self { db, folder, postgres, .. } = self;
+        db.close().await?;
+        if let Some((name, maintenance)) = postgres {
+            maintenance.execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)")).await?;
+            maintenance.close().await?;
+        }
+        drop(folder);
+        Ok(())
+    }
 }

@@ -6,6 +6,7 @@ pub(super) mod batch;
 pub(super) mod board;
 pub(super) mod imported;
 pub(super) mod incidents;
+mod plans;
 pub(super) mod read;
 pub(super) mod recount;
 pub(super) mod rules;
