@@ -215,10 +215,15 @@ async fn fifty_notifications_take_no_more_statements_than_one(backend: Backend) 
         let likes = people.iter().zip(0..).map(|(person, m)| liked(content, &author, person, (1 << 40) + n * 10 + m));
         stage.happen(likes).await;
     }
+    // The least of three: what relays and jobs ask meanwhile only adds.
     let counted = async |query: String| {
-        let before = stage.app.kernel.db.statement_count();
-        let data = author.client.query(&query).await.data().clone();
-        (stage.app.kernel.db.statement_count() - before, data)
+        let (mut least, mut data) = (u64::MAX, Value::Null);
+        for _ in 0..3 {
+            let before = stage.app.kernel.db.statement_count();
+            data = author.client.query(&query).await.data().clone();
+            least = least.min(stage.app.kernel.db.statement_count() - before);
+        }
+        (least, data)
     };
     // The page, the contents, the actors, and the users: first the last actors with the contents' authors, then the rest.
     let mut all = BTreeSet::new();
