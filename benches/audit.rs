@@ -1,5 +1,5 @@
 //! How fast somebody's tables are audited, and in how much memory: 10,000,000 rows in a SQLite file, or as many as
-//! `TALLY_BENCH_AUDIT_ROWS` says. Of ten rows nine are likes and favorites, one is an artwork; one like in a thousand is
+//! `BENCH_AUDIT_ROWS` says. Of ten rows nine are likes and favorites, one is an artwork; one like in a thousand is
 //! there twice.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "benchmarks print, and stop at a fault")]
 
@@ -19,7 +19,7 @@ const FAVORITES: u64 = 3;
 
 #[tokio::main]
 async fn main() {
-    let rows: u64 = std::env::var("TALLY_BENCH_AUDIT_ROWS").map_or(10_000_000, |n| n.parse().expect("a number"));
+    let rows: u64 = std::env::var("BENCH_AUDIT_ROWS").map_or(10_000_000, |n| n.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite:{}/theirs.db", folder.path().display());
     let planted = fill(&format!("{url}?mode=rwc"), rows).await;

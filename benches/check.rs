@@ -1,6 +1,6 @@
 //! How fast every figure is checked, and in how much memory: 100,000 contents with 1,000,000 behaviors of 10,007 users,
-//! on SQLite, and on the server of `TALLY_BENCH_POSTGRES_URL` if that is set. One line a backend: the whole of
-//! `tally check`, and the checks that read every behavior, each alone. `TALLY_BENCH_CONTENTS` makes it smaller.
+//! on SQLite, and on PostgreSQL where there is one. One line a backend: the whole of
+//! `tally check`, and the checks that read every behavior, each alone. `BENCH_CONTENTS` makes it smaller.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "benchmarks print, and stop at a fault")]
 
 mod support;
@@ -8,6 +8,7 @@ mod support;
 use std::process::Stdio;
 
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend};
+use support::postgres::create;
 use support::{Server, row, stopwatch};
 use tokio::process::Command;
 
@@ -21,7 +22,7 @@ const ALONE: [&str; 4] = ["like-count", "heat-mass", "heat", "user-remains"];
 
 #[tokio::main]
 async fn main() {
-    let contents: u32 = std::env::var("TALLY_BENCH_CONTENTS").map_or(100_000, |n| n.parse().expect("a number"));
+    let contents: u32 = std::env::var("BENCH_CONTENTS").map_or(100_000, |n| n.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a folder");
     let sqlite = format!("sqlite:{}/bench.db", folder.path().display());
     println!(
@@ -33,8 +34,9 @@ async fn main() {
     heading.push("most memory, MiB".into());
     row(&heading);
     row(&vec!["---".into(); heading.len()]);
-    for url in std::iter::once(sqlite).chain(std::env::var("TALLY_BENCH_POSTGRES_URL")) {
-        measure(&url, contents).await;
+    measure(&sqlite, contents).await;
+    if let Ok(server) = std::env::var("TALLY_TEST_POSTGRES_URL") {
+        measure(&create(&server, "bench_check"), contents).await;
     }
 }
 

@@ -1,5 +1,5 @@
 //! How fast other settings are made and put in force, and in how much memory: 100,000 contents with 1,000,000 behaviors,
-//! on SQLite, or on the server of `TALLY_BENCH_POSTGRES_URL`. `TALLY_BENCH_CONTENTS` makes it smaller.
+//! on SQLite, or on the server of `BENCH_POSTGRES_URL`. `BENCH_CONTENTS` makes it smaller.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "benchmarks print, and stop at a fault")]
 
 mod support;
@@ -15,10 +15,10 @@ const BEHAVIORS: u32 = 10;
 
 #[tokio::main]
 async fn main() {
-    let contents: u32 = std::env::var("TALLY_BENCH_CONTENTS").map_or(100_000, |n| n.parse().expect("a number"));
+    let contents: u32 = std::env::var("BENCH_CONTENTS").map_or(100_000, |n| n.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a folder");
     let sqlite = format!("sqlite:{}/bench.db", folder.path().display());
-    let url = std::env::var("TALLY_BENCH_POSTGRES_URL").unwrap_or(sqlite);
+    let url = std::env::var("BENCH_POSTGRES_URL").unwrap_or(sqlite);
     // A first start makes the schema and puts the first settings in force.
     Server::start(&url, &[]).await.stop().await;
     let database = Database::connect(&url).await.expect("the database");
