@@ -112,12 +112,12 @@ impl Outbox {
         store::key_waits(&self.0.db, consumer, key).await
     }
 
-    /// The same, for the consumer itself: of what it is given in `tx` nothing waits any more.
+    /// For the consumer itself: the sequence of the first event of a key that it has not taken, and is not given in `tx`.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn waits_beside(&self, tx: &Tx, consumer: &str, key: uuid::Uuid) -> Result<bool> {
-        store::key_waits_beside(tx, consumer, key).await
+    pub async fn first_beside(&self, tx: &Tx, consumer: &str, key: uuid::Uuid) -> Result<Option<i64>> {
+        store::key_first_beside(tx, consumer, key).await
     }
 
     /// Delivers, now and here, what is due, until nothing is left; for tests and tools. Returns how many events were

@@ -10,6 +10,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -42,7 +43,7 @@ macro_rules! on_every_backend {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    super::$name($crate::harness::Backend::Sqlite).await;
+                    $crate::harness::ends(super::$name($crate::harness::Backend::Sqlite)).await;
                 }
             )+
         }
@@ -50,13 +51,19 @@ macro_rules! on_every_backend {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    super::$name($crate::harness::Backend::Postgres).await;
+                    $crate::harness::ends(super::$name($crate::harness::Backend::Postgres)).await;
                 }
             )+
         }
     };
 }
 pub(crate) use on_every_backend;
+
+/// Fails a test that hangs, which would else keep the whole run from its end; far from what any test takes.
+pub(crate) async fn ends(test: impl Future<Output = ()>) {
+    let patience = Duration::from_secs(900) * rounds(1);
+    tokio::time::timeout(patience, test).await.expect("the test hangs");
+}
 
 /// What a test may set.
 #[derive(Default)]

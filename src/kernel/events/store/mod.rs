@@ -12,7 +12,7 @@ pub(super) use lease::{fence, lease_is_of_another, lease_release, lease_renew, l
 pub(crate) use report::{
     Backlog, SetAside, backlogs, consumers_with_set_aside, discard, replay, set_aside_page, set_aside_prune,
 };
-pub(super) use report::{Late, key_waits, key_waits_beside, late, oldest};
+pub(super) use report::{Late, key_first_beside, key_waits, late, oldest};
 
 use super::{Delivered, Event};
 use crate::kernel::clock::Millis;

@@ -149,7 +149,8 @@ pub(in super::super) async fn key_waits(db: &Db, consumer: &str, key: Uuid) -> R
     Ok(!db.query_by_key(of_key(db.backend(), consumer, key)).await?.is_empty())
 }
 
-/// The same inside of a transaction: without those that it takes.
-pub(in super::super) async fn key_waits_beside(tx: &Tx, consumer: &str, key: Uuid) -> Result<bool> {
-    Ok(tx.connection().query_one_raw(of_key(tx.backend(), consumer, key)).await?.is_some())
+/// The sequence of the first of them, inside of a transaction: of those that it does not take.
+pub(in super::super) async fn key_first_beside(tx: &Tx, consumer: &str, key: Uuid) -> Result<Option<i64>> {
+    let found = tx.connection().query_one_raw(of_key(tx.backend(), consumer, key)).await?;
+    Ok(found.map(|row| row.try_get("", "sequence")).transpose()?)
 }

@@ -1,5 +1,6 @@
 //! The durable consumer: acts become awards and reversals, in the transaction in which their events go.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -52,9 +53,9 @@ impl Consumer for RulesConsumer {
 impl RulesConsumer {
     async fn apply(&self, tx: &Tx, heard: &[Heard]) -> Result<AfterCommit> {
         let mut register = self.read(tx, heard).await?;
-        let mut waits = HashMap::new();
+        let mut firsts = HashMap::new();
         for heard in heard {
-            let remember = self.must_remember(tx, heard, &mut waits).await?;
+            let remember = self.must_remember(tx, heard, &mut firsts).await?;
             register.take(heard, remember);
         }
         let gone: Vec<_> = register.gone().collect();
@@ -116,16 +117,15 @@ impl RulesConsumer {
 
     /// Whether an act of which nothing is known is to be known from now on: what is taken back must stay so, if what
     /// did it comes later. Without a rule only if something that came before it still waits or is set aside.
-    async fn must_remember(&self, tx: &Tx, heard: &Heard, waits: &mut HashMap<Uuid, bool>) -> Result<bool> {
+    async fn must_remember(&self, tx: &Tx, heard: &Heard, firsts: &mut HashMap<Uuid, Option<i64>>) -> Result<bool> {
         if self.is_ruled(heard) || heard.on {
             return Ok(self.is_ruled(heard));
         }
         let content = heard.subject.content;
-        if let Some(waits) = waits.get(&content) {
-            return Ok(*waits);
-        }
-        let waiting = self.kernel.outbox.waits_beside(tx, NAME, content).await?;
-        waits.insert(content, waiting);
-        Ok(waiting)
+        let first = match firsts.entry(content) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => *unknown.insert(self.kernel.outbox.first_beside(tx, NAME, content).await?),
+        };
+        Ok(first.is_some_and(|first| first < heard.sequence))
     }
 }

@@ -12,6 +12,7 @@ on_every_backend!(
     an_award_that_failed_is_given_once_when_it_is_replayed,
     a_like_that_was_set_aside_and_taken_back_gives_nothing,
     a_like_taken_back_while_its_rule_was_off_gives_nothing,
+    what_no_rule_is_about_is_not_remembered,
     what_is_deleted_takes_nothing_back,
     an_author_who_is_gone_gets_nothing,
     wrong_rules_keep_everything_from_starting,
@@ -104,6 +105,21 @@ async fn a_like_taken_back_while_its_rule_was_off_gives_nothing(backend: Backend
         replay(&stage, &failed).await;
     }
     assert_eq!(stage.account(&stage.id).await, (6, 2), "cara's like is there");
+    stage.app.finish().await;
+}
+
+async fn what_no_rule_is_about_is_not_remembered(backend: Backend) {
+    let options = options().with("events.batch", 2);
+    let stage = Stage::of(TestApp::start_with::<Tally>(backend, options).await).await;
+    let content = stage.ann.publish("one").await;
+    // While more events of the same content wait than are delivered at once.
+    for n in 0..5 {
+        let reader = stage.app.user(&format!("reader {n}"));
+        reader.act("like", &content).await.data();
+        reader.act("unlike", &content).await.data();
+    }
+    stage.app.settle().await;
+    assert_eq!(stage.app.number("SELECT count(*) FROM point_rule_acts").await, 0);
     stage.app.finish().await;
 }
 
