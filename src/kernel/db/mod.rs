@@ -8,6 +8,7 @@ mod migrate;
 mod open;
 #[cfg(test)]
 pub(crate) mod plans;
+mod renewal;
 mod snapshot;
 mod sql;
 pub(crate) mod tables;

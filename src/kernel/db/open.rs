@@ -3,14 +3,16 @@
 use std::fs::File;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbBackend, SqlxPostgresConnector, SqlxSqliteConnector};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _, Pool};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Pool};
 use tracing::log::LevelFilter;
 
+use super::renewal::Renewal;
 use super::{Db, alone, guard};
 use crate::kernel::config::Settings;
 use crate::kernel::error::{Code, Error, Result};
@@ -47,11 +49,11 @@ impl Db {
         let (mut guard, mut listening) = (None, None);
         let (backend, mut writer, mut reader) = if url.starts_with("sqlite:") {
             let (writer, reader, lock) = open_sqlite(url, settings.count("database.readers")).await?;
-            guard = Some(std::sync::Arc::new(lock));
+            guard = Some(Arc::new(lock));
             (DbBackend::Sqlite, writer, reader)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let (writer, reader, options) = open_postgres(url, settings).await?;
-            listening = Some(std::sync::Arc::new(options));
+            listening = Some(Arc::new(options));
             (DbBackend::Postgres, writer, reader)
         } else {
             return Err(Error::invalid("DATABASE_URL must begin with sqlite: or postgres://"));
@@ -148,7 +150,17 @@ async fn open_postgres(
         .log_statements(LevelFilter::Trace);
     let pool =
         |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE).test_before_acquire(false);
+    let renewal = Arc::new(Renewal::new(writers));
     let writer = pool(writers)
+        .before_acquire(move |connection, _| {
+            let renewal = Arc::clone(&renewal);
+            Box::pin(async move {
+                if renewal.is_due() {
+                    connection.execute("DISCARD PLANS").await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options.clone().options(WRITER_PLANS).options(patience))
         .await
         .map_err(|error| unavailable(&error))?;

@@ -8,6 +8,7 @@ use super::incidents::sealed;
 use super::ledger::{AccountRecord, TransactionRecord, lane};
 use super::standing::{Difference, differences, is_behind, lost};
 use super::store::batch::{Absent, IncidentRow};
+use super::store::walk::Link;
 use crate::kernel::clock::Millis;
 use crate::kernel::error::{Code, Error, Result, Retry};
 use crate::kernel::id::Ids;
@@ -43,7 +44,12 @@ impl Account {
         let incidents = read.absent.map_or(0, |absent| absent.incidents);
         actual.version = read.row.map_or_else(|| actual.sequence.saturating_add(incidents), |row| row.version);
         let mut drifts = Vec::new();
+        if let Some(cause) = read.unreadable {
+            broken = Some(cause.clone());
+        }
         match read.row {
+            // What it is to be compared with is not known.
+            Some(row) if read.unreadable.is_some() => actual = row.clone(),
             Some(row) => {
                 let at = if row.sequence == 0 {
                     Some(AccountRecord::new(user))
@@ -89,6 +95,8 @@ pub(super) fn overtaken(user: Uuid) -> Error {
 pub(super) struct Ledgers {
     locked: HashMap<Uuid, AccountRecord>,
     last: HashMap<Uuid, TransactionRecord>,
+    /// Why the last transaction cannot be read.
+    unreadable: HashMap<Uuid, String>,
     /// The transaction with the sequence of an account that is behind its ledger.
     at: HashMap<Uuid, TransactionRecord>,
     absent: HashMap<Uuid, Absent>,
@@ -98,18 +106,28 @@ pub(super) struct Ledgers {
 struct OfAccount<'a> {
     row: Option<&'a AccountRecord>,
     last: Option<&'a TransactionRecord>,
+    unreadable: Option<&'a String>,
     at: Option<&'a TransactionRecord>,
     absent: Option<&'a Absent>,
 }
 
 impl Ledgers {
     /// Locked accounts, and the last transactions of all that are asked for.
-    pub(super) fn new(locked: Vec<AccountRecord>, last: Vec<TransactionRecord>) -> Self {
-        Self {
-            locked: locked.into_iter().map(|row| (row.user_id, row)).collect(),
-            last: by_user(last),
-            ..Self::default()
+    pub(super) fn new(locked: Vec<AccountRecord>, last: Vec<Link>) -> Self {
+        let locked = locked.into_iter().map(|row| (row.user_id, row)).collect();
+        let mut ledgers = Self { locked, ..Self::default() };
+        for link in last {
+            match link {
+                Link::Read(row) => {
+                    ledgers.last.insert(row.user_id, *row);
+                }
+                Link::Unreadable { key: (_, user), sequence, field } => {
+                    let cause = format!("{field} of transaction {sequence} of user {user} cannot be read");
+                    ledgers.unreadable.insert(user, cause);
+                }
+            }
         }
+        ledgers
     }
 
     pub(super) fn is_locked(&self, user: Uuid) -> bool {
@@ -146,6 +164,7 @@ impl Ledgers {
         OfAccount {
             row: self.locked.get(&user),
             last: self.last.get(&user),
+            unreadable: self.unreadable.get(&user),
             at: self.at.get(&user),
             absent: self.absent.get(&user),
         }

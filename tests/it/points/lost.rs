@@ -177,6 +177,7 @@ async fn texts_that_are_none_are_named(backend: Backend) {
             let last = sql.replace("sequence = 3", "sequence = 5");
             stage.app.database.sql(&last).await;
             assert_eq!(of_ann(&stage).await, ["reason of transaction 3"]);
+            assert_eq!(stage.award(1, "onto what cannot be read").await.code(), "LEDGER_BROKEN");
         }
         Backend::Postgres => {
             let sql = sql.replace("CAST(x'ff' AS TEXT)", "convert_from('\\xff'::bytea, 'UTF8')");

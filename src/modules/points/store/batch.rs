@@ -5,9 +5,10 @@
 
 use std::sync::LazyLock;
 
-use sea_orm::FromQueryResult;
+use sea_orm::{ConnectionTrait as _, FromQueryResult};
 use uuid::Uuid;
 
+use super::walk::{Link, links};
 use super::{ACCOUNT, KEYS, TRANSACTION, keys, keys_of_users};
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Sql, Tx};
@@ -104,12 +105,12 @@ pub(in super::super) static LAST: LazyLock<Sql> = LazyLock::new(|| {
     )
 });
 
-/// The last transaction of each of these accounts; those without any are left out.
+/// The last transaction of each of these accounts, as it is stored; those without any are left out.
 pub(in super::super) async fn last_by_accounts(
     tx: &Tx,
     users: impl IntoIterator<Item = (i16, Uuid)>,
-) -> Result<Vec<TransactionRecord>> {
-    tx.select(&LAST, keys(&LAST, users)).await
+) -> Result<Vec<Link>> {
+    links(&tx.connection().query_all_raw(LAST.bind(tx.backend(), keys(&LAST, users), [])).await?)
 }
 
 const SEQUENCES: &[(&str, Col)] = &[("lane", Col::Small), ("id", Col::Id), ("sequence", Col::Int)];

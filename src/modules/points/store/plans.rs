@@ -8,7 +8,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::super::read::{self, Filter};
-    use super::super::{board, incidents, recount, walk};
+    use super::super::{board, imported, incidents, recount, walk};
     use crate::kernel::clock::Millis;
     use crate::kernel::db::Migrations;
     use crate::kernel::db::plans::Watched;
@@ -141,6 +141,8 @@ mod tests {
             look(watched, texts, false, "transactions by id", 1).await;
             board::last_by_users(db, users).await.unwrap();
             look(watched, texts, false, "last transactions", 1).await;
+            imported::imported_sums(db, users).await.unwrap();
+            look(watched, texts, false, "what was imported", 1).await;
         }
     }
 

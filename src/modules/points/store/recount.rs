@@ -21,13 +21,26 @@ pub(in super::super) async fn user_keys(
     after: Key,
     size: usize,
 ) -> Result<Vec<Key>> {
-    let text = "SELECT lane, user_id FROM
+    users_beside_accounts(connection, backend, "point_transactions", after, size).await
+}
+
+/// The users after `after` who have an account, or rows in another table.
+pub(super) async fn users_beside_accounts(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    table: &'static str,
+    after: Key,
+    size: usize,
+) -> Result<Vec<Key>> {
+    let text = format!(
+        "SELECT lane, user_id FROM
          (SELECT lane, user_id FROM point_accounts WHERE (lane, user_id) > ($1, $2)
           ORDER BY lane, user_id LIMIT $3) a
          UNION SELECT lane, user_id FROM
-         (SELECT DISTINCT lane, user_id FROM point_transactions WHERE (lane, user_id) > ($1, $2)
+         (SELECT DISTINCT lane, user_id FROM {table} WHERE (lane, user_id) > ($1, $2)
           ORDER BY lane, user_id LIMIT $3) t
-         ORDER BY lane, user_id LIMIT $3";
+         ORDER BY lane, user_id LIMIT $3"
+    );
     let values: [Value; 3] = [after.0.into(), after.1.into(), limit(size).into()];
     let found = connection.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
     let found = found.iter().map(|row| Ok((row.try_get("", "lane")?, row.try_get("", "user_id")?)));

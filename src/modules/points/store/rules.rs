@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement, Value};
 use uuid::Uuid;
 
+use super::recount::users_beside_accounts;
 use super::{KEYS, keys, limit};
 use crate::kernel::clock::Millis;
 use crate::kernel::db::{Col, Sql, Tx};
@@ -159,17 +160,7 @@ pub(in super::super) async fn user_keys(
     after: Key,
     size: usize,
 ) -> Result<Vec<Key>> {
-    let text = "SELECT lane, user_id FROM
-         (SELECT lane, user_id FROM point_accounts WHERE (lane, user_id) > ($1, $2)
-          ORDER BY lane, user_id LIMIT $3) a
-         UNION SELECT lane, user_id FROM
-         (SELECT DISTINCT lane, user_id FROM point_rule_acts WHERE (lane, user_id) > ($1, $2)
-          ORDER BY lane, user_id LIMIT $3) t
-         ORDER BY lane, user_id LIMIT $3";
-    let values: [Value; 3] = [after.0.into(), after.1.into(), limit(size).into()];
-    let found = connection.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
-    let found = found.iter().map(|row| Ok((row.try_get("", "lane")?, row.try_get("", "user_id")?)));
-    Ok(found.collect::<Result<_, DbErr>>()?)
+    users_beside_accounts(connection, backend, "point_rule_acts", after, size).await
 }
 
 /// An award that is said to stand, and what the ledger has under its id.

@@ -77,7 +77,8 @@ fn link(row: &QueryResult) -> Result<Link> {
     }
 }
 
-fn links(rows: &[QueryResult]) -> Result<Vec<Link>> {
+/// Rows as they are stored.
+pub(super) fn links(rows: &[QueryResult]) -> Result<Vec<Link>> {
     rows.iter().map(link).collect()
 }
 
