@@ -54,24 +54,22 @@ async fn all_bodies_together_are_bounded() {
         assert!(slow.send(&whole[..whole.len() - 1]).await);
         slow
     };
-    let mut slow = begin().await;
     let refused = async {
         loop {
+            let mut slow = begin().await;
+            // Time to read it: of two that are read at once either is refused, or both.
+            tokio::time::sleep(Duration::from_millis(100)).await;
             let mut other = Wire::open(&app.url).await;
             other.send(&whole).await;
-            match other.answer().await {
-                Some((head, body)) if head.starts_with("HTTP/1.1 503") => return body,
-                // The server had not read all of the first one yet; or both were read at once, and the first was refused.
-                _ => {
-                    let answered = tokio::time::timeout(std::time::Duration::from_millis(20), slow.answer()).await;
-                    if answered.is_ok() {
-                        slow = begin().await;
-                    }
-                }
+            let answer = other.answer().await;
+            let slow_is_held = tokio::time::timeout(Duration::from_millis(200), slow.answer()).await.is_err();
+            match answer {
+                Some((head, body)) if head.starts_with("HTTP/1.1 503") && slow_is_held => return (slow, body),
+                _ => {}
             }
         }
     };
-    let refused = tokio::time::timeout(std::time::Duration::from_secs(20), refused).await.expect("a refusal");
+    let (mut slow, refused) = tokio::time::timeout(Duration::from_secs(60), refused).await.expect("a refusal");
     assert!(refused.contains("OVERLOADED"), "{refused}");
     // Small ones are let through all the while, and the large one too.
     let mut small = Wire::open(&app.url).await;
