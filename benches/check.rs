@@ -86,7 +86,8 @@ async fn fill(database: &DatabaseConnection, contents: u32) {
         ),
         format!(
             "INSERT INTO contents (lane, id, kind, author_id, title, status, published_at, quality, base_weight)
-             SELECT {lane}, {content}, 0, {content}, 'content', 0, {now} - s.n * 1000, 1000, 0 FROM {}",
+             SELECT {lane}, {content}, 0, {}, 'content', 0, {now} - s.n * 1000, 1000, 0 FROM {}",
+            id(&format!("(s.n % {USERS})")),
             series(contents)
         ),
         format!(
