@@ -11,7 +11,7 @@ export DATABASE_URL=$cluster/tally
 unset TALLY_DATABASE_URL
 
 # As many connections as the peers have, all in one process.
-export TALLY_DATABASE_WRITERS=$((WORKERS * POOL / 2))
+export TALLY_DATABASE_WRITERS=${BENCH_WRITERS:-$((WORKERS * POOL / 2))}
 export TALLY_DATABASE_READERS=$((WORKERS * POOL - TALLY_DATABASE_WRITERS))
 
 # One secret a run, made by prepare.sh.
