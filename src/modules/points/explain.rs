@@ -60,8 +60,8 @@ impl Explain for Balance {
     }
 }
 
-/// How many accounts there are, and how often a field of one was not what its ledger says: found by writes and repairs, and
-/// made by what undoes a repair.
+/// How many accounts there are, and how often a field of one was not what its ledger says: found by writes and by
+/// repairs, and made again by what undoes a repair.
 ///
 /// # Errors
 /// The database's own.
