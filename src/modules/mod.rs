@@ -1,4 +1,4 @@
-//! The built-in modules. Each has the same rooms: `facade`, `entity`, `store`, `commands/`, `graphql/`, `checks`.
+//! The built-in modules. Each has the same rooms: `facade`, `entity`, `store`, `commands/`, `graphql/`.
 
 pub mod engagement;
 pub mod notifications;

@@ -222,8 +222,7 @@ fn every_file_says_what_it_is_for() {
 #[test]
 fn no_text_knows_the_machine_it_was_written_on() {
     // In halves, so that this file does not break the rule itself.
-    let homes = [["/ho", "me/"], ["/ro", "ot/"], ["/Us", "ers/"], ["/wo", "rk/"], ["/tmp/", "wt-"]]
-        .map(|halves| halves.concat());
+    let homes = [["/ho", "me/"], ["/ro", "ot/"], ["/Us", "ers/"], ["/tm", "p/"]].map(|halves| halves.concat());
     let mut breaches = Vec::new();
     for source in texts("") {
         for (number, line) in (1..).zip(source.text.lines()) {
@@ -236,7 +235,7 @@ fn no_text_knows_the_machine_it_was_written_on() {
                     line.starts_with("source = ")
                         && !line.contains("registry+https://github.com/rust-lang/crates.io-index")
                 }
-                "web/package-lock.json" => {
+                path if path.ends_with("package-lock.json") => {
                     line.contains("\"resolved\"") && !line.contains("https://registry.npmjs.org/")
                 }
                 path if path.ends_with(".npmrc") => line.contains("registry=") || line.contains("_auth"),

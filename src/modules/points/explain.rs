@@ -60,13 +60,14 @@ impl Explain for Balance {
     }
 }
 
-/// How many accounts there are, and how often one was not what its ledger says.
+/// How many accounts there are, and how often a field of one was not what its ledger says: found by writes and by
+/// repairs, and made again by what undoes a repair.
 ///
 /// # Errors
 /// The database's own.
 pub(super) async fn overview(kernel: &Kernel) -> Result<Overview> {
     let (accounts, incidents) = recount::totals(kernel.db.reader(), kernel.backend()).await?;
-    let lines = [("accounts", accounts), ("drifts put right so far", incidents)];
+    let lines = [("accounts", accounts), ("incidents so far", incidents)];
     let lines = lines.into_iter().map(|(name, number)| (name.to_owned(), number.to_string()));
     Ok(vec![("points".to_owned(), lines.collect())])
 }
