@@ -5,6 +5,7 @@ mod again;
 mod jobs;
 mod online;
 mod remedies;
+mod walks;
 
 use std::ffi::OsString;
 use std::io::Write as _;

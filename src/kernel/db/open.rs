@@ -35,6 +35,8 @@ const WRITER_PLANS: [(&str, &str); 5] = [
 pub(super) const ACQUIRE: Duration = Duration::from_secs(10);
 /// SQLite: how long the writer waits for another process (a check, a backup) to leave the lock.
 const BUSY: Duration = Duration::from_secs(10);
+/// SQLite: pages that a connection keeps, in KiB where negative.
+const CACHE: &str = "-16384";
 /// SQLite: rows that its thread may be ahead of their reader. With fewer than a page of rows the two wake each other for
 /// every row: two thirds of the time of a long read.
 const AHEAD: usize = 8192;
@@ -108,7 +110,7 @@ async fn open_sqlite(url: &str, readers: u32) -> Result<(DatabaseConnection, Dat
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY)
-        .pragma("mmap_size", "268435456")
+        .pragma("cache_size", CACHE)
         .row_buffer_size(AHEAD)
         .log_statements(LevelFilter::Trace);
     let writer: Pool<sqlx::Sqlite> = SqlitePoolOptions::new()

@@ -1,13 +1,17 @@
 //! Runs checks: chunks of reads, and what seems to differ again under its lock.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::hand::{Hand, Hear};
 use super::report::{CheckLine, Kind, Report};
-use super::{Check, CheckReport, Drift, Integrity, Key, Scope};
+use super::{Check, CheckReport, Chunk, Drift, Integrity, Key, Scope};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
 
 /// Items read at once.
 pub(super) const CHUNK: usize = 500;
+/// Chunks after which a check counts as long, and its items are compared by two at a time.
+const FEW: usize = 4;
 /// Drifts of a check that a report shows.
 const EXAMPLES: usize = 20;
 
@@ -36,19 +40,77 @@ pub(super) async fn examine(
         confirm(kernel, check, key, &mut report, told).await?;
         return Ok(report);
     }
-    let mut after = None;
-    loop {
-        let chunk = check.scan(kernel, after, CHUNK).await?;
-        report.checked += chunk.checked;
-        for suspect in chunk.suspects {
-            confirm(kernel, check, suspect, &mut report, told).await?;
-        }
-        progress(report.checked);
-        match chunk.next {
-            Some(next) => after = Some(next),
-            None => return Ok(report),
+    let all = AtomicU64::new(0);
+    let walk = Walk { hand, check, told, all: &all, progress };
+    let (mut after, mut chunks) = (None, 0);
+    // Of few items one is enough.
+    while chunks < FEW {
+        let chunk = walk.scan(after, CHUNK).await?;
+        after = chunk.next;
+        walk.take(chunk, &mut report).await?;
+        if after.is_none() {
+            return Ok(report);
         }
         hand.go_on().await?;
+        chunks += 1;
+    }
+    match check.middle().filter(|middle| hand.is_asked() && after.is_some_and(|after| after < *middle)) {
+        Some(middle) => {
+            let mut rest = CheckReport { examples: Vec::new(), checked: 0, drifted: 0, items: 0, ..report };
+            let first = walk.go(after, Some(middle), &mut report);
+            tokio::try_join!(first, walk.go(Some(middle), None, &mut rest))?;
+            report.add(rest);
+        }
+        None => walk.go(after, None, &mut report).await?,
+    }
+    Ok(report)
+}
+
+/// A run of one check through its items.
+struct Walk<'a> {
+    hand: &'a Hand<'a>,
+    check: &'a dyn Check,
+    told: &'a (dyn Fn(Key, &Drift) + Sync),
+    /// How many items were compared, by whichever walk.
+    all: &'a AtomicU64,
+    progress: &'a (dyn Fn(u64) + Sync),
+}
+
+impl Walk<'_> {
+    async fn scan(&self, after: Option<Key>, size: usize) -> Result<Chunk> {
+        self.check.scan(self.hand.kernel, after, size).await
+    }
+
+    /// Confirms what seems to differ in a chunk.
+    async fn take(&self, chunk: Chunk, report: &mut CheckReport) -> Result<()> {
+        report.checked += chunk.checked;
+        for suspect in chunk.suspects {
+            confirm(self.hand.kernel, self.check, suspect, report, self.told).await?;
+        }
+        (self.progress)(self.all.fetch_add(chunk.checked, Ordering::Relaxed) + chunk.checked);
+        Ok(())
+    }
+
+    /// The items after `after`, up to `until` if that is given.
+    async fn go(&self, mut after: Option<Key>, until: Option<Key>, report: &mut CheckReport) -> Result<()> {
+        let mut size = CHUNK;
+        loop {
+            let chunk = self.scan(after, size).await?;
+            // It may hold items that another walk compares: fewer are asked for, until the next one alone is beyond.
+            if until.is_some_and(|until| chunk.next.is_none_or(|next| next > until)) {
+                if size == 1 {
+                    return Ok(());
+                }
+                size /= 2;
+                continue;
+            }
+            after = chunk.next;
+            self.take(chunk, report).await?;
+            if after.is_none() {
+                return Ok(());
+            }
+            self.hand.go_on().await?;
+        }
     }
 }
 
@@ -66,6 +128,17 @@ async fn confirm(
     let room = EXAMPLES.saturating_sub(report.examples.len());
     report.examples.extend(drifts.into_iter().take(room));
     Ok(())
+}
+
+impl CheckReport {
+    /// Adds what another walk of the same check found.
+    fn add(&mut self, other: Self) {
+        self.checked += other.checked;
+        self.drifted += other.drifted;
+        self.items += other.items;
+        let room = EXAMPLES.saturating_sub(self.examples.len());
+        self.examples.extend(other.examples.into_iter().take(room));
+    }
 }
 
 impl Integrity {

@@ -55,6 +55,11 @@ impl<'a> Hand<'a> {
         Self { job: Some(run), ..Self::of(&run.kernel) }
     }
 
+    /// Whether somebody waits for it, so that it may take what the machine has.
+    pub(super) fn is_asked(&self) -> bool {
+        self.job.is_none()
+    }
+
     /// The tick of a job that was begun before.
     pub(super) fn tick(&self) -> Option<Millis> {
         self.job.filter(|run| run.attempt > 1).map(|run| run.tick)

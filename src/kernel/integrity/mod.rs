@@ -40,6 +40,13 @@ pub trait Check: Send + Sync {
     fn name(&self) -> &'static str;
     /// Compares a chunk of items that follow `after` in key order, in short reads.
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk>;
+    /// A key in the middle of its items, where those up to it and those beyond may be compared at the same time: a process
+    /// that was asked does so. For checks whose [`Check::scan`] reads what follows `after` and nothing else, and says `next`
+    /// whenever it found as many as it was asked for. `None`: one chunk after the other.
+    fn middle(&self) -> Option<Key> {
+        None
+    }
+
     /// Compares one item again, under the lock that every write of it takes.
     async fn confirm(&self, kernel: &Kernel, key: Key) -> Result<Vec<Drift>>;
 
