@@ -12,6 +12,7 @@ pub(super) mod in_force;
 pub(super) mod next;
 pub(super) mod openings;
 pub(super) mod people;
+mod plans;
 pub(super) mod publish;
 pub(super) mod read;
 pub(super) mod recount;

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use sea_orm::{FromQueryResult, Statement, Value};
+use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::{DETAILS, FIGURES, INFO, NO_HEAT, ORDER_HEAT};
@@ -122,6 +122,39 @@ impl Filter {
     }
 }
 
+/// Contents with their figures, to be read in the order of heat. Of all: a walk along the index of heat, which both
+/// databases would leave for a sort of everything. Of few: as the database likes.
+fn by_heat(backend: DbBackend, of_all: bool) -> &'static str {
+    match (of_all, backend) {
+        (true, DbBackend::Postgres) => {
+            "content_figures f CROSS JOIN LATERAL
+                 (SELECT * FROM contents w WHERE w.lane = f.lane AND w.id = f.content_id OFFSET 0) c"
+        }
+        (true, _) => "content_figures f CROSS JOIN contents c ON c.lane = f.lane AND c.id = f.content_id",
+        (false, _) => "content_figures f JOIN contents c ON c.lane = f.lane AND c.id = f.content_id",
+    }
+}
+
+/// The same in the order of time: a walk along one of its indexes, unless heat leaves few.
+fn by_time(backend: DbBackend, filter: &Filter) -> &'static str {
+    let by_heat = filter.heat_from.is_some() || filter.heat_below.is_some();
+    match (by_heat, backend, filter.author_id) {
+        (true, ..) => "contents c JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id",
+        (false, DbBackend::Postgres, _) => {
+            "contents c CROSS JOIN LATERAL
+                 (SELECT * FROM content_figures w WHERE w.lane = c.lane AND w.content_id = c.id OFFSET 0) f"
+        }
+        (false, _, None) => {
+            "contents c INDEXED BY contents_by_time CROSS JOIN content_figures f
+                 ON f.lane = c.lane AND f.content_id = c.id"
+        }
+        (false, _, Some(_)) => {
+            "contents c INDEXED BY contents_by_author CROSS JOIN content_figures f
+                 ON f.lane = c.lane AND f.content_id = c.id"
+        }
+    }
+}
+
 /// One content more than the page holds, in the direction of reading.
 pub(in super::super) async fn content_page(
     db: &Db,
@@ -138,9 +171,10 @@ pub(in super::super) async fn content_page(
     // Lists by heat walk the index of the narrow table, lists by time that of contents.
     let (tie, from) = match order {
         Order::Hottest => {
-            ("f.content_id", "content_figures f JOIN contents c ON c.lane = f.lane AND c.id = f.content_id")
+            let of_few = filter.author_id.is_some() || filter.published_since.is_some();
+            ("f.content_id", by_heat(db.backend(), !of_few))
         }
-        _ => ("c.id", "contents c JOIN content_figures f ON f.lane = c.lane AND f.content_id = c.id"),
+        Order::Newest | Order::Oldest => ("c.id", by_time(db.backend(), filter)),
     };
     let reads_down = descending != page.backward;
     let (further, back) = if reads_down { ("<", ">") } else { (">", "<") };
@@ -184,9 +218,10 @@ pub(in super::super) async fn ranking(
     size: usize,
 ) -> Result<Vec<ContentRecord>> {
     let text = format!(
-        "SELECT {INFO}, {FIGURES} FROM content_figures f JOIN contents c ON c.lane = f.lane AND c.id = f.content_id {DETAILS}
+        "SELECT {INFO}, {FIGURES} FROM {} {DETAILS}
          WHERE c.status = {} AND c.kind >= $1 AND c.kind <= $2 AND c.published_at >= $3
          ORDER BY {ORDER_HEAT} DESC, f.content_id DESC LIMIT $4",
+        by_heat(db.backend(), since.is_none()),
         Status::Published.number()
     );
     let (least, most) = kind.map_or((i16::MIN, i16::MAX), |kind| (i16::from(kind), i16::from(kind)));
