@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::board::{self, Board};
 use super::commands::post::{Change, Entry, Post, Posted};
 use super::events::PointsEvent;
+use super::importing::IMPORTED;
 use super::ledger::{AccountRecord, Kind, TransactionRecord, lane, transaction_id};
 use super::loaders::Loaders;
 use super::metrics::PointsMetrics;
@@ -101,7 +102,7 @@ impl PointsFacade {
     /// As [`PointsFacade::add`]; `NOT_FOUND` for an unknown transaction, `INVALID_INPUT` for one that is itself a reversal
     /// or moved no points, `CONFLICT` for one that was reversed before.
     pub async fn reverse(&self, transaction: Uuid, reason: &str, key: &str, actor: Uuid) -> Result<Posted> {
-        let (reason, key) = texts(reason, key)?;
+        let (reason, key) = clients_texts(reason, key)?;
         // Whose it is never changes: it may be read before the batch.
         let original = self.transaction(transaction).await?.ok_or_else(|| Error::not_found("no such transaction"))?;
         let (user, change) = (original.user_id, Change::Reverse(transaction));
@@ -122,7 +123,7 @@ impl PointsFacade {
         key: &str,
         actor: Uuid,
     ) -> Result<Posted> {
-        let (reason, key) = texts(reason, key)?;
+        let (reason, key) = clients_texts(reason, key)?;
         if limit < 0 {
             return Err(Error::invalid("the limit must not be below 0"));
         }
@@ -272,7 +273,7 @@ impl PointsFacade {
     }
 
     fn entry(&self, new: &NewTransaction) -> Result<Entry> {
-        let (reason, key) = texts(&new.reason, &new.key)?;
+        let (reason, key) = clients_texts(&new.reason, &new.key)?;
         let amount = match new.kind {
             Kind::AddPoints if new.amount > 0 => new.amount,
             Kind::DeductPoints | Kind::Redeem if new.amount > 0 => -new.amount,
@@ -288,6 +289,15 @@ impl PointsFacade {
         let (user, change, actor) = (new.user, Change::Add(amount), new.actor);
         Ok(Entry { id, user, kind: new.kind, change, reason, actor, key })
     }
+}
+
+/// As [`texts`], of whoever imports nothing: a key of an import's would count as imported, and keep the real one out.
+fn clients_texts(reason: &str, key: &str) -> Result<(String, String)> {
+    let (reason, key) = texts(reason, key)?;
+    if key.starts_with(IMPORTED) {
+        return Err(Error::invalid(format!("an idempotencyKey that begins with {IMPORTED} is that of an import")));
+    }
+    Ok((reason, key))
 }
 
 pub(super) fn texts(reason: &str, key: &str) -> Result<(String, String)> {

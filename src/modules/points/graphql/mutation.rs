@@ -40,7 +40,8 @@ pub struct AddPointsInput {
     /// Why, 1 to 500 characters.
     reason: String,
     /// 1 to 200 characters, unique in the account. The same key and input again is the first transaction, `replayed`;
-    /// another input is `CONFLICT`.
+    /// another input is `CONFLICT`. Refused are keys that begin with `import:`, which imports use, and
+    /// those of the form of a rule's award.
     idempotency_key: String,
     /// Says what would come of it, and writes nothing.
     #[graphql(default)]
