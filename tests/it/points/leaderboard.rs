@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use serde_json::{Value, json};
 use tally::app::Tally;
+use tally::kernel::auth::Role;
 
 use super::stage::{Stage, add, input, options, whole};
 use crate::harness::{Answer, Backend, Client, Seeded, TestApp, on_every_backend};
@@ -229,5 +230,34 @@ async fn wrong_pages_are_refused(backend: Backend) {
         assert_eq!(stage.teacher.run(PAGE, arguments.clone()).await.code(), "INVALID_INPUT", "{arguments}");
     }
     assert_eq!(stage.ann.run(PAGE, json!({})).await.code(), "FORBIDDEN");
+    stage.app.finish().await;
+}
+
+/// News of another server, whose transactions cannot be read at the first look, are told at the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_not_be_told_at_first_is_told_later() {
+    let quiet = || options().with("points.ranking_reread_secs", 86_400);
+    let stage = Stage::of(TestApp::start_with::<Tally>(Backend::Sqlite, quiet()).await).await;
+    let document = format!("subscription {{ pointsChanged(userId: \"{}\") {{ balanceAfter }} }}", stage.id);
+    let mut listener = stage.ann.listen(&document).await;
+    let mut given = 0;
+    listener
+        .next_while(async || {
+            given += 1;
+            give(&stage, &stage.id, 1, &format!("until heard {given}")).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        })
+        .await;
+    // On SQLite nobody is told of what is written beside the server.
+    let other = TestApp::start_on::<Tally>(stage.app.database.shared(), quiet()).await;
+    let teacher = other.client("teacher", &[Role::Teacher]);
+    add(&teacher, input(&stage.id, "ADD_POINTS", 1_000, "beside")).await.data();
+    other.stop().await;
+    stage.app.database.sql("ALTER TABLE point_transactions RENAME TO elsewhere").await;
+    assert_eq!(stage.teacher.run(PAGE, json!({})).await.code(), "INTERNAL");
+    stage.app.database.sql("ALTER TABLE elsewhere RENAME TO point_transactions").await;
+    assert_eq!(page(&stage.teacher, json!({})).await.0, [(stage.id.clone(), given + 1_000, 1)]);
+    let expected = json!({ "pointsChanged": { "balanceAfter": given + 1_000 } });
+    listener.until(|data| *data == expected).await;
     stage.app.finish().await;
 }

@@ -15,6 +15,7 @@ use crate::kernel::id::Id;
 use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
 use crate::kernel::ranking::Standing;
 use crate::modules::points::checks::account_key;
+use crate::modules::points::events::PointsEvent;
 use crate::modules::points::ledger::{AccountRecord, lane};
 use crate::modules::points::store::{board, read, recount};
 use crate::modules::users::{UserKind, UsersFacade};
@@ -89,7 +90,10 @@ impl Check for PointRanking {
         recount::account_lock(tx, account).await?;
         let (drifts, actual) = self.compare(kernel, account).await?;
         if !drifts.is_empty() {
+            let newer = actual.filter(|read| self.0.is_newer(read));
+            let last = self.0.last_of(newer.into_iter().map(|read| read.id)).await?;
             self.0.index.put(ALL.now, account.1, actual);
+            self.0.live.publish(last.into_iter().map(PointsEvent));
         }
         Ok(drifts)
     }

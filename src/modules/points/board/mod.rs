@@ -12,7 +12,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::events::PointsEvent;
-use super::ledger::AccountRecord;
+use super::ledger::{AccountRecord, TransactionRecord};
 use super::store::{board, read};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
@@ -141,11 +141,19 @@ impl Board {
 
     /// Takes states that were read, and tells listeners of those that are newer than what was known.
     async fn take_in(&self, mut standings: Vec<Standing>) -> Result<()> {
-        let is_newer = |read: &Standing| self.index.standing(read.id).is_none_or(|held| held.version < read.version);
-        standings.retain(is_newer);
-        self.take_standings(standings.iter().copied());
-        let newer: Vec<Uuid> = standings.iter().map(|standing| standing.id).collect();
-        self.announce(&newer).await
+        standings.retain(|read| self.is_newer(read));
+        // Before any is taken: what fails here, or is dropped with its request, is still news to the next who looks.
+        let last = self.last_of(standings.iter().map(|standing| standing.id)).await?;
+        // A write of this process, which it told of itself, may have come meanwhile. No await from here on.
+        standings.retain(|read| self.is_newer(read));
+        let newer: HashSet<Uuid> = standings.iter().map(|standing| standing.id).collect();
+        self.take_standings(standings.into_iter());
+        self.live.publish(last.into_iter().filter(|last| newer.contains(&last.user_id)).map(PointsEvent));
+        Ok(())
+    }
+
+    fn is_newer(&self, read: &Standing) -> bool {
+        self.index.standing(read.id).is_none_or(|held| held.version < read.version)
     }
 
     /// Lists those of these users no more who are gone. That is for good.
@@ -182,14 +190,10 @@ impl Board {
         Ok(())
     }
 
-    /// Tells listeners of the last transactions of these users, which another server committed.
-    async fn announce(&self, users: &[Uuid]) -> Result<()> {
-        if users.is_empty() || !self.live.is_heard() {
-            return Ok(());
-        }
-        let last = board::last_by_users(&self.kernel.db, users).await?;
-        self.live.publish(last.into_iter().map(PointsEvent));
-        Ok(())
+    /// The last transactions of these users, to tell listeners of; none where nobody listens.
+    async fn last_of(&self, users: impl Iterator<Item = Uuid>) -> Result<Vec<TransactionRecord>> {
+        let users: Vec<Uuid> = users.filter(|_| self.live.is_heard()).collect();
+        if users.is_empty() { Ok(Vec::new()) } else { board::last_by_users(&self.kernel.db, &users).await }
     }
 
     /// Follows what others change, until the server stops.
