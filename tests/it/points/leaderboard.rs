@@ -16,6 +16,7 @@ on_every_backend!(
     users_who_leave_make_room,
     the_check_sees_a_leaderboard_that_is_not_the_accounts,
     a_repair_beside_the_server_reaches_its_leaderboard,
+    a_version_that_a_repair_lowers_does_not_freeze_a_place,
     wrong_pages_are_refused,
 );
 
@@ -167,10 +168,12 @@ async fn the_check_sees_a_leaderboard_that_is_not_the_accounts(backend: Backend)
     stage.app.database.sql(&format!("UPDATE point_accounts SET balance = balance - 7 WHERE {account}")).await;
     assert_eq!(drifted().await, []);
     stage.app.database.sql("UPDATE point_accounts SET version = version - 1").await;
-    assert_eq!(drifted().await, found(3));
+    // Nobody may tell a server on SQLite of what others write: it reads before it compares.
+    let lowered = if backend == Backend::Sqlite { 0 } else { 3 };
+    assert_eq!(drifted().await, if lowered == 0 { vec![] } else { found(lowered) });
     let repair = "mutation { repairIntegrity(check: \"point-ranking\") { state checks { repaired } } }";
     let answer = stage.operator.query(repair).await;
-    assert_eq!(answer.data()["repairIntegrity"], json!({ "state": "OK", "checks": [{ "repaired": 3 }] }));
+    assert_eq!(answer.data()["repairIntegrity"], json!({ "state": "OK", "checks": [{ "repaired": lowered }] }));
     assert_eq!(drifted().await, []);
     stage.app.database.sql("UPDATE point_accounts SET version = version + 1").await;
     let one = stage.operator.query(repair).await;
@@ -178,7 +181,6 @@ async fn the_check_sees_a_leaderboard_that_is_not_the_accounts(backend: Backend)
     stage.app.database.sql("CREATE TABLE kept AS SELECT * FROM point_accounts").await;
     stage.app.database.sql(&format!("DELETE FROM point_accounts WHERE {account}")).await;
     match backend {
-        // Nobody may tell a server on SQLite of what others write: it reads before it compares.
         Backend::Sqlite => assert_eq!(drifted().await, []),
         Backend::Postgres => assert_eq!(drifted().await, found(1)),
     }
@@ -211,6 +213,31 @@ async fn a_repair_beside_the_server_reaches_its_leaderboard(backend: Backend) {
     let (status, text, errors) = stage.command(&["repair", "--no-backup", "--check", "point-balance"]).await;
     assert_eq!((status, &*errors), (0, ""), "{text}");
     becomes(&stage.teacher, &expected).await;
+    stage.app.finish().await;
+}
+
+async fn a_version_that_a_repair_lowers_does_not_freeze_a_place(backend: Backend) {
+    let stage =
+        Stage::of(TestApp::start_with::<Tally>(backend, options().with("points.ranking_reread_secs", 1)).await).await;
+    let people = stage.people(2).await;
+    give(&stage, &people[0], 10, "a").await;
+    give(&stage, &people[1], 20, "a").await;
+    stage.app.database.sql("UPDATE point_accounts SET version = version + 1000000 WHERE balance = 10").await;
+    give(&stage, &people[0], 1, "b").await;
+    let raised = stage.app.number("SELECT max(version) FROM point_accounts").await;
+    let (status, text, errors) = stage.command(&["repair", "--no-backup", "--check", "point-balance"]).await;
+    assert_eq!((status, &*errors), (0, ""), "{text}");
+    assert!(stage.app.number("SELECT max(version) FROM point_accounts").await < raised, "the repair lowers it");
+    give(&stage, &people[0], 30, "c").await;
+    // By the rank that the index has, not by a page: that one looks at what it shows.
+    let query = "query ($id: ID!) { pointAccount(userId: $id) { rank } }";
+    let rises = async {
+        while stage.teacher.run(query, json!({ "id": people[0] })).await.data()["pointAccount"]["rank"] != 1 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), rises).await.expect("its place follows its balance");
+    becomes(&stage.teacher, &[(people[0].clone(), 41, 1), (people[1].clone(), 20, 2)]).await;
     stage.app.finish().await;
 }
 
