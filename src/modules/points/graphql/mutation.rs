@@ -69,7 +69,7 @@ impl AddPointsInput {
 /// What came of a transaction.
 #[derive(SimpleObject)]
 pub struct PointTransactionPayload {
-    /// The transaction; null after a dry run, which makes none.
+    /// The transaction; null after a dry run, which makes none, unless it was there before.
     transaction: Option<PointTransaction>,
     /// The account after it; after a dry run, as it would be.
     account: PointAccount,
@@ -98,7 +98,7 @@ pub struct PointBatchError {
 /// What came of one item of a batch: either `error`, or the rest.
 #[derive(SimpleObject)]
 pub struct PointBatchItem {
-    /// The transaction; null after a dry run and an error.
+    /// The transaction; null after an error, and after a dry run unless it was there before.
     transaction: Option<PointTransaction>,
     /// The account after it; null after an error.
     account: Option<PointAccount>,
@@ -113,7 +113,7 @@ pub struct PointBatchItem {
 pub struct PointBatchPayload {
     /// An outcome an input, in their order.
     items: Vec<PointBatchItem>,
-    /// How many hold now, replayed ones too.
+    /// How many hold now, replayed ones too; of a dry run, how many would.
     succeeded: i32,
     /// How many were refused.
     failed: i32,
