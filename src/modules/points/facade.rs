@@ -21,7 +21,7 @@ use super::writer::PointsWriter;
 use crate::kernel::batch::Batcher;
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::live::{Live, Tick};
 use crate::kernel::text;
 use crate::modules::users::UsersFacade;
@@ -50,6 +50,8 @@ pub struct NewTransaction {
     pub key: String,
     /// Who does it.
     pub actor: Uuid,
+    /// Whether that is somebody who may make an adjustment.
+    pub may_adjust: bool,
 }
 
 /// Ledgers and balances. Cheap to clone.
@@ -87,9 +89,9 @@ impl PointsFacade {
     /// Gives or takes points; durable when it returns. A dry run says what would come of it, and writes nothing.
     ///
     /// # Errors
-    /// `INVALID_INPUT` for texts and amounts that are none and for a balance beyond 64 bits, `NOT_FOUND` for an unknown
-    /// user, `CONFLICT` for a key that was used otherwise, `INSUFFICIENT_POINTS`, `LEDGER_BROKEN`, `OVERLOADED`,
-    /// `UNAVAILABLE`.
+    /// `FORBIDDEN` for an adjustment of somebody who may make none, `INVALID_INPUT` for texts and amounts that are none
+    /// and for a balance beyond 64 bits, `NOT_FOUND` for an unknown user, `CONFLICT` for a key that was used otherwise,
+    /// `INSUFFICIENT_POINTS`, `LEDGER_BROKEN`, `OVERLOADED`, `UNAVAILABLE`.
     pub async fn add(&self, new: &NewTransaction, dry_run: bool) -> Result<Posted> {
         let entry = self.entry(new)?;
         self.0.users.exists(entry.user).await?;
@@ -273,6 +275,9 @@ impl PointsFacade {
     }
 
     fn entry(&self, new: &NewTransaction) -> Result<Entry> {
+        if new.kind == Kind::Adjustment && !new.may_adjust {
+            return Err(Error::new(Code::FORBIDDEN, "adjustments are for administrators"));
+        }
         let (reason, key) = clients_texts(&new.reason, &new.key)?;
         let amount = match new.kind {
             Kind::AddPoints if new.amount > 0 => new.amount,

@@ -7,7 +7,7 @@ use super::types::{PointAccount, PointTransaction, PointTransactionIdKind};
 use super::viewer;
 use crate::kernel::auth::{Role, Session};
 use crate::kernel::context::FacadeExt as _;
-use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::error::{Error, Result};
 use crate::kernel::graphql::BigInt;
 use crate::kernel::id::Id;
 use crate::modules::points::ledger::Kind;
@@ -49,20 +49,18 @@ pub struct AddPointsInput {
 }
 
 impl AddPointsInput {
-    /// What it asks for, in the name of an actor who may.
-    fn asked(&self, session: &Session, actor: Uuid) -> Result<NewTransaction> {
+    /// What it asks for, in the name of an actor.
+    fn asked(&self, session: &Session, actor: Uuid) -> NewTransaction {
         let kind = match self.kind {
             AddPointsKind::AddPoints => Kind::AddPoints,
             AddPointsKind::DeductPoints => Kind::DeductPoints,
             AddPointsKind::Redeem => Kind::Redeem,
-            AddPointsKind::Adjustment if session.has_any(&[Role::Admin]) => Kind::Adjustment,
-            AddPointsKind::Adjustment => {
-                return Err(Error::new(Code::FORBIDDEN, "adjustments are for administrators"));
-            }
+            AddPointsKind::Adjustment => Kind::Adjustment,
         };
+        let may_adjust = session.has_any(&[Role::Admin]);
         let (user, amount) = (self.user_id.uuid(), self.amount.0);
         let (reason, key) = (self.reason.clone(), self.idempotency_key.clone());
-        Ok(NewTransaction { user, kind, amount, reason, key, actor })
+        NewTransaction { user, kind, amount, reason, key, actor, may_adjust }
     }
 }
 
@@ -158,14 +156,15 @@ impl PointsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What, whose and why.")] input: AddPointsInput,
     ) -> Result<PointTransactionPayload> {
-        let new = input.asked(Session::of(ctx), viewer(ctx).await?)?;
+        let new = input.asked(Session::of(ctx), viewer(ctx).await?);
         let posted = ctx.facade::<PointsFacade>()?.add(&new, input.dry_run).await?;
         Ok(PointTransactionPayload::new(posted, input.dry_run))
     }
 
     /// The same for 1 to 1,000 at once: all of them or nothing, in one transaction, or each for itself. Two inputs with
     /// one key refuse the whole. With `atomic` an error names the refused items, and its extensions list them (`items {
-    /// item code message }`); without, each item has its own outcome. `dryRun` is the same in all.
+    /// item code message }`); without, each item has its own outcome. An ADJUSTMENT of somebody who is no administrator is
+    /// such a refused item, `FORBIDDEN`. `dryRun` is the same in all.
     async fn add_points_batch(
         &self,
         ctx: &Context<'_>,
@@ -177,7 +176,7 @@ impl PointsMutation {
         if inputs.iter().any(|input| input.dry_run != dry_run) {
             return Err(Error::invalid("dryRun must be the same in all inputs"));
         }
-        let new = inputs.iter().map(|input| input.asked(session, actor)).collect::<Result<Vec<_>>>()?;
+        let new: Vec<_> = inputs.iter().map(|input| input.asked(session, actor)).collect();
         let points = ctx.facade::<PointsFacade>()?;
         Ok(if atomic {
             PointBatchPayload::new(points.add_all(&new, dry_run).await?.into_iter().map(Ok), dry_run)
