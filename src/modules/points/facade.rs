@@ -330,5 +330,7 @@ fn all<T>(outcomes: Vec<Result<T>>) -> Result<Vec<T>> {
         errors.iter().map(|(at, error)| json!({ "item": at, "code": error.code().0, "message": error.client() }));
     let text = format!("nothing was written: {}{more}", named.join("; "));
     let refused = Error::new(first.code(), text).with_detail("items", items.collect::<Vec<_>>());
+    let ours = errors.iter().any(|(_, error)| error.is_ours());
+    let refused = if ours { refused.our_fault() } else { refused };
     Err(errors.iter().find_map(|(_, error)| error.cause()).into_iter().fold(refused, Error::caused_by))
 }

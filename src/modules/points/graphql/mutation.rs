@@ -150,7 +150,8 @@ pub struct PointsMutation;
 impl PointsMutation {
     /// Gives a user points or takes them, in the name of the token's user. For teachers and above. Refused with
     /// `INSUFFICIENT_POINTS` where the balance would fall below zero less the account's `overdraftLimit`; the error's
-    /// extensions have `balance` and `overdraftLimit`.
+    /// extensions have `balance` and `overdraftLimit`. `LEDGER_BROKEN` is a fault of the server, of which operators are
+    /// told: the account's ledger does not hold, and nothing is added until they have mended it.
     async fn add_points(
         &self,
         ctx: &Context<'_>,
@@ -186,7 +187,8 @@ impl PointsMutation {
     }
 
     /// Takes a transaction back, once, by another one of the opposite amount. For operators. `CONFLICT` when it was
-    /// reversed before; a reversal cannot be reversed. Never leaves less than the account may have.
+    /// reversed before; a reversal cannot be reversed. Never leaves less than the account may have. `LEDGER_BROKEN` as in
+    /// `addPoints`.
     async fn reverse_point_transaction(
         &self,
         ctx: &Context<'_>,
