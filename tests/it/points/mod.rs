@@ -5,6 +5,7 @@ mod batches;
 mod books;
 mod chaos;
 mod corruption;
+mod events;
 mod leaderboard;
 mod ledger;
 mod lost;
