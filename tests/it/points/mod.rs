@@ -17,3 +17,4 @@ mod reversals;
 mod rules;
 mod servers;
 mod stage;
+mod statements;
