@@ -6,6 +6,7 @@ mod books;
 mod chaos;
 mod corruption;
 mod events;
+mod explain;
 mod leaderboard;
 mod ledger;
 mod lost;
