@@ -14,7 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Code(pub &'static str);
 
 impl Code {
-    /// Whether a code, as a word, says that this side is at fault, and not who asked.
+    /// Whether a code of the kernel, as a word, says that this side is at fault, and not who asked.
     pub(crate) fn is_ours(word: &str) -> bool {
         [Self::INTERNAL.0, Self::UNAVAILABLE.0, Self::OVERLOADED.0].contains(&word)
     }
@@ -55,6 +55,7 @@ pub struct Error {
     retry: Retry,
     retry_after: Option<Duration>,
     details: Vec<(&'static str, serde_json::Value)>,
+    our_fault: bool,
 }
 
 /// What a repetition of the failed database work would do.
@@ -74,7 +75,9 @@ pub enum Retry {
 impl Error {
     /// An error with a code and a message for the client.
     pub fn new(code: Code, client: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, client: client.into(), cause: None, retry: Retry::Never, retry_after: None, details: Vec::new() }
+        let our_fault = Code::is_ours(code.0);
+        let (client, details) = (client.into(), Vec::new());
+        Self { code, client, cause: None, retry: Retry::Never, retry_after: None, details, our_fault }
     }
 
     /// [`Code::INVALID_INPUT`].
@@ -129,6 +132,18 @@ impl Error {
             Some(cause) => format!("{}: {} ({cause})", self.code.0, self.client),
             None => format!("{}: {}", self.code.0, self.client),
         }
+    }
+
+    /// Says that this side is at fault, of a module's own code: metrics and logs count it as failed, not as refused.
+    #[must_use]
+    pub fn our_fault(self) -> Self {
+        Self { our_fault: true, ..self }
+    }
+
+    /// Whether this side is at fault, and not who asked.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.our_fault
     }
 
     /// Says when the client may try again: `extensions.retryAfterMs`, and `Retry-After` over HTTP.

@@ -93,6 +93,47 @@ export const pointsReads = (server) => ({
   },
 
   /** @param {Browser} browser */
+  async 'what a rule gave is said in the reader’s language'(browser) {
+    const room = await Classroom.enter(server);
+    const { student, teacher } = room;
+    const { publishArtwork } = await server.request(
+      student.token,
+      'mutation { publishArtwork(input: { title: "A poster" }) { artwork { id } } }',
+    );
+    const { id } = publishArtwork.artwork;
+    const act = (/** @type {string} */ call, args = '') =>
+      server.request(
+        teacher.token,
+        `mutation Act($id: ID!) { ${call}(contentId: $id${args}) { __typename } }`,
+        { id },
+      );
+    const page = await room.openAsTeacher(browser);
+    await act('like');
+    await shows(page, 5, 1);
+    await act('unlike');
+    await shows(page, 0, 2);
+    await act('comment', ', body: "good"');
+    await shows(page, 3, 3);
+    const texts = async () => {
+      const reasons = await page.locator('.entry .entry-reason').allTextContents();
+      return [...reasons, ...new Set(await page.locator('.entry [data-rule]').allTextContents())];
+    };
+    assert.deepEqual(await texts(), [
+      'Somebody commented on a work',
+      'A like was taken back',
+      'Somebody liked a work',
+      'by a rule',
+    ]);
+    await page.click('[data-action="locale"]');
+    assert.deepEqual(await texts(), [
+      '作品收到评论',
+      '点赞已取消',
+      '作品收到点赞',
+      '按规则自动记账',
+    ]);
+  },
+
+  /** @param {Browser} browser */
   async 'the balance of a moment'(browser) {
     const room = await Classroom.enter(server);
     await room.book(['ADD_POINTS', 12, 'earlier']);

@@ -28,6 +28,7 @@ export class Server {
       TALLY_LISTEN: `127.0.0.1:${port}`,
       TALLY_AUTH_SECRET: randomBytes(32).toString('hex'),
       TALLY_LOG: 'warn',
+      TALLY_POINTS_RULES: 'like:5:50,comment:3:30',
     };
   }
 

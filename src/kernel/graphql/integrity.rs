@@ -107,8 +107,8 @@ impl IntegrityReport {
         self.report.state
     }
 
-    /// The share of the compared items of which every figure tallies, from 0 to 1; null while nobody has looked, or a
-    /// repair goes on.
+    /// The share of the compared items of which every figure tallies, from 0 to 1, in the least consistent of the checks;
+    /// null while nobody has looked, or a repair goes on.
     async fn consistency_rate(&self) -> Option<f64> {
         let known = matches!(self.report.state, State::Ok | State::Drift);
         known.then_some(self.report.consistency_rate)

@@ -7,7 +7,7 @@ use async_graphql::{Context, ServerError, ServerResult, SimpleObject, Value};
 
 use super::Count;
 use crate::kernel::auth::Root;
-use crate::kernel::error::{Code, Error};
+use crate::kernel::error::Error;
 use crate::kernel::module::ModuleDecl;
 use crate::kernel::telemetry::{Metrics, ModuleServed, Outcome};
 
@@ -49,7 +49,7 @@ pub(super) async fn served(
 
 /// As clients are told of it: an error without tally's own behind it is the library's, of what does not fit the schema.
 fn outcome(error: &ServerError) -> Outcome {
-    let ours = error.source::<Error>().is_some_and(|own| Code::is_ours(own.code().0));
+    let ours = error.source::<Error>().is_some_and(Error::is_ours);
     if ours { Outcome::Failed } else { Outcome::Refused }
 }
 
@@ -60,7 +60,8 @@ pub(super) struct ModuleService {
     module: &'static str,
     /// How many root fields ended.
     requests: Count,
-    /// How many of them failed by a fault of the server: with INTERNAL, UNAVAILABLE or OVERLOADED.
+    /// How many of them failed by a fault of the server: with INTERNAL, UNAVAILABLE, OVERLOADED, or a module's code for
+    /// one.
     failed: Count,
     /// The share of those that failed, from 0 to 1; null before the first.
     error_rate: Option<f64>,

@@ -99,7 +99,7 @@ pub struct Report {
     /// The repair that it undoes.
     #[serde(serialize_with = "as_optional_text")]
     pub undoes: Option<Id<RunKind>>,
-    /// The share of the compared items of which every figure tallies.
+    /// The share of the compared items of which every figure tallies, in the least consistent check.
     pub consistency_rate: f64,
     /// What each check found; after a repair, what it finds then.
     pub checks: Vec<CheckLine>,
@@ -263,14 +263,17 @@ impl Report {
     }
 }
 
-/// The share of the compared items of which every figure tallies; 1 of none.
+/// The share of the items that tallied in the least consistent of the checks; 1 of none. Not of all their items together:
+/// beside a million items of other checks, an account in 50 that is wrong would not show.
 pub(crate) fn consistency(checks: &[CheckLine]) -> f64 {
-    let (checked, wrong) = checks.iter().fold((0, 0), |sum, line| (sum.0 + line.checked, sum.1 + line.items));
-    // What a check finds missing was never compared.
-    let all = checked.max(wrong);
-    #[expect(clippy::cast_precision_loss, reason = "a share, shown to a few digits")]
-    let share = if all == 0 { 1.0 } else { (all - wrong) as f64 / all as f64 };
-    share
+    let share = |line: &CheckLine| {
+        // What a check finds missing was never compared.
+        let all = line.checked.max(line.items);
+        #[expect(clippy::cast_precision_loss, reason = "a share, shown to a few digits")]
+        let share = if all == 0 { 1.0 } else { (all - line.items) as f64 / all as f64 };
+        share
+    };
+    checks.iter().map(share).fold(1.0, f64::min)
 }
 
 /// A share in percent, rounded down: 100 % is all of them.

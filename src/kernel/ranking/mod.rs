@@ -109,6 +109,15 @@ impl RankIndex {
         }
     }
 
+    /// The same without that lock, where `known` is still what is held: what was taken since is left.
+    pub fn put_back(&self, now: Millis, known: Standing, actual: Option<Standing>) {
+        let mut boards = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        boards.advance(now);
+        if boards.standing(known.id) == Some(known) {
+            boards.put(now, actual.unwrap_or(Standing { listed: false, ..known }));
+        }
+    }
+
     /// The best `size` of a view; the first has rank 1.
     #[must_use]
     pub fn top(&self, view: View, size: usize) -> Vec<Standing> {

@@ -27,7 +27,7 @@ use super::watch::{Facts, Watch};
 use super::work::WorkMetrics;
 use crate::kernel::config::Settings;
 use crate::kernel::db::Db;
-use crate::kernel::error::{Code, Result};
+use crate::kernel::error::{Code, Error, Result};
 
 /// Every metric of tally begins with it; those of the process have Prometheus' own names.
 const PREFIX: &str = "tally";
@@ -145,7 +145,7 @@ impl Metrics {
                 _ => Code::INTERNAL.0,
             };
             self.count_error(code);
-            let ours = Code::is_ours(code);
+            let ours = error.source::<Error>().map_or_else(|| Code::is_ours(code), Error::is_ours);
             outcome = if ours || outcome == Outcome::Failed { Outcome::Failed } else { Outcome::Refused };
         }
         outcome

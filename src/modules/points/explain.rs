@@ -4,7 +4,9 @@ use async_trait::async_trait;
 
 use super::checks::account_key;
 use super::graphql::PointTransactionIdKind;
-use super::store::recount;
+use super::ledger::Kind;
+use super::store::recount::{self, Listed};
+use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::Result;
 use crate::kernel::id::Id;
@@ -36,13 +38,6 @@ impl Explain for Balance {
         let found = recount::transaction_page(&reads, backend, key, &page).await?;
         reads.commit().await?;
         let more = found.len() > page.size;
-        let fact = |found: super::ledger::TransactionRecord| Fact {
-            cursor: Cursor { order: 0, value: Some(found.sequence), id: found.id },
-            kind: found.kind().map_or("UNKNOWN", super::ledger::Kind::word),
-            source: Some(Id::<PointTransactionIdKind>::new(found.id).to_string()),
-            at: found.created_at,
-            contribution: found.amount.to_string(),
-        };
         let mut facts: Vec<Fact> = found.into_iter().take(page.size).map(fact).collect();
         if page.backward {
             facts.reverse();
@@ -57,6 +52,25 @@ impl Explain for Balance {
             facts,
             more,
         }))
+    }
+}
+
+/// One that cannot be read is listed with what can, and named: it is what an operator looks for.
+fn fact(found: Listed) -> Fact {
+    let Listed { sequence, id, kind, amount, at, unreadable } = found;
+    let contribution = amount.map(|amount| amount.to_string());
+    Fact {
+        cursor: Cursor { order: 0, value: Some(sequence), id: id.unwrap_or_default() },
+        kind: if unreadable.is_some() { "UNREADABLE" } else { kind.map_or("UNKNOWN", Kind::word) },
+        source: id.map(|id| Id::<PointTransactionIdKind>::new(id).to_string()),
+        at: at.unwrap_or(Millis(0)),
+        contribution: match unreadable {
+            None => contribution.unwrap_or_default(),
+            Some(field) => {
+                let said = format!("{field} of transaction {sequence} cannot be read");
+                contribution.map_or_else(|| said.clone(), |amount| format!("{amount} ({said})"))
+            }
+        },
     }
 }
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::board::{self, Board};
 use super::commands::post::{Change, Entry, Post, Posted};
 use super::events::PointsEvent;
+use super::importing::IMPORTED;
 use super::ledger::{AccountRecord, Kind, TransactionRecord, lane, transaction_id};
 use super::loaders::Loaders;
 use super::metrics::PointsMetrics;
@@ -20,7 +21,7 @@ use super::writer::PointsWriter;
 use crate::kernel::batch::Batcher;
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::live::{Live, Tick};
 use crate::kernel::text;
 use crate::modules::users::UsersFacade;
@@ -49,6 +50,8 @@ pub struct NewTransaction {
     pub key: String,
     /// Who does it.
     pub actor: Uuid,
+    /// Whether that is somebody who may make an adjustment.
+    pub may_adjust: bool,
 }
 
 /// Ledgers and balances. Cheap to clone.
@@ -86,9 +89,9 @@ impl PointsFacade {
     /// Gives or takes points; durable when it returns. A dry run says what would come of it, and writes nothing.
     ///
     /// # Errors
-    /// `INVALID_INPUT` for texts and amounts that are none and for a balance beyond 64 bits, `NOT_FOUND` for an unknown
-    /// user, `CONFLICT` for a key that was used otherwise, `INSUFFICIENT_POINTS`, `LEDGER_BROKEN`, `OVERLOADED`,
-    /// `UNAVAILABLE`.
+    /// `FORBIDDEN` for an adjustment of somebody who may make none, `INVALID_INPUT` for texts and amounts that are none
+    /// and for a balance beyond 64 bits, `NOT_FOUND` for an unknown user, `CONFLICT` for a key that was used otherwise,
+    /// `INSUFFICIENT_POINTS`, `LEDGER_BROKEN`, `OVERLOADED`, `UNAVAILABLE`.
     pub async fn add(&self, new: &NewTransaction, dry_run: bool) -> Result<Posted> {
         let entry = self.entry(new)?;
         self.0.users.exists(entry.user).await?;
@@ -101,7 +104,7 @@ impl PointsFacade {
     /// As [`PointsFacade::add`]; `NOT_FOUND` for an unknown transaction, `INVALID_INPUT` for one that is itself a reversal
     /// or moved no points, `CONFLICT` for one that was reversed before.
     pub async fn reverse(&self, transaction: Uuid, reason: &str, key: &str, actor: Uuid) -> Result<Posted> {
-        let (reason, key) = texts(reason, key)?;
+        let (reason, key) = clients_texts(reason, key)?;
         // Whose it is never changes: it may be read before the batch.
         let original = self.transaction(transaction).await?.ok_or_else(|| Error::not_found("no such transaction"))?;
         let (user, change) = (original.user_id, Change::Reverse(transaction));
@@ -122,7 +125,7 @@ impl PointsFacade {
         key: &str,
         actor: Uuid,
     ) -> Result<Posted> {
-        let (reason, key) = texts(reason, key)?;
+        let (reason, key) = clients_texts(reason, key)?;
         if limit < 0 {
             return Err(Error::invalid("the limit must not be below 0"));
         }
@@ -272,7 +275,10 @@ impl PointsFacade {
     }
 
     fn entry(&self, new: &NewTransaction) -> Result<Entry> {
-        let (reason, key) = texts(&new.reason, &new.key)?;
+        if new.kind == Kind::Adjustment && !new.may_adjust {
+            return Err(Error::new(Code::FORBIDDEN, "adjustments are for administrators"));
+        }
+        let (reason, key) = clients_texts(&new.reason, &new.key)?;
         let amount = match new.kind {
             Kind::AddPoints if new.amount > 0 => new.amount,
             Kind::DeductPoints | Kind::Redeem if new.amount > 0 => -new.amount,
@@ -288,6 +294,15 @@ impl PointsFacade {
         let (user, change, actor) = (new.user, Change::Add(amount), new.actor);
         Ok(Entry { id, user, kind: new.kind, change, reason, actor, key })
     }
+}
+
+/// As [`texts`], of whoever imports nothing: a key of an import's would count as imported, and keep the real one out.
+fn clients_texts(reason: &str, key: &str) -> Result<(String, String)> {
+    let (reason, key) = texts(reason, key)?;
+    if key.starts_with(IMPORTED) {
+        return Err(Error::invalid(format!("an idempotencyKey that begins with {IMPORTED} is that of an import")));
+    }
+    Ok((reason, key))
 }
 
 pub(super) fn texts(reason: &str, key: &str) -> Result<(String, String)> {
@@ -315,5 +330,7 @@ fn all<T>(outcomes: Vec<Result<T>>) -> Result<Vec<T>> {
         errors.iter().map(|(at, error)| json!({ "item": at, "code": error.code().0, "message": error.client() }));
     let text = format!("nothing was written: {}{more}", named.join("; "));
     let refused = Error::new(first.code(), text).with_detail("items", items.collect::<Vec<_>>());
+    let ours = errors.iter().any(|(_, error)| error.is_ours());
+    let refused = if ours { refused.our_fault() } else { refused };
     Err(errors.iter().find_map(|(_, error)| error.cause()).into_iter().fold(refused, Error::caused_by))
 }

@@ -14,7 +14,7 @@ use super::board::Board;
 use super::commands::post::Posted;
 use super::ledger::Kind;
 use super::store::batch::IncidentRow;
-use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::error::{Error, Result};
 
 /// The fields of an account that a write compares.
 const FIELDS: [&str; 5] = ["balance", "sequence", "lastHash", "overdraftLimit", "account"];
@@ -85,7 +85,7 @@ impl PointsMetrics {
 }
 
 fn refused(error: &Error) -> &'static str {
-    if Code::is_ours(error.code().0) { "failed" } else { "refused" }
+    if error.is_ours() { "failed" } else { "refused" }
 }
 
 /// Accounts on the leaderboard, counted when metrics are read.

@@ -81,7 +81,8 @@ pub(super) fn unsealed(field: &str, transaction: &TransactionRecord) -> String {
 
 /// Refuses to build on what does not hold.
 pub(super) fn broken(cause: String) -> Error {
-    Error::new(LEDGER_BROKEN, "the ledger of this account does not hold; operators are told").caused_by(cause)
+    let error = Error::new(LEDGER_BROKEN, "the ledger of this account does not hold; operators are told");
+    error.our_fault().caused_by(cause)
 }
 
 /// Another server made an account between two statements: read again, it is there and can be locked.

@@ -154,6 +154,13 @@ pub(super) const OTHERS: &[(&str, &str, &str, Row)] = &[
         ADMINS,
     ),
     ("addPointsBatch", "inputs.userId", ADD_POINTS_BATCH, TEACHERS),
+    (
+        "addPointsBatch",
+        "an ADJUSTMENT",
+        "mutation { addPointsBatch(inputs: [{ userId: \"U\", amount: 1, kind: ADJUSTMENT, reason: \"x\",
+         idempotencyKey: \"x\", dryRun: true }]) { succeeded } }",
+        ADMINS,
+    ),
     ("setOverdraftLimit", "userId", SET_LIMIT, ADMINS),
 ];
 

@@ -7,7 +7,7 @@ use tally::modules::users::UserKind;
 use super::stage::{Stage, add, add_batch, input};
 use crate::harness::{Backend, on_every_backend};
 
-on_every_backend!(bad_input_is_refused_and_leaves_nothing);
+on_every_backend!(bad_input_is_refused_and_leaves_nothing, keys_of_imports_are_refused);
 
 async fn bad_input_is_refused_and_leaves_nothing(backend: Backend) {
     let stage = Stage::set(backend).await;
@@ -36,6 +36,8 @@ async fn bad_input_is_refused_and_leaves_nothing(backend: Backend) {
         (with("idempotencyKey", json!("")), "INVALID_INPUT", "idempotencyKey"),
         (with("idempotencyKey", json!(long_key)), "INVALID_INPUT", "idempotencyKey"),
         (with("idempotencyKey", json!(null)), "INVALID_INPUT", "idempotencyKey"),
+        (with("idempotencyKey", json!("import:transaction:7")), "INVALID_INPUT", "import:"),
+        (with("idempotencyKey", json!("import:")), "INVALID_INPUT", "import:"),
         (with("kind", json!("REVERSAL")), "INVALID_INPUT", "REVERSAL"),
         (with("kind", json!("OVERDRAFT_LIMIT")), "INVALID_INPUT", "OVERDRAFT_LIMIT"),
         (with("amount", json!(i64::MAX)), "INVALID_INPUT", "64 bits"),
@@ -77,5 +79,22 @@ async fn bad_input_is_refused_and_leaves_nothing(backend: Backend) {
     }
     assert_eq!(stage.rows().await, rows, "nothing was written");
     assert_eq!(add(&stage.admin, good()).await.data()["addPoints"]["replayed"], false, "no key was used up");
+    stage.app.finish().await;
+}
+
+async fn keys_of_imports_are_refused(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    let award = stage.award(5, "first").await.data()["addPoints"]["transaction"]["id"].clone();
+    for answer in [
+        stage.award(1, "import:x").await,
+        stage.reverse(&award, "import:x").await,
+        stage.limit(&stage.id, 5, "import:x").await,
+    ] {
+        assert!(answer.code() == "INVALID_INPUT" && answer.message().contains("import:"), "{:#}", answer.body);
+    }
+    // What only looks like one is a client's.
+    for key in ["imported", "Import:1", "my import:1"] {
+        stage.award(1, key).await.data();
+    }
     stage.app.finish().await;
 }

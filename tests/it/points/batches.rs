@@ -14,6 +14,7 @@ on_every_backend!(
     a_class_is_awarded_in_one_call,
     an_atomic_batch_is_all_or_nothing_and_names_the_items,
     independent_items_stand_for_themselves,
+    an_adjustment_of_a_teacher_is_refused_as_an_item,
     batches_and_single_ones_meet_on_the_same_accounts,
     a_database_by_lanes_takes_batches_over_many,
     a_transaction_takes_so_many_entries_and_no_more,
@@ -111,6 +112,29 @@ async fn crowd(stage: &Stage) {
         let expected = i64::try_from(expected).unwrap();
         assert_eq!(stage.account(id).await, (expected, expected));
     }
+}
+
+async fn an_adjustment_of_a_teacher_is_refused_as_an_item(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    let inputs = || {
+        let award = |key: &str| input(&stage.id, "ADD_POINTS", 5, key);
+        vec![award("a"), input(&stage.id, "ADJUSTMENT", -1, "b"), award("c")]
+    };
+    let answer = add_batch(&stage.teacher, inputs(), true).await;
+    assert_eq!(answer.code(), "FORBIDDEN");
+    let items = &answer.body["errors"][0]["extensions"]["items"];
+    let refused = json!({ "item": 1, "code": "FORBIDDEN", "message": "adjustments are for administrators" });
+    assert_eq!(*items, json!([refused]), "{:#}", answer.body);
+    assert_eq!(stage.rows().await, [0, 0, 0]);
+    let answer = add_batch(&stage.teacher, inputs(), false).await;
+    let payload = &answer.data()["addPointsBatch"];
+    assert_eq!((&payload["succeeded"], &payload["failed"]), (&json!(2), &json!(1)));
+    assert_eq!(payload["items"][1]["error"]["code"], "FORBIDDEN");
+    assert_eq!(stage.account(&stage.id).await, (10, 2));
+    // Its key is free, and an administrator may.
+    add_batch(&stage.admin, inputs(), false).await.data();
+    assert_eq!(stage.account(&stage.id).await, (9, 3));
+    stage.app.finish().await;
 }
 
 async fn batches_and_single_ones_meet_on_the_same_accounts(backend: Backend) {

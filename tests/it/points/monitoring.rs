@@ -12,6 +12,7 @@ use crate::harness::{Backend, command, on_every_backend};
 on_every_backend!(
     the_report_shows_state_accounts_errors_and_times,
     a_database_that_is_gone_shows_as_errors,
+    a_broken_ledger_is_the_servers_fault,
     metrics_count_transactions_and_incidents,
     one_account_is_checked_and_a_watch_sees_a_drift_come,
 );
@@ -57,7 +58,7 @@ async fn the_report_shows_state_accounts_errors_and_times(backend: Backend) {
     let times = ["p50Ms", "p95Ms", "p99Ms"].map(|name| service[name].as_f64().unwrap());
     assert!(times[0] > 0.0 && times.is_sorted() && times[2] <= 10_000.0, "{times:?}");
 
-    // One account of 201: of all that the checks compared, one item does not tally.
+    // One account of 201: the check that found it decides, whatever the others compared beside it.
     stage.app.database.sql("UPDATE point_accounts SET balance = 7 WHERE balance = 1").await;
     assert_eq!(stage.command(&["check", "--module", "points"]).await.0, 1);
     let drifted = report(&stage, points).await;
@@ -66,7 +67,7 @@ async fn the_report_shows_state_accounts_errors_and_times(backend: Backend) {
         check["checked"].as_f64().unwrap()
     };
     assert_eq!(["point-balance", "point-chain", "point-incidents"].map(compared), [201.0, 201.0, 0.0]);
-    let all = 402.0 + compared("point-rules");
+    let all = compared("point-balance");
     let rate = drifted["consistencyRate"].as_f64().unwrap();
     assert!(drifted["state"] == "DRIFT" && (rate - (all - 1.0) / all).abs() < 1e-9, "{drifted:#}");
     // A check's module is known, and of none all are shown.
@@ -93,6 +94,27 @@ async fn a_database_that_is_gone_shows_as_errors(backend: Backend) {
     assert_eq!(series(&stage, "points_transactions_total{kind=\"ADD_POINTS\",outcome=\"failed\"}"), 3.0);
     assert_eq!(series(&stage, "fields_total{module=\"points\",outcome=\"failed\"}"), 3.0);
     stage.app.database.sql("ALTER TABLE elsewhere RENAME TO point_accounts").await;
+    stage.app.finish().await;
+}
+
+async fn a_broken_ledger_is_the_servers_fault(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    stage.award(7, "a").await.data();
+    stage.app.database.sql("UPDATE point_transactions SET amount = 8").await;
+    assert_eq!(stage.award(1, "b").await.code(), "LEDGER_BROKEN");
+    let inputs = vec![input(&stage.id, "ADD_POINTS", 1, "c")];
+    assert_eq!(add_batch(&stage.teacher, inputs, true).await.code(), "LEDGER_BROKEN");
+    let query = "{ integrityReport(module: \"points\") { service { requests failed errorRate } } }";
+    let answer = stage.operator.query(query).await;
+    let service = &answer.data()["integrityReport"]["service"][0];
+    assert_eq!((&service["requests"], &service["failed"]), (&json!(3), &json!(2)));
+    assert_eq!(series(&stage, "points_transactions_total{kind=\"ADD_POINTS\",outcome=\"failed\"}"), 2.0);
+    assert_eq!(series(&stage, "fields_total{module=\"points\",outcome=\"failed\"}"), 2.0);
+    let text = stage.app.kernel.metrics.text().unwrap();
+    let failed = text.lines().filter(|line| line.starts_with("tally_requests_total") && line.contains("=\"failed\""));
+    let count = failed.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>();
+    assert_eq!(count, 2.0, "{text}");
+    stage.app.database.sql("UPDATE point_transactions SET amount = 7").await;
     stage.app.finish().await;
 }
 

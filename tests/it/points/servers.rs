@@ -121,3 +121,31 @@ async fn a_server_that_lost_its_connection_looks_at_all() {
     other.stop().await;
     stage.app.finish().await;
 }
+
+/// Whoever looks at a hot account always finds the other server a moment behind: that is no drift.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_check_finds_no_drift_in_what_another_server_writes_all_the_time() {
+    let (stage, other) = two().await;
+    give(&stage, &stage.id, 1, "first").await;
+    let teacher = other.client("teacher", &[Role::Teacher]);
+    let checks = async {
+        for _ in 0..15 {
+            // What it finds of the ledger while it is written is not asked here.
+            let found: Vec<_> =
+                stage.app.drifts().await.into_iter().filter(|found| found.0 == "point-ranking").collect();
+            assert_eq!(found, []);
+        }
+    };
+    let writes = futures_util::future::join_all((0..8).map(async |writer| {
+        for n in 0.. {
+            let input = super::stage::input(&stage.id, "ADD_POINTS", 1, &format!("{writer} {n}"));
+            super::stage::add(&teacher, input).await.data();
+        }
+    }));
+    tokio::select! {
+        () = checks => {}
+        _ = writes => {}
+    }
+    other.stop().await;
+    stage.app.finish().await;
+}

@@ -14,7 +14,7 @@ use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
 use crate::kernel::ranking::{RankIndex, Seen, Standing};
 use crate::modules::engagement::content::key;
 use crate::modules::engagement::graphql::content_id_text;
-use crate::modules::engagement::ranks::Ranks;
+use crate::modules::engagement::ranks::{self, Ranks};
 use crate::modules::engagement::store::read;
 
 /// The rank index of this process against the database: what it holds, and where it ranks it in every window.
@@ -71,12 +71,17 @@ impl Check for Ranking {
     async fn confirm(&self, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
         // Other settings may have come into force: a change that this process takes in by itself.
         self.0.refresh().await?;
-        if self.compare(kernel, content).await?.0.is_empty() {
-            return Ok(Vec::new());
+        let first = self.compare(kernel, content).await?;
+        if first.drifts.is_empty() {
+            return Ok(first.drifts);
         }
         tokio::time::sleep(LASTS).await;
         self.0.refresh().await?;
-        Ok(self.compare(kernel, content).await?.0)
+        let second = self.compare(kernel, content).await?;
+        // Of a content that another server writes all the time the index is always a moment behind: it lags if it has
+        // not even what was there before the pause.
+        let follows = second.held < second.version() && second.held >= first.version();
+        Ok(if follows && second.is_of(&self.0.now()) { Vec::new() } else { second.drifts })
     }
 
     /// Under the lock of the content's figures: whoever writes it next comes after, with a newer version. The index is
@@ -84,22 +89,42 @@ impl Check for Ranking {
     /// ranking is read anew for all.
     async fn repair(&self, kernel: &Kernel, tx: &Tx, content: Key) -> Result<Vec<Drift>> {
         locked::lock(tx, content).await?;
-        let (mut drifts, actual) = self.compare(kernel, content).await?;
+        let mut compared = self.compare(kernel, content).await?;
         let ranking = self.0.now();
-        let foreign = actual.is_some_and(|(_, version)| version != ranking.hotness.heat.version);
-        if foreign {
-            drifts.clear();
+        if !compared.is_of(&ranking) {
+            compared.drifts.clear();
         }
-        if !drifts.is_empty() {
-            ranking.index.put(kernel.clock.now(), content.1, actual.map(|(standing, _)| standing));
+        if !compared.drifts.is_empty() {
+            ranking.index.put(kernel.clock.now(), content.1, compared.actual);
         }
-        Ok(drifts)
+        Ok(compared.drifts)
+    }
+}
+
+/// The index beside the database.
+struct Compared {
+    drifts: Vec<Drift>,
+    /// The version that the index has.
+    held: Option<i64>,
+    /// How the content stands in the database.
+    actual: Option<Standing>,
+    /// The version of the settings that it is by.
+    heat_version: Option<i64>,
+}
+
+impl Compared {
+    fn version(&self) -> Option<i64> {
+        self.actual.map(|standing| standing.version)
+    }
+
+    /// Whether the database has it by the settings of this ranking.
+    fn is_of(&self, ranking: &ranks::Ranking) -> bool {
+        self.heat_version.is_none_or(|version| version == ranking.hotness.heat.version)
     }
 }
 
 impl Ranking {
-    /// The drift, and what the database has, with the version of the settings that it is of.
-    async fn compare(&self, kernel: &Kernel, content: Key) -> Result<(Vec<Drift>, Option<(Standing, i64)>)> {
+    async fn compare(&self, kernel: &Kernel, content: Key) -> Result<Compared> {
         let ranking = self.0.now();
         // Before the read: what the index had by then was committed, so that no row of the database is older.
         let early = ranking.index.seen(kernel.clock.now(), content.1);
@@ -126,8 +151,9 @@ impl Ranking {
             stored: format!("{seen:?}"),
             actual: format!("{actual:?}"),
         });
-        let actual = actual.zip(records.first()).map(|(due, record)| (due.standing, record.figures.heat_version));
-        Ok((drift.into_iter().collect(), actual))
+        let (held, actual) = (version(&seen), actual.map(|due| due.standing));
+        let heat_version = records.first().map(|record| record.figures.heat_version);
+        Ok(Compared { drifts: drift.into_iter().collect(), held, actual, heat_version })
     }
 
     /// A page of what the index lists: what the database does not have.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::events::PointsEvent;
-use super::ledger::AccountRecord;
+use super::ledger::{AccountRecord, TransactionRecord};
 use super::store::{board, read};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
@@ -75,6 +75,12 @@ impl Board {
         self.index.apply(ALL.now, listed);
     }
 
+    /// As it stands on the list: not at all once its user is gone.
+    fn listed(&self, standing: Standing) -> Standing {
+        let gone = self.gone.read().unwrap_or_else(PoisonError::into_inner);
+        Standing { listed: !gone.contains(&standing.id), ..standing }
+    }
+
     /// A user's rank, from 1, in O(log n); `None` without an account.
     pub(super) fn rank(&self, user: Uuid) -> Option<usize> {
         self.index.rank(ALL, user)
@@ -128,7 +134,11 @@ impl Board {
             seen.extend(standings.iter().map(|standing| standing.id));
             let users: Vec<Uuid> = standings.iter().map(|standing| standing.id).collect();
             self.leave_out(&users).await?;
+            let is_older =
+                |read: &&Standing| self.index.standing(read.id).is_some_and(|held| held.version > read.version);
+            let older: HashSet<Uuid> = standings.iter().filter(is_older).map(|read| read.id).collect();
             self.take_in(standings).await?;
+            self.look(older).await?;
             after = last;
         }
         let mut from = 0;
@@ -141,11 +151,19 @@ impl Board {
 
     /// Takes states that were read, and tells listeners of those that are newer than what was known.
     async fn take_in(&self, mut standings: Vec<Standing>) -> Result<()> {
-        let is_newer = |read: &Standing| self.index.standing(read.id).is_none_or(|held| held.version < read.version);
-        standings.retain(is_newer);
-        self.take_standings(standings.iter().copied());
-        let newer: Vec<Uuid> = standings.iter().map(|standing| standing.id).collect();
-        self.announce(&newer).await
+        standings.retain(|read| self.is_newer(read));
+        // Before any is taken: what fails here, or is dropped with its request, is still news to the next who looks.
+        let last = self.last_of(standings.iter().map(|standing| standing.id)).await?;
+        // A write of this process, which it told of itself, may have come meanwhile. No await from here on.
+        standings.retain(|read| self.is_newer(read));
+        let newer: HashSet<Uuid> = standings.iter().map(|standing| standing.id).collect();
+        self.take_standings(standings.into_iter());
+        self.live.publish(last.into_iter().filter(|last| newer.contains(&last.user_id)).map(PointsEvent));
+        Ok(())
+    }
+
+    fn is_newer(&self, read: &Standing) -> bool {
+        self.index.standing(read.id).is_none_or(|held| held.version < read.version)
     }
 
     /// Lists those of these users no more who are gone. That is for good.
@@ -166,15 +184,17 @@ impl Board {
     async fn look(&self, users: HashSet<Uuid>) -> Result<()> {
         let users: Vec<Uuid> = users.into_iter().collect();
         for users in users.chunks(CHUNK) {
-            // Before the read: what the index takes meanwhile is newer than what is read.
+            // Before the read: what the index had by then was committed.
             let early: HashMap<Uuid, Standing> =
                 users.iter().filter_map(|user| Some((*user, self.index.standing(*user)?))).collect();
             let found = read::account_by_users(&self.kernel.db, users).await?;
             self.leave_out(users).await?;
-            for user in users.iter().filter(|user| !found.contains_key(user)) {
-                // An undone repair takes the account away that it had made.
-                if self.index.standing(*user) == early.get(user).copied() {
-                    self.index.put(ALL.now, *user, None);
+            for (user, early) in early {
+                let read = found.get(&user).map(|read| self.listed(read.standing()));
+                // Only a repair or its undoing leads back: to a lower version, or to no account at all. Whatever the index
+                // takes meanwhile is newer than what was read.
+                if read.is_none_or(|read| read.version < early.version) {
+                    self.index.put_back(ALL.now, early, read);
                 }
             }
             self.take_in(found.values().map(AccountRecord::standing).collect()).await?;
@@ -182,14 +202,10 @@ impl Board {
         Ok(())
     }
 
-    /// Tells listeners of the last transactions of these users, which another server committed.
-    async fn announce(&self, users: &[Uuid]) -> Result<()> {
-        if users.is_empty() || !self.live.is_heard() {
-            return Ok(());
-        }
-        let last = board::last_by_users(&self.kernel.db, users).await?;
-        self.live.publish(last.into_iter().map(PointsEvent));
-        Ok(())
+    /// The last transactions of these users, to tell listeners of; none where nobody listens.
+    async fn last_of(&self, users: impl Iterator<Item = Uuid>) -> Result<Vec<TransactionRecord>> {
+        let users: Vec<Uuid> = users.filter(|_| self.live.is_heard()).collect();
+        if users.is_empty() { Ok(Vec::new()) } else { board::last_by_users(&self.kernel.db, &users).await }
     }
 
     /// Follows what others change, until the server stops.

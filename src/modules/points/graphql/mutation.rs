@@ -7,7 +7,7 @@ use super::types::{PointAccount, PointTransaction, PointTransactionIdKind};
 use super::viewer;
 use crate::kernel::auth::{Role, Session};
 use crate::kernel::context::FacadeExt as _;
-use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::error::{Error, Result};
 use crate::kernel::graphql::BigInt;
 use crate::kernel::id::Id;
 use crate::modules::points::ledger::Kind;
@@ -40,7 +40,8 @@ pub struct AddPointsInput {
     /// Why, 1 to 500 characters.
     reason: String,
     /// 1 to 200 characters, unique in the account. The same key and input again is the first transaction, `replayed`;
-    /// another input is `CONFLICT`.
+    /// another input is `CONFLICT`. Refused are keys that begin with `import:`, which imports use, and
+    /// those of the form of a rule's award.
     idempotency_key: String,
     /// Says what would come of it, and writes nothing.
     #[graphql(default)]
@@ -48,27 +49,25 @@ pub struct AddPointsInput {
 }
 
 impl AddPointsInput {
-    /// What it asks for, in the name of an actor who may.
-    fn asked(&self, session: &Session, actor: Uuid) -> Result<NewTransaction> {
+    /// What it asks for, in the name of an actor.
+    fn asked(&self, session: &Session, actor: Uuid) -> NewTransaction {
         let kind = match self.kind {
             AddPointsKind::AddPoints => Kind::AddPoints,
             AddPointsKind::DeductPoints => Kind::DeductPoints,
             AddPointsKind::Redeem => Kind::Redeem,
-            AddPointsKind::Adjustment if session.has_any(&[Role::Admin]) => Kind::Adjustment,
-            AddPointsKind::Adjustment => {
-                return Err(Error::new(Code::FORBIDDEN, "adjustments are for administrators"));
-            }
+            AddPointsKind::Adjustment => Kind::Adjustment,
         };
+        let may_adjust = session.has_any(&[Role::Admin]);
         let (user, amount) = (self.user_id.uuid(), self.amount.0);
         let (reason, key) = (self.reason.clone(), self.idempotency_key.clone());
-        Ok(NewTransaction { user, kind, amount, reason, key, actor })
+        NewTransaction { user, kind, amount, reason, key, actor, may_adjust }
     }
 }
 
 /// What came of a transaction.
 #[derive(SimpleObject)]
 pub struct PointTransactionPayload {
-    /// The transaction; null after a dry run, which makes none.
+    /// The transaction; null after a dry run, which makes none, unless it was there before.
     transaction: Option<PointTransaction>,
     /// The account after it; after a dry run, as it would be.
     account: PointAccount,
@@ -97,7 +96,7 @@ pub struct PointBatchError {
 /// What came of one item of a batch: either `error`, or the rest.
 #[derive(SimpleObject)]
 pub struct PointBatchItem {
-    /// The transaction; null after a dry run and an error.
+    /// The transaction; null after an error, and after a dry run unless it was there before.
     transaction: Option<PointTransaction>,
     /// The account after it; null after an error.
     account: Option<PointAccount>,
@@ -112,7 +111,7 @@ pub struct PointBatchItem {
 pub struct PointBatchPayload {
     /// An outcome an input, in their order.
     items: Vec<PointBatchItem>,
-    /// How many hold now, replayed ones too.
+    /// How many hold now, replayed ones too; of a dry run, how many would.
     succeeded: i32,
     /// How many were refused.
     failed: i32,
@@ -151,20 +150,22 @@ pub struct PointsMutation;
 impl PointsMutation {
     /// Gives a user points or takes them, in the name of the token's user. For teachers and above. Refused with
     /// `INSUFFICIENT_POINTS` where the balance would fall below zero less the account's `overdraftLimit`; the error's
-    /// extensions have `balance` and `overdraftLimit`.
+    /// extensions have `balance` and `overdraftLimit`. `LEDGER_BROKEN` is a fault of the server, of which operators are
+    /// told: the account's ledger does not hold, and nothing is added until they have mended it.
     async fn add_points(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What, whose and why.")] input: AddPointsInput,
     ) -> Result<PointTransactionPayload> {
-        let new = input.asked(Session::of(ctx), viewer(ctx).await?)?;
+        let new = input.asked(Session::of(ctx), viewer(ctx).await?);
         let posted = ctx.facade::<PointsFacade>()?.add(&new, input.dry_run).await?;
         Ok(PointTransactionPayload::new(posted, input.dry_run))
     }
 
     /// The same for 1 to 1,000 at once: all of them or nothing, in one transaction, or each for itself. Two inputs with
     /// one key refuse the whole. With `atomic` an error names the refused items, and its extensions list them (`items {
-    /// item code message }`); without, each item has its own outcome. `dryRun` is the same in all.
+    /// item code message }`); without, each item has its own outcome. An ADJUSTMENT of somebody who is no administrator is
+    /// such a refused item, `FORBIDDEN`. `dryRun` is the same in all.
     async fn add_points_batch(
         &self,
         ctx: &Context<'_>,
@@ -176,7 +177,7 @@ impl PointsMutation {
         if inputs.iter().any(|input| input.dry_run != dry_run) {
             return Err(Error::invalid("dryRun must be the same in all inputs"));
         }
-        let new = inputs.iter().map(|input| input.asked(session, actor)).collect::<Result<Vec<_>>>()?;
+        let new: Vec<_> = inputs.iter().map(|input| input.asked(session, actor)).collect();
         let points = ctx.facade::<PointsFacade>()?;
         Ok(if atomic {
             PointBatchPayload::new(points.add_all(&new, dry_run).await?.into_iter().map(Ok), dry_run)
@@ -186,7 +187,8 @@ impl PointsMutation {
     }
 
     /// Takes a transaction back, once, by another one of the opposite amount. For operators. `CONFLICT` when it was
-    /// reversed before; a reversal cannot be reversed. Never leaves less than the account may have.
+    /// reversed before; a reversal cannot be reversed. Never leaves less than the account may have. `LEDGER_BROKEN` as in
+    /// `addPoints`.
     async fn reverse_point_transaction(
         &self,
         ctx: &Context<'_>,

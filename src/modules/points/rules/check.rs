@@ -75,33 +75,22 @@ fn over(day: &DayOver) -> Drift {
     drift((day.lane, day.user_id), field, day.given.to_string(), format!("at most {}", day.most))
 }
 
-/// What is wrong with what rules gave the users of `keys`, which follow `after` and lie close to one another.
+/// The awards of acts that are wrong of the users after `from` up to `to`, who lie close to one another.
 async fn faults(
     reads: &impl ConnectionTrait,
     backend: DbBackend,
-    after: (Key, Uuid),
-    keys: &[Key],
+    mut from: (Key, Uuid),
+    to: Key,
 ) -> Result<Vec<(Key, Drift)>> {
-    let Some(last) = keys.last() else { return Ok(Vec::new()) };
     let mut found = Vec::new();
-    let mut from = after;
     loop {
-        let page = store::standing_range(reads, backend, from, *last, PAGE).await?;
+        let page = store::standing_range(reads, backend, from, to, PAGE).await?;
         found.extend(page.iter().filter_map(|standing| Some((standing.key, fault(standing)?))));
         match page.last().and_then(|last| Some((last.key, last.known.award?.id))) {
             Some(last) if page.len() == PAGE => from = last,
-            _ => break,
+            _ => return Ok(found),
         }
     }
-    let without = store::awards_without_act(reads, backend, keys).await?;
-    let without = without.into_iter().filter(|(.., key)| super::is_reserved(key)).map(|(user, id, key)| {
-        let said = "no act for which it stands, and not taken back".to_owned();
-        (user, drift(user, format!("award under {key}"), transaction(id), said))
-    });
-    found.extend(without);
-    let days = store::days_over(reads, backend, keys).await?;
-    found.extend(days.iter().map(|day| ((day.lane, day.user_id), over(day))));
-    Ok(found)
 }
 
 #[async_trait]
@@ -133,9 +122,15 @@ impl Check for PointRules {
         let after = after.unwrap_or(START);
         let (reads, backend) = (kernel.db.snapshot().await?, kernel.backend());
         let keys = store::user_keys(&reads, backend, after, size).await?;
-        let found = faults(&reads, backend, (after, Uuid::max()), &keys).await?;
+        let mut suspects = BTreeSet::new();
+        if let Some(last) = keys.last() {
+            let found = faults(&reads, backend, (after, Uuid::max()), *last).await?;
+            suspects.extend(found.into_iter().map(|(key, _)| key));
+            // Users, not what is wrong: whoever has much of it hides nobody behind.
+            suspects.extend(store::users_without_act(&reads, backend, &keys).await?);
+            suspects.extend(store::users_over(&reads, backend, &keys).await?);
+        }
         reads.commit().await?;
-        let suspects: BTreeSet<Key> = found.into_iter().map(|(key, _)| key).collect();
         Ok(Chunk {
             checked: keys.len() as u64,
             suspects: suspects.into_iter().collect(),
@@ -146,8 +141,16 @@ impl Check for PointRules {
     /// No lock: an award and what is known of its act are written in one transaction, which a snapshot has or has not.
     async fn confirm(&self, kernel: &Kernel, key: Key) -> Result<Vec<Drift>> {
         let (reads, backend) = (kernel.db.snapshot().await?, kernel.backend());
-        let found = faults(&reads, backend, (key, Uuid::nil()), &[key]).await?;
+        let mut found: Vec<Drift> = Vec::new();
+        found.extend(faults(&reads, backend, (key, Uuid::nil()), key).await?.into_iter().map(|(_, drift)| drift));
+        let without = store::awards_without_act(&reads, backend, key).await?;
+        let without = without.into_iter().filter(|(_, award)| super::is_reserved(award)).map(|(id, award)| {
+            let said = "no act for which it stands, and not taken back".to_owned();
+            drift(key, format!("award under {award}"), transaction(id), said)
+        });
+        found.extend(without);
+        found.extend(store::days_over(&reads, backend, key).await?.iter().map(over));
         reads.commit().await?;
-        Ok(found.into_iter().map(|(_, drift)| drift).collect())
+        Ok(found)
     }
 }

@@ -14,7 +14,7 @@ use crate::kernel::batch::BatchWriter as _;
 use crate::kernel::config::Settings;
 use crate::kernel::context::Kernel;
 use crate::kernel::db::Tx;
-use crate::kernel::error::Result;
+use crate::kernel::error::{Code, Result};
 use crate::kernel::events::{AfterCommit, Consumer, Consumes, Delivered};
 use crate::modules::points::commands::post::Post;
 use crate::modules::points::ledger::lane;
@@ -73,8 +73,15 @@ impl RulesConsumer {
             let posted = applied.outcomes.into_iter().collect::<Result<Vec<_>>>()?;
             let mut done = Vec::with_capacity(asked.len());
             for (posted, asked) in posted.into_iter().flatten().zip(asked) {
-                // A ledger that does not hold, say: the event is tried again, until it is mended.
-                let posted = posted?;
+                let posted = match posted {
+                    // The balance has no room for it, and no later try would find any: the content's events go on.
+                    Err(error) if error.code() == Code::INVALID_INPUT && register.leave_out(asked) => {
+                        tracing::error!(error = error.for_operator(), "an award was left out");
+                        continue;
+                    }
+                    // A ledger that does not hold, say: the event is tried again, until it is mended.
+                    outcome => outcome?,
+                };
                 if posted.replayed {
                     register.renamed(asked, posted.transaction.id);
                 }

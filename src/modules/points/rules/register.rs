@@ -148,6 +148,12 @@ impl<'a> Register<'a> {
         known.filter(|award| award.id == asked).for_each(|award| award.id = made);
     }
 
+    /// The act stands without the award that was asked for. Whether there was one: what takes an award back is none.
+    pub(super) fn leave_out(&mut self, asked: Uuid) -> bool {
+        let without = self.known.values_mut().find(|known| known.award.is_some_and(|award| award.id == asked));
+        without.and_then(|known| known.award.take()).is_some()
+    }
+
     /// What is known otherwise now, in key order.
     pub(super) fn changed(&self) -> impl Iterator<Item = (Subject, Known)> {
         self.changed.iter().filter_map(|subject| Some((*subject, *self.known.get(subject)?)))

@@ -3,16 +3,18 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::batch::LAST;
+use super::walk::{Link, link};
 use super::{ACCOUNT, KEYS, TRANSACTION, keys, limit};
+use crate::kernel::clock::Millis;
 use crate::kernel::db::{Sql, Tx};
 use crate::kernel::error::Result;
 use crate::kernel::integrity::Key;
 use crate::kernel::page::Page;
-use crate::modules::points::ledger::{AccountRecord, TransactionRecord};
+use crate::modules::points::ledger::{AccountRecord, Kind, TransactionRecord};
 
 /// The users after `after` who have an account or a ledger.
 pub(in super::super) async fn user_keys(
@@ -192,13 +194,38 @@ pub(in super::super) async fn account_delete(tx: &Tx, (lane, user): Key) -> Resu
     Ok(())
 }
 
+/// What an explanation lists of a transaction: of one that cannot be read, what can.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Listed {
+    pub(in super::super) sequence: i64,
+    pub(in super::super) id: Option<Uuid>,
+    pub(in super::super) kind: Option<Kind>,
+    pub(in super::super) amount: Option<i64>,
+    pub(in super::super) at: Option<Millis>,
+    /// The first field that cannot be read.
+    pub(in super::super) unreadable: Option<&'static str>,
+}
+
+impl Listed {
+    fn of(row: &QueryResult) -> Result<Self> {
+        let unreadable = match link(row)? {
+            Link::Read(_) => None,
+            Link::Unreadable { field, .. } => Some(field),
+        };
+        let kind = row.try_get("", "kind").ok().and_then(Kind::from_number);
+        let (id, amount) = (row.try_get("", "id").ok(), row.try_get("", "amount").ok());
+        let (sequence, at) = (row.try_get("", "sequence")?, row.try_get("", "created_at").ok());
+        Ok(Self { sequence, id, kind, amount, at, unreadable })
+    }
+}
+
 /// One transaction of a user more than the page holds, oldest first, in the direction of reading.
 pub(in super::super) async fn transaction_page(
     connection: &impl ConnectionTrait,
     backend: DbBackend,
     (lane, user): Key,
     page: &Page,
-) -> Result<Vec<TransactionRecord>> {
+) -> Result<Vec<Listed>> {
     let (further, back, direction) = if page.backward { ("<", ">", "DESC") } else { (">", "<", "ASC") };
     let mut text = format!("SELECT {TRANSACTION} FROM point_transactions t WHERE t.lane = $1 AND t.user_id = $2");
     let mut values: Vec<Value> = vec![lane.into(), user.into(), limit(page.size + 1).into()];
@@ -210,7 +237,7 @@ pub(in super::super) async fn transaction_page(
     }
     text.push_str(&format!(" ORDER BY t.sequence {direction} LIMIT $3"));
     let found = connection.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
-    Ok(found.iter().map(|row| TransactionRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
+    found.iter().map(Listed::of).collect()
 }
 
 /// How many accounts and how many incidents there are, for operators.

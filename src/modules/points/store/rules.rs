@@ -212,36 +212,50 @@ pub(in super::super) async fn standing_range(
     found.iter().map(standing).collect()
 }
 
-static WITHOUT_ACT: LazyLock<Sql> = LazyLock::new(|| {
+/// What [`awards_without_act`] finds; `fields` of `t`, and what comes behind.
+fn without_act(fields: &str, then: &str) -> Sql {
     let words: Vec<_> = Act::ALL.iter().map(|act| format!("t.idempotency_key LIKE '{}:%'", act.word())).collect();
     let text = format!(
-        "SELECT t.lane, t.user_id, t.id, t.idempotency_key FROM {{rows}} {{cross}} point_transactions t
+        "SELECT {fields} FROM {{rows}} {{cross}} point_transactions t
          ON t.lane = r.lane AND t.user_id = r.id AND t.actor_id = {{1}}
          WHERE t.kind = {} AND ({}) AND NOT EXISTS (SELECT 1 FROM point_transactions v
              WHERE v.lane = t.lane AND v.user_id = t.user_id AND v.reverses_id = t.id)
          AND NOT EXISTS (SELECT 1 FROM point_rule_acts a
-             WHERE a.lane = t.lane AND a.user_id = t.user_id AND a.award_id = t.id)
-         ORDER BY t.lane, t.user_id, t.sequence LIMIT 1000",
+             WHERE a.lane = t.lane AND a.user_id = t.user_id AND a.award_id = t.id) {then}",
         Kind::AddPoints.number(),
         words.join(" OR "),
     );
     Sql::new(&text, KEYS)
-});
+}
 
-/// Awards of rules in the ledgers of these users that no act stands for and no reversal takes back: id and key; the
-/// first 1,000.
+/// Awards of rules in a user's ledger that no act stands for and no reversal takes back: id and key; the first 1,000.
 pub(in super::super) async fn awards_without_act(
     connection: &impl ConnectionTrait,
     backend: DbBackend,
-    wanted: &[Key],
-) -> Result<Vec<(Key, Uuid, String)>> {
-    let rows = keys(&WITHOUT_ACT, wanted.iter().copied());
-    let found = connection.query_all_raw(WITHOUT_ACT.bind(backend, rows, [SYSTEM.into()])).await?;
-    let award = |row: &QueryResult| {
-        let key = (row.try_get("", "lane")?, row.try_get("", "user_id")?);
-        Ok((key, row.try_get("", "id")?, row.try_get("", "idempotency_key")?))
-    };
+    user: Key,
+) -> Result<Vec<(Uuid, String)>> {
+    static SQL: LazyLock<Sql> =
+        LazyLock::new(|| without_act("t.id, t.idempotency_key", "ORDER BY t.sequence LIMIT 1000"));
+    let statement = SQL.bind(backend, keys(&SQL, [user]), [SYSTEM.into()]);
+    let found = connection.query_all_raw(statement).await?;
+    let award = |row: &QueryResult| Ok((row.try_get("", "id")?, row.try_get("", "idempotency_key")?));
     Ok(found.iter().map(award).collect::<Result<_, DbErr>>()?)
+}
+
+/// Those of these users who have such awards: all of them, however many one has.
+pub(in super::super) async fn users_without_act(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    wanted: &[Key],
+) -> Result<Vec<Key>> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| without_act("DISTINCT t.lane, t.user_id", ""));
+    let statement = SQL.bind(backend, keys(&SQL, wanted.iter().copied()), [SYSTEM.into()]);
+    users(&connection.query_all_raw(statement).await?)
+}
+
+fn users(rows: &[QueryResult]) -> Result<Vec<Key>> {
+    let user = |row: &QueryResult| Ok((row.try_get("", "lane")?, row.try_get("", "user_id")?));
+    Ok(rows.iter().map(user).collect::<Result<_, DbErr>>()?)
 }
 
 /// A day that gave more than it might.
@@ -255,29 +269,40 @@ pub(in super::super) struct DayOver {
     pub(in super::super) most: i64,
 }
 
-static DAYS_OVER: LazyLock<Sql> = LazyLock::new(|| {
-    Sql::new(
-        // Points that no rule gives are named with their award; a sum of them might be none.
-        "SELECT a.lane, a.user_id, a.rule, a.day, CAST(sum(a.points) AS bigint) AS given,
-             CAST(max(a.day_most) AS bigint) AS most
-         FROM {rows} {cross} point_rule_acts a ON a.lane = r.lane AND a.user_id = r.id AND a.award_id IS NOT NULL
-             AND a.points BETWEEN 1 AND 1000000
-         GROUP BY a.lane, a.user_id, a.rule, a.day HAVING sum(a.points) > max(a.day_most)
-         ORDER BY a.lane, a.user_id, a.rule, a.day LIMIT 1000",
-        KEYS,
-    )
-});
+/// What [`days_over`] finds; a selection of `g`, and what comes behind.
+fn over(fields: &str, then: &str) -> Sql {
+    // Points that no rule gives are named with their award; a sum of them might be none.
+    let text = format!(
+        "SELECT {fields} FROM (
+             SELECT a.lane, a.user_id, a.rule, a.day, CAST(sum(a.points) AS bigint) AS given,
+                 CAST(max(a.day_most) AS bigint) AS most
+             FROM {{rows}} {{cross}} point_rule_acts a ON a.lane = r.lane AND a.user_id = r.id
+                 AND a.award_id IS NOT NULL AND a.points BETWEEN 1 AND 1000000
+             GROUP BY a.lane, a.user_id, a.rule, a.day HAVING sum(a.points) > max(a.day_most)) g {then}"
+    );
+    Sql::new(&text, KEYS)
+}
 
-/// The days of these users on which awards that stand are more than the rule allowed when the last of them was given;
-/// the first 1,000. A rule that allows less later takes nothing back.
+/// The days of a user on which awards that stand are more than the rule allowed when the last of them was given; the
+/// first 1,000. A rule that allows less later takes nothing back.
 pub(in super::super) async fn days_over(
     connection: &impl ConnectionTrait,
     backend: DbBackend,
-    wanted: &[Key],
+    user: Key,
 ) -> Result<Vec<DayOver>> {
-    let rows = keys(&DAYS_OVER, wanted.iter().copied());
-    let found = connection.query_all_raw(DAYS_OVER.bind(backend, rows, [])).await?;
+    static SQL: LazyLock<Sql> = LazyLock::new(|| over("g.*", "ORDER BY g.rule, g.day LIMIT 1000"));
+    let found = connection.query_all_raw(SQL.bind(backend, keys(&SQL, [user]), [])).await?;
     Ok(found.iter().map(|row| DayOver::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+/// Those of these users who have such days: all of them, however many one has.
+pub(in super::super) async fn users_over(
+    connection: &impl ConnectionTrait,
+    backend: DbBackend,
+    wanted: &[Key],
+) -> Result<Vec<Key>> {
+    static SQL: LazyLock<Sql> = LazyLock::new(|| over("DISTINCT g.lane, g.user_id", ""));
+    users(&connection.query_all_raw(SQL.bind(backend, keys(&SQL, wanted.iter().copied()), [])).await?)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ const COLUMNS: [(&str, &str, Unreadable); 14] = [
     ("createdAt", "created_at", not::<Millis>),
 ];
 
-fn link(row: &QueryResult) -> Result<Link> {
+pub(super) fn link(row: &QueryResult) -> Result<Link> {
     let error = match TransactionRecord::from_query_result(row, "") {
         Ok(read) => return Ok(Link::Read(Box::new(read))),
         Err(error) => error,

@@ -1,18 +1,26 @@
 //! What was written by hand into what rules know, or into ledgers past them, is found and named.
 
-use tally::kernel::integrity::Drift;
+use tally::kernel::integrity::{CheckReport, Drift};
 
-use super::ruled;
+use super::{event, put, ruled, uuid};
 use crate::harness::{Backend, SECRET, on_every_backend, run};
 use crate::points::stage::Stage;
 
-on_every_backend!(every_hand_in_what_rules_gave_is_named, an_award_without_its_act_is_taken_back_by_an_operator);
+on_every_backend!(
+    every_hand_in_what_rules_gave_is_named,
+    whoever_has_many_drifts_hides_nobody,
+    an_award_without_its_act_is_taken_back_by_an_operator,
+);
 
 async fn found(stage: &Stage) -> Vec<Drift> {
+    checked(stage).await.examples
+}
+
+async fn checked(stage: &Stage) -> CheckReport {
     use tally::app::{App as _, Tally};
     let modules = tally::kernel::module::Modules::new(Tally::modules()).map_err(|error| error.for_operator()).unwrap();
     let check = modules.checks().into_iter().find(|check| check.name() == "point-rules").unwrap();
-    tally::kernel::integrity::run(check.as_ref(), &stage.app.kernel, &|_| ()).await.unwrap().examples
+    tally::kernel::integrity::run(check.as_ref(), &stage.app.kernel, &|_| ()).await.unwrap()
 }
 
 async fn every_hand_in_what_rules_gave_is_named(backend: Backend) {
@@ -66,6 +74,44 @@ async fn every_hand_in_what_rules_gave_is_named(backend: Backend) {
         database.sql("INSERT INTO point_rule_acts SELECT * FROM kept").await;
         assert_eq!(found(&stage).await, [], "{hand}");
     }
+    database.sql("DROP TABLE kept").await;
+    stage.app.finish().await;
+}
+
+async fn whoever_has_many_drifts_hides_nobody(backend: Backend) {
+    let stage = ruled(backend, "like:1:10000").await;
+    let [ben, cara] = <[String; 2]>::try_from(stage.people(2).await).unwrap();
+    let fans = futures_util::future::join_all((0..35).map(async |n| stage.app.user(&format!("fan {n}")).id().await));
+    let fans = fans.await;
+    // Ann has more than are named of one, the two others one each, before or behind her in the order of keys.
+    let mut events = Vec::new();
+    for n in 0..30 {
+        let content = uuid(&stage.ann.publish(&format!("content {n}")).await);
+        for (fan, m) in fans.iter().zip(1..) {
+            events.push(event(&stage.app, "engagement.liked", content, &stage.id, fan, n * 35 + m));
+        }
+    }
+    for other in [&ben, &cara] {
+        let content = uuid(&stage.ann.publish("another").await);
+        events.push(event(&stage.app, "engagement.liked", content, other, &fans[0], 2_000));
+    }
+    put(&stage.app, events).await;
+    stage.app.settle().await;
+    assert_eq!(stage.balance().await, 1_050);
+    let database = &stage.app.database;
+    database.sql("CREATE TABLE kept AS SELECT * FROM point_rule_acts").await;
+    let items = async || {
+        let report = checked(&stage).await;
+        (report.items, report.drifted)
+    };
+    assert_eq!(items().await, (0, 0));
+    database.sql("DELETE FROM point_rule_acts").await;
+    assert_eq!(items().await, (3, 1_002), "of one the first 1,000");
+    database.sql("INSERT INTO point_rule_acts SELECT * FROM kept").await;
+    // A day each, and as many as there are acts.
+    database.sql("UPDATE point_rule_acts SET day_most = 0").await;
+    assert_eq!(items().await, (3, 3));
+    database.sql("UPDATE point_rule_acts SET day_most = 10000").await;
     database.sql("DROP TABLE kept").await;
     stage.app.finish().await;
 }

@@ -10,6 +10,7 @@ use crate::points::stage::{Stage, options};
 
 on_every_backend!(
     an_award_that_failed_is_given_once_when_it_is_replayed,
+    an_award_that_the_balance_has_no_room_for_is_left_out,
     a_like_that_was_set_aside_and_taken_back_gives_nothing,
     a_like_taken_back_while_its_rule_was_off_gives_nothing,
     what_no_rule_is_about_is_not_remembered,
@@ -74,6 +75,30 @@ async fn an_award_that_failed_is_given_once_when_it_is_replayed(backend: Backend
     assert_eq!(set_aside(&stage).await.len(), 0);
     stage.acts("ben", "unlike", &content).await;
     assert_eq!(stage.account(&stage.id).await, (1, 3));
+    stage.app.finish().await;
+}
+
+async fn an_award_that_the_balance_has_no_room_for_is_left_out(backend: Backend) {
+    let stage = Stage::of(TestApp::start_with::<Tally>(backend, brittle("like:5:50")).await).await;
+    let content = stage.ann.publish("one").await;
+    stage.award(i64::MAX - 7, "almost all").await.data();
+    // In one delivery: there is room for one of them.
+    stage.app.user("ben").act("like", &content).await.data();
+    stage.app.user("cara").act("like", &content).await.data();
+    stage.app.settle().await;
+    assert_eq!(set_aside(&stage).await.len(), 0);
+    assert_eq!(stage.account(&stage.id).await, (i64::MAX - 2, 2));
+    let acts = "SELECT count(*) FROM point_rule_acts";
+    assert_eq!(stage.app.number(acts).await, 2);
+    assert_eq!(stage.app.number(&format!("{acts} WHERE award_id IS NULL")).await, 1);
+    stage.deduct(1_000, "room").await.data();
+    // What was left out is not given later, and takes nothing away; what comes then is given.
+    stage.acts("dora", "like", &content).await;
+    assert_eq!(stage.account(&stage.id).await, (i64::MAX - 997, 4));
+    for who in ["ben", "cara"] {
+        stage.acts(who, "unlike", &content).await;
+    }
+    assert_eq!(stage.account(&stage.id).await, (i64::MAX - 1_002, 5));
     stage.app.finish().await;
 }
 

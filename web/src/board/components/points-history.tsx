@@ -169,7 +169,7 @@ function Entry({ entry }: { entry: Transaction }) {
     <li class="entry" data-id={entry.id} data-sequence={entry.sequence}>
       <span class="entry-number">{whole(BigInt(entry.sequence))}</span>
       <div class="entry-what">
-        <p class="entry-reason">{entry.reason}</p>
+        <p class="entry-reason">{reasonOf(entry)}</p>
         <p class="hint">
           <span class="entry-kind" data-kind={entry.kind}>
             {words.kinds[entry.kind]}
@@ -191,8 +191,16 @@ function Entry({ entry }: { entry: Transaction }) {
   );
 }
 
-function Actor({ actor }: Transaction) {
+/** A rule's own reasons are in English: the page says it in the reader's language. */
+function reasonOf({ rule, kind, reason }: Transaction): string {
   const words = t.value.points;
+  if (rule === null) return reason;
+  return kind === 'REVERSAL' ? words.takenBack[rule] : words.given[rule];
+}
+
+function Actor({ actor, rule }: Transaction) {
+  const words = t.value.points;
+  if (rule !== null) return <span data-rule={rule}>{words.byRule}</span>;
   if (actor === null) return <span>{words.byNobody}</span>;
   return (
     <button

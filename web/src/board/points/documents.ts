@@ -10,6 +10,7 @@ const transaction = `
   reason
   createdAt
   actor { id name }
+  rule
   reverses { sequence }
 `;
 

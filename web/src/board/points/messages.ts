@@ -1,4 +1,4 @@
-import type { Kind } from './types';
+import type { Kind, Rule } from './types';
 
 /** What the page of points says; part of the board's dictionary. */
 export interface PointsMessages {
@@ -41,6 +41,9 @@ export interface PointsMessages {
   allShown: string;
   by: (name: string) => string;
   byNobody: string;
+  byRule: string;
+  given: Record<Rule, string>;
+  takenBack: Record<Rule, string>;
   takesBack: (sequence: string) => string;
   after: string;
   limitSet: (limit: string) => string;
@@ -116,6 +119,19 @@ export const en: PointsMessages = {
   allShown: 'That is all.',
   by: (name) => `by ${name}`,
   byNobody: 'by a user who is gone',
+  byRule: 'by a rule',
+  given: {
+    LIKE: 'Somebody liked a work',
+    FAVORITE: 'Somebody has a work as a favorite',
+    COMMENT: 'Somebody commented on a work',
+    SHARE: 'Somebody shared a work',
+  },
+  takenBack: {
+    LIKE: 'A like was taken back',
+    FAVORITE: 'A favorite was taken back',
+    COMMENT: 'A comment was deleted',
+    SHARE: 'A share was taken back',
+  },
   takesBack: (sequence) => `takes back no. ${sequence}`,
   after: 'balance',
   limitSet: (limit) => `to ${limit}`,
@@ -199,6 +215,19 @@ export const zh: PointsMessages = {
   allShown: '已显示全部记录。',
   by: (name) => `操作人：${name}`,
   byNobody: '操作人：已注销的用户',
+  byRule: '按规则自动记账',
+  given: {
+    LIKE: '作品收到点赞',
+    FAVORITE: '作品被收藏',
+    COMMENT: '作品收到评论',
+    SHARE: '作品被分享',
+  },
+  takenBack: {
+    LIKE: '点赞已取消',
+    FAVORITE: '收藏已取消',
+    COMMENT: '评论已删除',
+    SHARE: '分享已撤回',
+  },
   takesBack: (sequence) => `冲销第 ${sequence} 笔`,
   after: '余额',
   limitSet: (limit) => `设为 ${limit}`,

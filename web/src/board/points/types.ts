@@ -19,6 +19,9 @@ export type AddKind = (typeof addKinds)[number];
 
 export type Role = 'USER' | 'TEACHER' | 'SERVICE' | 'OPERATOR' | 'ADMIN';
 
+/** What somebody did to a content of the account's owner. */
+export type Rule = 'LIKE' | 'FAVORITE' | 'COMMENT' | 'SHARE';
+
 export interface Transaction {
   id: string;
   sequence: Whole;
@@ -28,7 +31,9 @@ export interface Transaction {
   overdraftLimit: Whole;
   reason: string;
   createdAt: string;
+  /** Null once the user is gone, and of what a rule did. */
   actor: { id: string; name: string } | null;
+  rule: Rule | null;
   reverses: { sequence: Whole } | null;
 }
 
