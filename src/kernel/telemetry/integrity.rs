@@ -49,7 +49,8 @@ impl IntegrityMetrics {
         };
         let drift = "Figures that differed from their facts when the check ran last; of the whole cluster";
         registry.register("integrity_drift", drift, metrics.drift.clone());
-        let share = "Share of the items that tallied when the module's checks ran last, 1 before; of the whole cluster";
+        let share = "Share of the items that tallied in the least consistent of the module's checks when they ran last, \
+                     1 before; of the whole cluster";
         registry.register("integrity_consistency_ratio", share, metrics.consistency.clone());
         let last = "When a run over everything last ended, in seconds since 1970, 0 for never; of the whole cluster";
         registry.register("integrity_last_run_seconds", last, metrics.last_run.clone());
