@@ -164,8 +164,14 @@ export const points = (server) => ({
     await shows(page, 62, 63);
     await page.waitForSelector('.entry[data-sequence="63"]');
     // The button goes with the last ones: whoever clicks while they come finds it gone.
-    for (let clicks = 0; clicks < 20 && !(await page.isVisible('.entry[data-sequence="1"]')); clicks++) {
-      await page.click('[data-action="older"]:not([aria-busy="true"])', { timeout: 1000 }).catch(() => {});
+    for (
+      let clicks = 0;
+      clicks < 20 && !(await page.isVisible('.entry[data-sequence="1"]'));
+      clicks++
+    ) {
+      await page
+        .click('[data-action="older"]:not([aria-busy="true"])', { timeout: 1000 })
+        .catch(() => {});
     }
     await page.waitForSelector('.entry[data-sequence="1"]');
     const all = await sequences(page);
