@@ -197,14 +197,13 @@ impl Peers {
         });
         let (peers, db, shutdown) = (self.clone(), kernel.db.clone(), kernel.shutdown.clone());
         kernel.tasks.spawn(async move {
-            let speak = async {
-                loop {
-                    peers.0.wake.notified().await;
-                    let pause = if peers.say(&db).await { EVERY } else { PAUSE };
-                    tokio::time::sleep(pause).await;
+            // Only the waiting ends with the server: a word that is being said is said to its end.
+            while shutdown.run_until_cancelled(peers.0.wake.notified()).await.is_some() {
+                let pause = if peers.say(&db).await { EVERY } else { PAUSE };
+                if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                    break;
                 }
-            };
-            let _: Option<()> = shutdown.run_until_cancelled(speak).await;
+            }
         });
     }
 

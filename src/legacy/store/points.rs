@@ -21,7 +21,7 @@ pub(in super::super) mod place {
 const OF_TRANSACTION: [&str; 5] = ["id", "teacher_id", "transaction_type", "reason", "created_at"];
 
 /// Every row of both tables, those of a student together: accounts first, then transactions in the order of their times,
-/// of one time in that of their ids. Where there are no ids, rows that say the same stand together. The database sorts.
+/// of one time in that of their ids. Without ids, rows that say the same stand together. The database sorts.
 pub(in super::super) fn ledgers(dialect: Dialect, schema: &Schema) -> Option<String> {
     let (accounts, transactions) = (schema.table(ACCOUNTS), schema.table(TRANSACTIONS));
     let class = |table: &Found| table.class("student_id");
@@ -61,8 +61,8 @@ fn orders(table: &Found) -> Vec<String> {
     }
     if table.has("id") {
         orders.push(table.column("t", "id"));
-        return orders;
     }
+    // Of rows without an id, or of one id.
     let told = ["points_change", "teacher_id", "transaction_type", "reason"];
     orders.extend(told.iter().filter(|column| table.has(column)).map(|column| table.key("t", column)));
     orders
