@@ -1,13 +1,17 @@
 //! What listeners hear: the newest state of a thing within an interval, at once when nothing happened for a while.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt as _};
+use futures_util::task::AtomicWaker;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
@@ -22,8 +26,12 @@ const BEHIND: usize = 64;
 pub trait Conflate: Send + Sync + 'static {
     /// The thing.
     type Key: Eq + Hash + Send;
+    /// What listeners ask for: the thing, or whose it is.
+    type Topic: Eq + Hash + Clone + Send;
     /// Which thing changed.
     fn key(&self) -> Self::Key;
+    /// Who hears of it, of those who did not ask for everything.
+    fn topic(&self) -> Self::Topic;
     /// Takes in a newer change of the same thing: keeps what was before, takes what is now.
     fn absorb(&mut self, newer: Self);
 }
@@ -77,7 +85,17 @@ impl<T> Deref for Tick<T> {
     }
 }
 
-/// What a listener hears, change by change, each with its number. Ends when the server stops, and with
+impl<T> Clone for Change<T> {
+    fn clone(&self) -> Self {
+        Self { of: Arc::clone(&self.of), at: self.at }
+    }
+}
+
+fn behind() -> Error {
+    Error::new(Code::OVERLOADED, "this listener fell behind; subscribe again")
+}
+
+/// Everything that a listener of all hears, change by change, each with its number. Ends when the server stops, and with
 /// [`Code::OVERLOADED`] for a listener that fell behind.
 pub fn changes<T: Send + Sync + 'static>(
     receiver: broadcast::Receiver<Tick<T>>,
@@ -86,10 +104,7 @@ pub fn changes<T: Send + Sync + 'static>(
         let mut receiver = receiver?;
         match receiver.recv().await {
             Ok(tick) => Some((Ok(tick), Some(receiver))),
-            Err(RecvError::Lagged(_)) => {
-                let behind = Error::new(Code::OVERLOADED, "this listener fell behind; subscribe again");
-                Some((Err(behind), None))
-            }
+            Err(RecvError::Lagged(_)) => Some((Err(behind()), None)),
             Err(RecvError::Closed) => None,
         }
     });
@@ -99,11 +114,109 @@ pub fn changes<T: Send + Sync + 'static>(
     })
 }
 
+/// What waits for a listener of some topics.
+struct Ear<T> {
+    heard: Mutex<Heard<T>>,
+    waker: AtomicWaker,
+}
+
+struct Heard<T> {
+    /// Each with the interval that it came in, and its number.
+    changes: VecDeque<(u64, u64, Change<T>)>,
+    end: Option<End>,
+}
+
+/// Why nothing more comes.
+#[derive(Clone, Copy)]
+enum End {
+    Behind,
+    Closed,
+}
+
+impl<T> Ear<T> {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            heard: Mutex::new(Heard { changes: VecDeque::new(), end: None }),
+            waker: AtomicWaker::new(),
+        })
+    }
+
+    fn hear(&self, interval: u64, number: u64, change: Change<T>) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.end.is_some() {
+            return;
+        }
+        let first = heard.changes.front().map_or(interval, |(interval, ..)| *interval);
+        if interval - first < BEHIND as u64 {
+            heard.changes.push_back((interval, number, change));
+        } else {
+            *heard = Heard { changes: VecDeque::new(), end: Some(End::Behind) };
+        }
+        drop(heard);
+        self.waker.wake();
+    }
+
+    fn close(&self) {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).end.get_or_insert(End::Closed);
+        self.waker.wake();
+    }
+}
+
+/// A listener of some topics: hears, change by change, what concerns them, each with its number. Ends as [`changes`] does.
+pub struct Listener<T: Conflate> {
+    ear: Arc<Ear<T>>,
+    live: Arc<Live<T>>,
+    topics: Vec<T::Topic>,
+}
+
+impl<T: Conflate> Stream for Listener<T> {
+    type Item = Result<(u64, Change<T>)>;
+
+    fn poll_next(self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // First: what is heard after the look wakes.
+        self.ear.waker.register(ctx.waker());
+        let mut heard = self.ear.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        match (heard.changes.pop_front(), heard.end) {
+            (Some((_, number, change)), _) => Poll::Ready(Some(Ok((number, change)))),
+            (None, Some(End::Behind)) => {
+                heard.end = Some(End::Closed);
+                Poll::Ready(Some(Err(behind())))
+            }
+            (None, Some(End::Closed)) => Poll::Ready(None),
+            (None, None) => Poll::Pending,
+        }
+    }
+}
+
+impl<T: Conflate> Drop for Listener<T> {
+    fn drop(&mut self) {
+        let mut ears = self.live.ears.lock().unwrap_or_else(PoisonError::into_inner);
+        for topic in self.topics.drain(..) {
+            if let Entry::Occupied(mut of) = ears.of.entry(topic) {
+                of.get_mut().remove(&Arc::as_ptr(&self.ear).addr());
+                if of.get().is_empty() {
+                    of.remove();
+                }
+            }
+        }
+    }
+}
+
+/// Those who listen to some topics.
+struct Ears<T: Conflate> {
+    /// Of each topic, by the address of each.
+    of: HashMap<T::Topic, HashMap<usize, Arc<Ear<T>>>>,
+    /// How many intervals there were.
+    intervals: u64,
+    is_closed: bool,
+}
+
 /// Takes changes from writers and hands them to any number of listeners, at most one [`Tick`] an interval.
 pub struct Live<T: Conflate> {
     pending: Mutex<HashMap<T::Key, T>>,
     wake: Notify,
     ticks: broadcast::Sender<Tick<T>>,
+    ears: Mutex<Ears<T>>,
 }
 
 impl<T: Conflate> Live<T> {
@@ -113,6 +226,7 @@ impl<T: Conflate> Live<T> {
             pending: Mutex::new(HashMap::new()),
             wake: Notify::new(),
             ticks: broadcast::Sender::new(BEHIND),
+            ears: Mutex::new(Ears { of: HashMap::new(), intervals: 0, is_closed: false }),
         });
         let ticking = Arc::clone(&live);
         tasks.spawn(async move {
@@ -125,6 +239,7 @@ impl<T: Conflate> Live<T> {
                     }
                 })
                 .await;
+            ticking.close();
         });
         live
     }
@@ -137,8 +252,8 @@ impl<T: Conflate> Live<T> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
             match pending.entry(change.key()) {
-                std::collections::hash_map::Entry::Occupied(mut older) => older.get_mut().absorb(change),
-                std::collections::hash_map::Entry::Vacant(none) => {
+                Entry::Occupied(mut older) => older.get_mut().absorb(change),
+                Entry::Vacant(none) => {
                     none.insert(change);
                 }
             }
@@ -150,7 +265,7 @@ impl<T: Conflate> Live<T> {
     /// Whether somebody listens.
     #[must_use]
     pub fn is_heard(&self) -> bool {
-        self.ticks.receiver_count() > 0
+        self.ticks.receiver_count() > 0 || !self.ears.lock().unwrap_or_else(PoisonError::into_inner).of.is_empty()
     }
 
     /// Has listeners look again though no single thing changed: an empty tick.
@@ -159,17 +274,129 @@ impl<T: Conflate> Live<T> {
         let _ = self.ticks.send(Tick::new(Arc::from([])));
     }
 
-    /// Listens from now on. A listener that falls [`BEHIND`] gets `Lagged`.
+    /// Listens to everything from now on. A listener that falls [`BEHIND`] gets `Lagged`.
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<Tick<T>> {
         self.ticks.subscribe()
     }
 
+    /// Listens to these topics from now on: what concerns others costs this listener nothing.
+    #[must_use]
+    pub fn listen_to(self: &Arc<Self>, topics: impl IntoIterator<Item = T::Topic>) -> Listener<T> {
+        let listener = Listener { ear: Ear::new(), live: Arc::clone(self), topics: topics.into_iter().collect() };
+        let mut ears = self.ears.lock().unwrap_or_else(PoisonError::into_inner);
+        if ears.is_closed {
+            listener.ear.close();
+        }
+        for topic in &listener.topics {
+            let of = ears.of.entry(topic.clone()).or_default();
+            of.insert(Arc::as_ptr(&listener.ear).addr(), Arc::clone(&listener.ear));
+        }
+        drop(ears);
+        listener
+    }
+
     fn tick(&self) {
         let changes = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        if !changes.is_empty() {
-            // An error here: nobody listens any more.
-            let _ = self.ticks.send(Tick::new(changes.into_values().collect()));
+        if changes.is_empty() {
+            return;
         }
+        let tick = Tick::new(changes.into_values().collect());
+        let mut ears = self.ears.lock().unwrap_or_else(PoisonError::into_inner);
+        ears.intervals += 1;
+        if !ears.of.is_empty() {
+            for (number, change) in tick.clone().numbered() {
+                for ear in ears.of.get(&change.topic()).into_iter().flat_map(HashMap::values) {
+                    ear.hear(ears.intervals, number, change.clone());
+                }
+            }
+        }
+        drop(ears);
+        // An error here: nobody listens to everything.
+        let _ = self.ticks.send(tick);
+    }
+
+    fn close(&self) {
+        let mut ears = self.ears.lock().unwrap_or_else(PoisonError::into_inner);
+        ears.is_closed = true;
+        for ear in ears.of.values().flat_map(HashMap::values) {
+            ear.close();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a thing is now; its tens are whose it is.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Now(u32, &'static str);
+
+    impl Conflate for Now {
+        type Key = u32;
+        type Topic = u32;
+
+        fn key(&self) -> u32 {
+            self.0
+        }
+
+        fn topic(&self) -> u32 {
+            self.0 / 10
+        }
+
+        fn absorb(&mut self, newer: Self) {
+            *self = newer;
+        }
+    }
+
+    fn live() -> (Arc<Live<Now>>, CancellationToken) {
+        let shutdown = CancellationToken::new();
+        (Live::start(Duration::from_millis(1), &TaskTracker::new(), shutdown.clone()), shutdown)
+    }
+
+    #[tokio::test]
+    async fn a_listener_of_topics_hears_what_one_of_all_hears_of_them() {
+        let (live, shutdown) = live();
+        assert!(!live.is_heard());
+        let mut all = Box::pin(changes(live.listen()));
+        let mut some = live.listen_to([1, 3, 3]);
+        let mut told = Vec::new();
+        for (key, word) in [(11, "a"), (20, "b"), (12, "c"), (31, "d"), (11, "e")] {
+            live.publish([Now(key, word)]);
+            let (number, change) = all.next().await.unwrap().unwrap();
+            assert_eq!(*change, Now(key, word));
+            if key != 20 {
+                told.push((number, change.clone()));
+            }
+        }
+        for (due, change) in told {
+            let (number, heard) = some.next().await.unwrap().unwrap();
+            assert_eq!((number, &*heard), (due, &*change));
+        }
+        shutdown.cancel();
+        assert!(some.next().await.is_none(), "it ends with the server");
+        assert!(live.listen_to([1]).next().await.is_none(), "who comes later ends too");
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_is_cut_off_and_who_leaves_is_forgotten() {
+        let (live, _shutdown) = live();
+        let (mut slow, mut rare) = (live.listen_to([1]), live.listen_to([2]));
+        live.publish([Now(20, "once")]);
+        for _ in 0..BEHIND {
+            live.publish([Now(10, "again")]);
+            live.tick();
+        }
+        assert_eq!(*slow.next().await.unwrap().unwrap().1, Now(10, "again"), "so far behind it may be");
+        for _ in 0..2 {
+            live.publish([Now(10, "too much")]);
+            live.tick();
+        }
+        assert_eq!(slow.next().await.unwrap().err().unwrap().code(), Code::OVERLOADED);
+        assert!(slow.next().await.is_none());
+        assert_eq!(*rare.next().await.unwrap().unwrap().1, Now(20, "once"), "nothing of its own came since");
+        drop((slow, rare));
+        assert!(!live.is_heard());
     }
 }

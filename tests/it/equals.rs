@@ -65,10 +65,13 @@ struct Tone(i32);
 
 impl Conflate for Tone {
     type Key = i32;
+    type Topic = ();
 
     fn key(&self) -> i32 {
         self.0
     }
+
+    fn topic(&self) {}
 
     fn absorb(&mut self, _: Self) {}
 }

@@ -22,8 +22,13 @@ pub struct HotnessEvent {
 
 impl Conflate for HotnessEvent {
     type Key = Uuid;
+    type Topic = Uuid;
 
     fn key(&self) -> Uuid {
+        self.content.info.id
+    }
+
+    fn topic(&self) -> Uuid {
         self.content.info.id
     }
 

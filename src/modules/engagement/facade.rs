@@ -1,5 +1,6 @@
 //! How resolvers, the demo and other modules reach engagement.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ use crate::kernel::batch::Batcher;
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::live::{Live, Tick};
+use crate::kernel::live::{Listener, Live, Tick};
 use crate::kernel::ranking::{Standing, View};
 use crate::modules::users::UsersFacade;
 
@@ -342,6 +343,12 @@ impl EngagementFacade {
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<Tick<HotnessEvent>> {
         self.0.live.listen()
+    }
+
+    /// Hears of every change of these contents from now on.
+    #[must_use]
+    pub fn listen_to(&self, contents: HashSet<Uuid>) -> Listener<HotnessEvent> {
+        self.0.live.listen_to(contents)
     }
 
     /// How much a user may do in an hour. Who asks for a user is counted there first, then acts.

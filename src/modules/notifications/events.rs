@@ -25,9 +25,14 @@ impl NotificationEvent {
 
 impl Conflate for NotificationEvent {
     type Key = Uuid;
+    type Topic = Uuid;
 
     fn key(&self) -> Uuid {
         self.notification.id
+    }
+
+    fn topic(&self) -> Uuid {
+        self.notification.user_id
     }
 
     fn absorb(&mut self, newer: Self) {

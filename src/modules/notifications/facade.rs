@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::commands::mark_read;
@@ -15,7 +14,7 @@ use super::notification::NotificationRecord;
 use super::store::read;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::live::{Live, Tick};
+use crate::kernel::live::{Listener, Live};
 
 /// Most ids of one `mark_read`.
 const IDS_MOST: usize = 1_000;
@@ -65,10 +64,10 @@ impl NotificationsFacade {
         mark_read::run(&self.0.kernel, user, once, &self.0.live).await
     }
 
-    /// Hears of every change from now on, of all users.
+    /// Hears of every change of a user's notifications from now on.
     #[must_use]
-    pub fn listen(&self) -> broadcast::Receiver<Tick<NotificationEvent>> {
-        self.0.live.listen()
+    pub fn listen(&self, user: Uuid) -> Listener<NotificationEvent> {
+        self.0.live.listen_to([user])
     }
 
     pub(super) fn kernel(&self) -> &Kernel {

@@ -16,8 +16,13 @@ pub struct PointsEvent(pub TransactionRecord);
 
 impl Conflate for PointsEvent {
     type Key = Uuid;
+    type Topic = Uuid;
 
     fn key(&self) -> Uuid {
+        self.0.user_id
+    }
+
+    fn topic(&self) -> Uuid {
         self.0.user_id
     }
 

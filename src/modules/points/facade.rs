@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::board::{self, Board};
@@ -22,7 +21,7 @@ use crate::kernel::batch::Batcher;
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error, Result};
-use crate::kernel::live::{Live, Tick};
+use crate::kernel::live::{Listener, Live};
 use crate::kernel::text;
 use crate::modules::users::UsersFacade;
 
@@ -210,10 +209,10 @@ impl PointsFacade {
         read::balance_at(&self.0.kernel.db, user, at).await
     }
 
-    /// Hears of every account that changes from now on.
+    /// Hears of every change of a user's account from now on.
     #[must_use]
-    pub fn listen(&self) -> broadcast::Receiver<Tick<PointsEvent>> {
-        self.0.live.listen()
+    pub fn listen(&self, user: Uuid) -> Listener<PointsEvent> {
+        self.0.live.listen_to([user])
     }
 
     pub(super) fn board(&self) -> &Arc<Board> {

@@ -193,10 +193,13 @@ impl Note {
 
 impl Conflate for Note {
     type Key = Uuid;
+    type Topic = ();
 
     fn key(&self) -> Uuid {
         self.0.id
     }
+
+    fn topic(&self) {}
 
     fn absorb(&mut self, newer: Self) {
         *self = newer;

@@ -13,6 +13,7 @@ use crate::harness::{Backend, TestApp, on_every_backend};
 on_every_backend!(
     behind_newer_transactions_older_ones_count_from_their_moment,
     rows_without_ids_come_over_once_each,
+    rows_without_ids_beside_others_come_over_once_each,
     students_and_teachers_beside_the_users,
     what_changed_since_is_said_and_a_ledger_not_edited,
     what_is_beyond_a_ledger_stays_behind,
@@ -92,6 +93,30 @@ async fn rows_without_ids_come_over_once_each(backend: Backend) {
         let later = theirs.json(&["import"], &app.database.url, 0).await;
         assert_eq!(came(&later, "point_transactions"), [9, 1, 8, 0, 0], "{from:?} {later:#}");
         assert_eq!(ledgers(&app.database).await.len(), 9);
+        checks_clean(&app.database).await;
+        app.finish().await;
+        theirs.remove().await;
+    }
+}
+
+async fn rows_without_ids_beside_others_come_over_once_each(backend: Backend) {
+    for from in EVERY {
+        let theirs = Theirs::empty(from).await;
+        // What is the same does not stand together.
+        theirs
+            .sql(
+                "CREATE TABLE point_transactions (id BIGINT, student_id BIGINT, points_change BIGINT, created_at {time});
+                 INSERT INTO point_transactions VALUES (NULL, 1, 5, '2026-01-02 00:00:00'),
+                     (NULL, 1, 7, '2026-01-02 00:00:00'), (NULL, 1, 5, '2026-01-02 00:00:00'),
+                     (3, 1, 5, '2026-01-02 00:00:00'), (NULL, 1, 7, '2026-01-02 00:00:00'),
+                     (NULL, 1, 5, '2026-01-02 00:00:00');",
+            )
+            .await;
+        let app = TestApp::start(backend).await;
+        let report = theirs.json(&["import"], &app.database.url, 0).await;
+        assert_eq!(came(&report, "point_transactions"), [6, 6, 0, 0, 0], "{from:?} {report:#}");
+        let again = theirs.json(&["import"], &app.database.url, 0).await;
+        assert_eq!(came(&again, "point_transactions"), [6, 0, 6, 0, 0], "{from:?} {again:#}");
         checks_clean(&app.database).await;
         app.finish().await;
         theirs.remove().await;

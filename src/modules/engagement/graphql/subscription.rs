@@ -1,6 +1,5 @@
 //! Root subscriptions: served by the node that committed, conflated, bounded.
 
-use std::collections::HashSet;
 use std::future::ready;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_graphql::{Context, SimpleObject, Subscription};
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -67,7 +66,8 @@ pub struct RankingUpdate {
 
 /// What one listener of `hotnessChanged` hears of.
 struct Watch {
-    ids: Option<HashSet<uuid::Uuid>>,
+    /// Whether its contents were given.
+    is_named: bool,
     kind: Option<Kind>,
     least: Option<Level>,
 }
@@ -83,7 +83,7 @@ impl Watch {
             return false;
         }
         // What is hidden is found by its id only: listeners of all do not hear of it.
-        self.ids.as_ref().map_or(info.status == Status::Published, |ids| ids.contains(&info.id))
+        (self.is_named || info.status == Status::Published)
             && self.kind.is_none_or(|kind| kind == info.kind)
             && self.least.is_none_or(|least| counted(level) >= counted(least))
     }
@@ -107,10 +107,12 @@ impl EngagementSubscription {
         if content_ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > WATCHED_MOST) {
             return Err(Error::invalid(format!("give 1 to {WATCHED_MOST} contentIds, or leave them out")));
         }
-        let ids = content_ids.map(|ids| ids.into_iter().map(|id| id.uuid).collect());
-        let watch = Watch { ids, kind, least: min_level };
         let engagement = ctx.facade::<EngagementFacade>()?.clone();
-        let changes = changes(engagement.listen());
+        let watch = Watch { is_named: content_ids.is_some(), kind, least: min_level };
+        let changes = match content_ids {
+            Some(ids) => engagement.listen_to(ids.into_iter().map(|id| id.uuid).collect()).left_stream(),
+            None => changes(engagement.listen()).right_stream(),
+        };
         let make = move |event: Change<HotnessEvent>| ready(change(&engagement, &watch, &event).map(Ok));
         Ok(shared(ctx, changes, make))
     }

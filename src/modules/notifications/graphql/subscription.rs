@@ -9,9 +9,7 @@ use super::types::Notification;
 use super::viewer;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::Result;
-use crate::kernel::live::changes;
 use crate::modules::notifications::NotificationsFacade;
-use crate::modules::notifications::events::NotificationEvent;
 
 /// Root subscriptions.
 #[derive(Default)]
@@ -27,11 +25,10 @@ impl NotificationsSubscription {
         ctx: &Context<'a>,
     ) -> Result<impl Stream<Item = Result<Notification>> + use<'a>> {
         let user = viewer(ctx).await?;
-        let heard = changes(ctx.facade::<NotificationsFacade>()?.listen());
-        Ok(heard.filter_map(move |heard| {
-            let own = |event: &NotificationEvent| event.notification.user_id == user && event.is_received();
+        let heard = ctx.facade::<NotificationsFacade>()?.listen(user);
+        Ok(heard.filter_map(|heard| {
             ready(match heard {
-                Ok((_, event)) => own(&event).then(|| Ok(Notification(event.notification.clone()))),
+                Ok((_, event)) => event.is_received().then(|| Ok(Notification(event.notification.clone()))),
                 Err(error) => Some(Err(error)),
             })
         }))

@@ -10,7 +10,6 @@ use super::types::PointTransaction;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::Result;
 use crate::kernel::id::Id;
-use crate::kernel::live::changes;
 use crate::modules::points::PointsFacade;
 use crate::modules::users::UserKind;
 
@@ -30,12 +29,12 @@ impl PointsSubscription {
     ) -> Result<impl Stream<Item = Result<PointTransaction>> + use<'a>> {
         let user = user_id.uuid();
         must_see(ctx, user).await?;
-        let heard = changes(ctx.facade::<PointsFacade>()?.listen());
+        let heard = ctx.facade::<PointsFacade>()?.listen(user);
         // Two servers may tell of them in another order than they committed, or both of the same one.
         let mut last = 0;
         Ok(heard.filter_map(move |heard| {
             ready(match heard {
-                Ok((_, event)) if event.0.user_id == user && event.0.sequence > last => {
+                Ok((_, event)) if event.0.sequence > last => {
                     last = event.0.sequence;
                     Some(Ok(PointTransaction(event.0.clone())))
                 }
