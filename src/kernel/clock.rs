@@ -13,8 +13,10 @@ use chrono::{DateTime, Utc};
 pub struct Millis(pub i64);
 
 impl Millis {
+    /// One minute.
+    pub const MINUTE: i64 = 60_000;
     /// One hour.
-    pub const HOUR: i64 = 3_600_000;
+    pub const HOUR: i64 = 60 * Self::MINUTE;
     /// One day of 24 hours.
     pub const DAY: i64 = 24 * Self::HOUR;
 

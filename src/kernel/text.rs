@@ -9,10 +9,24 @@ use super::error::{Error, Result};
 /// # Errors
 /// [`super::error::Code::INVALID_INPUT`], naming the field.
 pub fn required(field: &str, text: &str, most: usize) -> Result<String> {
-    if text.trim().is_empty() {
+    if text.chars().all(is_unseen) {
         return Err(Error::invalid(format!("{field} must not be blank")));
     }
     bounded(field, text, most)
+}
+
+/// Whether nobody sees it: white space, and the characters without width that only say how others are shown.
+fn is_unseen(char: char) -> bool {
+    const WITHOUT_WIDTH: &[std::ops::RangeInclusive<char>] = &[
+        '\u{ad}'..='\u{ad}',
+        '\u{180e}'..='\u{180e}',
+        '\u{200b}'..='\u{200f}',
+        '\u{202a}'..='\u{202e}',
+        '\u{2060}'..='\u{206f}',
+        '\u{fe00}'..='\u{fe0f}',
+        '\u{feff}'..='\u{feff}',
+    ];
+    char.is_whitespace() || WITHOUT_WIDTH.iter().any(|range| range.contains(&char))
 }
 
 /// Checks a text that may be left out; an empty one counts as left out.

@@ -148,6 +148,7 @@ async fn texts_and_numbers_are_checked(backend: Backend) {
     let long = |characters: usize| "長".repeat(characters);
     let artwork = [
         (json!({ "title": " \t\n" }), "title must not be blank"),
+        (json!({ "title": "\u{200b}\u{feff} " }), "title must not be blank"),
         (json!({ "title": long(201) }), "title has more than 200 characters"),
         (json!({ "title": "a\0b" }), "title must not contain NUL"),
         (json!({ "title": "x", "prompt": "a\0b" }), "prompt must not contain NUL"),

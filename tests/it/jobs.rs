@@ -19,6 +19,7 @@ on_every_backend!(
     a_long_transaction_and_its_lease_do_not_wait_for_each_other,
     a_start_on_a_clock_that_is_behind_runs_no_tick_twice,
     a_clock_that_jumped_keeps_no_job_from_its_schedule,
+    a_clock_set_back_by_hours_keeps_no_job_from_its_schedule,
     a_clock_that_is_ahead_makes_no_job_run_back_to_back,
     a_woken_run_that_failed_is_tried_again,
     a_woken_job_runs_whatever_its_probe_finds,
@@ -259,6 +260,27 @@ async fn a_clock_that_jumped_keeps_no_job_from_its_schedule(backend: Backend) {
     let next = "SELECT next_run_at FROM jobs WHERE name = 'courier.tick'";
     assert_eq!(other.number(next).await, START.plus(20 * MINUTE).0, "a start sets it right");
     other.stop().await;
+    world.app.finish().await;
+}
+
+async fn a_clock_set_back_by_hours_keeps_no_job_from_its_schedule(backend: Backend) {
+    let options = || alone().with("courier.tick", "0 */5 * * * *").with("jobs.retention", "off");
+    let world = World::new(backend, options()).await;
+    world.later(20 * Millis::HOUR);
+    assert_eq!(world.run().await, 1);
+    world.later(MINUTE - 20 * Millis::HOUR);
+    assert_eq!(world.run().await, 0, "its next tick is the schedule's");
+    world.later(4 * MINUTE);
+    assert_eq!(world.run().await, 1);
+    // One that died while it ran, by a clock that was ahead.
+    let (tick, until) = (START.plus(10 * MINUTE).0, START.plus(20 * Millis::HOUR).0);
+    let died = format!(
+        "UPDATE jobs SET owner = 'gone', lease_until = {until}, tick = {tick}, next_run_at = {until}
+         WHERE name = 'courier.tick'"
+    );
+    world.app.database.sql(&died).await;
+    world.later(5 * MINUTE);
+    assert_eq!(world.run().await, 1, "its run is taken over");
     world.app.finish().await;
 }
 

@@ -29,6 +29,7 @@ impl Lease {
     pub(super) async fn hold(&mut self, db: &Db, clock: &dyn Clock) -> Result<Option<Fence>> {
         let now = clock.now();
         let until = now.plus(self.millis);
+        let term = store::Term { now, until, horizon: now.plus(2 * self.millis) };
         if let Some(held) = self.held
             && now.plus(self.millis * 2 / 3) > held.until
         {
@@ -38,13 +39,13 @@ impl Lease {
         }
         if self.held.is_none() {
             // A read alone, at each look, while another has it: to ask by a write is to wait for its transactions.
-            if store::lease_is_of_another(db, self.consumer, &self.owner, now).await? {
+            if store::lease_is_of_another(db, self.consumer, &self.owner, term).await? {
                 return Ok(None);
             }
             let (consumer, owner) = (self.consumer, self.owner.clone());
             let taken = db.write(move |tx| {
                 let owner = owner.clone();
-                Box::pin(async move { store::lease_take(tx, consumer, &owner, now, until).await })
+                Box::pin(async move { store::lease_take(tx, consumer, &owner, term).await })
             });
             self.held = taken.await?.map(|fence| Held { fence, until });
         }

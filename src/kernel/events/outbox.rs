@@ -104,6 +104,14 @@ impl Outbox {
         store::oldest(&self.0.db, consumer).await
     }
 
+    /// Whether events of a consumer are set aside: they may be replayed, after what came later.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn has_set_aside(&self, consumer: &str) -> Result<bool> {
+        store::has_set_aside(&self.0.db, consumer).await
+    }
+
     /// Whether a consumer has not taken all events of a key yet: some wait, or are set aside and may be replayed.
     ///
     /// # Errors
@@ -166,6 +174,7 @@ impl Outbox {
             limits: inner.limits,
             metrics: inner.metrics.clone(),
             lease: Mutex::new(Lease::new(name, inner.node.to_string(), inner.lease_millis)),
+            set_right_at: std::sync::atomic::AtomicI64::new(0),
             wake: Notify::new(),
         };
         let mut relays = inner.relays.write().unwrap_or_else(PoisonError::into_inner);

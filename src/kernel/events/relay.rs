@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -44,6 +45,8 @@ pub(super) struct Relay {
     pub(super) metrics: WorkMetrics,
     /// Held while a batch is under way: one at a time in this process, as the lease has it in the cluster.
     pub(super) lease: Mutex<Lease>,
+    /// When it looked last for what a clock that jumped has postponed.
+    pub(super) set_right_at: AtomicI64,
     pub(super) wake: Notify,
 }
 
@@ -91,6 +94,7 @@ impl Relay {
     pub(super) async fn turn(&self) -> Result<Turn> {
         let mut lease = self.lease.lock().await;
         let now = self.clock.now();
+        self.set_right(now).await?;
         let most = i64::try_from(self.limits.batch).unwrap_or(i64::MAX);
         let due = store::due(&self.db, self.name, now, most).await?;
         if due.is_empty() {
@@ -117,6 +121,20 @@ impl Relay {
             Err(error) if error.code() == store::STALE => Ok(Turn::Worked(0)),
             done => done.map(Turn::Worked),
         }
+    }
+
+    /// Now and then, and whenever the clock was set: makes due what would wait for longer than any pause.
+    async fn set_right(&self, now: Millis) -> Result<()> {
+        if now.0.abs_diff(self.set_right_at.load(Ordering::Relaxed)) < Millis::MINUTE.unsigned_abs() {
+            return Ok(());
+        }
+        let name = self.name;
+        let set = self.db.write(move |tx| Box::pin(store::set_right(tx, name, now, BACKOFF_MOST))).await?;
+        if set > 0 {
+            tracing::warn!(consumer = name, events = set, "events were due in the far future: the clock was set");
+        }
+        self.set_right_at.store(now.0, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Leaves out the keys whose first event is not due; their events will not be found again before it is.

@@ -119,9 +119,10 @@ impl Jobs {
                 return Err(Error::internal(format!("job {name} is started twice")));
             }
         }
+        let at = store::Moment::new(now, self.0.lease_millis);
         let ensured = kernel.db.write(move |tx| {
             let text = text.clone();
-            Box::pin(async move { store::ensure(tx, name, &text, now, next).await })
+            Box::pin(async move { store::ensure(tx, name, &text, at, next).await })
         });
         ensured.await
     }
@@ -167,7 +168,7 @@ impl Jobs {
     async fn claim(&self, kernel: &Kernel) -> Result<Vec<super::runner::Claimed>> {
         let _one_at_a_time = self.0.claiming.lock().await;
         let jobs = self.0.started.read().unwrap_or_else(PoisonError::into_inner).jobs.clone();
-        claim_due(kernel, &jobs).await
+        claim_due(kernel, &jobs, self.0.lease_millis).await
     }
 
     fn kernel(&self) -> Option<Kernel> {

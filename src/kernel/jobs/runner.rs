@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 
-use super::store::{self, Claim, Claimable, End};
+use super::store::{self, Claim, Claimable, End, Moment};
 use super::{Job, JobRun, Schedule};
-use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
 use crate::kernel::db::Fence;
 use crate::kernel::error::{Code, Error, Result};
@@ -37,10 +36,15 @@ pub(super) struct Claimed {
 }
 
 /// Claims all that is due and known here.
-pub(super) async fn claim_due(kernel: &Kernel, jobs: &BTreeMap<&'static str, Arc<Registered>>) -> Result<Vec<Claimed>> {
+pub(super) async fn claim_due(
+    kernel: &Kernel,
+    jobs: &BTreeMap<&'static str, Arc<Registered>>,
+    lease_millis: i64,
+) -> Result<Vec<Claimed>> {
     let now = kernel.clock.now();
+    let at = Moment::new(now, lease_millis);
     let mut claimed = Vec::new();
-    for due in store::due(&kernel.db, now).await? {
+    for due in store::due(&kernel.db, at).await? {
         // Another version's, or of a module that is switched off here.
         let Some(registered) = jobs.get(&*due.name) else {
             continue;
@@ -54,14 +58,14 @@ pub(super) async fn claim_due(kernel: &Kernel, jobs: &BTreeMap<&'static str, Arc
             }
             continue;
         }
-        if registered.ran(&due, now) || registered.rests(kernel, &due, now).await {
+        if registered.ran(&due, at) || registered.rests(kernel, &due, at).await {
             continue;
         }
-        let claim = registered.claim(&due, now);
+        let claim = registered.claim(&due, at);
         let (tick, fence) = (claim.tick, claim.fence + 1);
         let attempts = kernel.db.write(move |tx| {
             let claim = claim.clone();
-            Box::pin(async move { store::claim(tx, &claim, now).await })
+            Box::pin(async move { store::claim(tx, &claim, at).await })
         });
         let Some(attempt) = attempts.await? else {
             continue;
@@ -81,20 +85,20 @@ pub(super) async fn claim_due(kernel: &Kernel, jobs: &BTreeMap<&'static str, Arc
 
 impl Registered {
     /// Whether the last tick up to now has run: another node, by whose clock it has yet to come, says that it is due.
-    fn ran(&self, due: &Claimable, now: Millis) -> bool {
-        let last = self.schedule.up_to(now).zip(due.last_tick(now));
+    fn ran(&self, due: &Claimable, at: Moment) -> bool {
+        let last = self.schedule.up_to(at.now).zip(due.last_tick(at));
         due.tick.is_none() && due.woken == 0 && last.is_some_and(|(tick, last)| tick <= last)
     }
 
     /// Whether it is due and has nothing to do.
-    async fn rests(&self, kernel: &Kernel, due: &Claimable, now: Millis) -> bool {
+    async fn rests(&self, kernel: &Kernel, due: &Claimable, at: Moment) -> bool {
         let Some(probe) = &self.job.probe else {
             return false;
         };
         // A run that was begun is ended, what somebody asked for is done, and now and then one tells that the job is
         // alive.
-        let lately = due.next_run_at.is_some_and(|next| now.0 - next.0 < REST_MOST);
-        if due.tick.is_some() || due.woken != 0 || due.is_astray(now) || !lately {
+        let lately = due.next_run_at.is_some_and(|next| at.now.0 - next.0 < REST_MOST);
+        if due.tick.is_some() || due.woken != 0 || due.is_astray(at) || !lately {
             return false;
         }
         match probe(kernel.clone()).await {
@@ -107,12 +111,13 @@ impl Registered {
         }
     }
 
-    fn claim(&self, due: &Claimable, now: Millis) -> Claim {
+    fn claim(&self, due: &Claimable, at: Moment) -> Claim {
+        let now = at.now;
         // A tick that was begun is ended before the next; of several that were missed, the last one runs.
         let tick = due.tick.unwrap_or_else(|| {
             let scheduled = self.schedule.up_to(now).filter(|last| due.next_run_at.is_some_and(|next| *last >= next));
             let tick = scheduled.or(due.next_run_at.filter(|next| *next <= now)).unwrap_or(now);
-            due.last_tick(now).map_or(tick, |last| tick.max(last.plus(1)))
+            due.last_tick(at).map_or(tick, |last| tick.max(last.plus(1)))
         });
         Claim {
             job: self.job.name,

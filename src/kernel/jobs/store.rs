@@ -16,8 +16,14 @@ fn optional(moment: Option<Millis>) -> Value {
 
 /// Makes a job's row, or takes over a new schedule. One that is due already stays due: it was missed. The next tick of
 /// a clock that is behind may be one that ran already: it is not taken for the next, unless the clock that
-/// says so was a day ahead.
-pub(super) async fn ensure(tx: &Tx, name: &str, schedule: &str, now: Millis, next: Option<Millis>) -> Result<()> {
+/// says so was beyond `horizon`.
+pub(super) async fn ensure(
+    tx: &Tx,
+    name: &str,
+    schedule: &str,
+    Moment { now, horizon }: Moment,
+    next: Option<Millis>,
+) -> Result<()> {
     let sql = "INSERT INTO jobs (name, schedule, next_run_at, owner, lease_until, fence)
                VALUES ($1, $2, $3, '', 0, 0)
                ON CONFLICT (name) DO UPDATE SET schedule = excluded.schedule, next_run_at = CASE
@@ -25,9 +31,23 @@ pub(super) async fn ensure(tx: &Tx, name: &str, schedule: &str, now: Millis, nex
                    THEN jobs.next_run_at ELSE excluded.next_run_at END
                WHERE jobs.schedule <> excluded.schedule OR jobs.next_run_at IS NULL
                    OR (jobs.next_run_at > excluded.next_run_at AND (excluded.next_run_at > coalesce(jobs.last_tick, 0)
-                       OR jobs.last_tick > $4 + 86400000))";
-    run(tx, sql, [name.into(), schedule.into(), optional(next), now.0.into()]).await?;
+                       OR jobs.last_tick > $5))";
+    run(tx, sql, [name.into(), schedule.into(), optional(next), now.0.into(), horizon.0.into()]).await?;
     Ok(())
+}
+
+/// A moment by this node's clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now: Millis,
+    /// What is later was written by a clock that jumped: those of nodes differ by less than a lease.
+    pub(super) horizon: Millis,
+}
+
+impl Moment {
+    pub(super) fn new(now: Millis, lease_millis: i64) -> Self {
+        Self { now, horizon: now.plus(2 * lease_millis) }
+    }
 }
 
 /// A job's row while it is being claimed.
@@ -43,19 +63,20 @@ pub(super) struct Claimable {
     pub(super) woken: i16,
 }
 
-const DUE: &str = "(owner = '' OR lease_until <= $1) AND (tick IS NOT NULL OR next_run_at <= $1)";
-/// A last tick of a later day is a clock's that jumped, or is ahead: what it says of the schedule is not waited for.
-const ASTRAY: &str = "tick IS NULL AND owner = '' AND schedule <> 'off' AND last_tick > $1 + 86400000";
+/// Due at $1, with the horizon $2: a lease beyond it ends by a clock that jumped.
+const DUE: &str = "(owner = '' OR lease_until <= $1 OR lease_until > $2) AND (tick IS NOT NULL OR next_run_at <= $1)";
+/// What a last tick beyond the horizon says of the schedule is not waited for.
+const ASTRAY: &str = "tick IS NULL AND owner = '' AND schedule <> 'off' AND last_tick > $2";
 
 impl Claimable {
     /// The last tick, unless a clock that jumped took it.
-    pub(super) fn last_tick(&self, now: Millis) -> Option<Millis> {
-        self.last_tick.filter(|last| *last <= now.plus(Millis::DAY))
+    pub(super) fn last_tick(&self, at: Moment) -> Option<Millis> {
+        self.last_tick.filter(|last| *last <= at.horizon)
     }
 
     /// Whether a clock that jumped left this row.
-    pub(super) fn is_astray(&self, now: Millis) -> bool {
-        self.last_tick != self.last_tick(now)
+    pub(super) fn is_astray(&self, at: Moment) -> bool {
+        self.last_tick != self.last_tick(at)
     }
 
     /// Whether it is to run; else it is here because it is astray.
@@ -65,11 +86,12 @@ impl Claimable {
 }
 
 /// The jobs that are due and that nobody runs, and those whose row a clock that jumped left.
-pub(super) async fn due(db: &Db, now: Millis) -> Result<Vec<Claimable>> {
+pub(super) async fn due(db: &Db, at: Moment) -> Result<Vec<Claimable>> {
     let sql = format!(
         "SELECT name, next_run_at, tick, last_tick, fence, woken FROM jobs WHERE ({DUE}) OR ({ASTRAY}) ORDER BY name"
     );
-    let found = db.query(Statement::from_sql_and_values(db.backend(), sql, [now.0.into()])).await?;
+    let values = [at.now.0.into(), at.horizon.0.into()];
+    let found = db.query(Statement::from_sql_and_values(db.backend(), sql, values)).await?;
     Ok(found.iter().map(|row| Claimable::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
@@ -96,23 +118,24 @@ pub(super) struct Claim {
 }
 
 /// Claims a job that is still as it was read. How often its tick was begun, or none when another node was faster.
-pub(super) async fn claim(tx: &Tx, claim: &Claim, now: Millis) -> Result<Option<i64>> {
+pub(super) async fn claim(tx: &Tx, claim: &Claim, Moment { now, horizon }: Moment) -> Result<Option<i64>> {
     let Claim { job, owner, tick, begun, next, fence, until } = claim;
-    // `owner = $2`: our own claim, whose COMMIT was not answered, has the next fence already.
+    // `owner = $9`: our own claim, whose COMMIT was not answered, has the next fence already.
     let sql = format!(
-        "UPDATE jobs SET owner = $2, lease_until = $3, fence = $4 + 1, tick = $5, last_tick = $5,
+        "UPDATE jobs SET owner = $9, lease_until = $3, fence = $4 + 1, tick = $5, last_tick = $5,
          next_run_at = CASE WHEN $8 = 1 THEN next_run_at ELSE $6 END, woken = CASE WHEN $8 = 1 THEN woken ELSE 0 END
-         WHERE name = $7 AND ((fence = $4 AND {DUE}) OR (fence = $4 + 1 AND owner = $2))"
+         WHERE name = $7 AND ((fence = $4 AND {DUE}) OR (fence = $4 + 1 AND owner = $9))"
     );
     let values = [
         now.0.into(),
-        owner.as_str().into(),
+        horizon.0.into(),
         until.0.into(),
         (*fence).into(),
         tick.0.into(),
         optional(*next),
         (*job).into(),
         i64::from(*begun).into(),
+        owner.as_str().into(),
     ];
     if run(tx, &sql, values).await? == 0 {
         return Ok(None);

@@ -17,6 +17,7 @@ on_every_backend!(
     a_clean_up_goes_on_after_a_restart,
     what_nobody_reads_goes_much_later,
     a_replayed_event_brings_nothing_deleted_back,
+    a_replayed_act_that_was_taken_back_stays_taken_back,
     a_large_grave_is_cleared_in_chunks,
 );
 
@@ -223,6 +224,29 @@ async fn a_replayed_event_brings_nothing_deleted_back(backend: Backend) {
     clock.set(START.plus(52 * Millis::DAY));
     stage.app.settle().await;
     assert_eq!(rows(&stage.app).await, [0, 0, 0, 0]);
+    stage.finish().await;
+}
+
+/// What was taken back is remembered for as long as its act may be replayed, however old the notification is.
+async fn a_replayed_act_that_was_taken_back_stays_taken_back(backend: Backend) {
+    let clock = Arc::new(ManualClock::new(START));
+    let options = Options::default().at(&clock).with("notifications.retention_days", 10);
+    let stage = Stage::with(backend, options.with("events.set_aside_days", 1000)).await;
+    let [author, one] = stage.people().await;
+    let content = stage.content();
+    stage.happen([liked(content, &author, &one, 1), unliked(content, &author, &one, 2)]).await;
+    put(&stage.app, vec![liked(content, &author, &one, 3)]).await;
+    stage.app.database.sql(&format!("UPDATE outbox SET set_aside_at = {}, attempts = 9", START.0)).await;
+    stage.happen([unliked(content, &author, &one, 4)]).await;
+    clock.set(START.plus(50 * Millis::DAY));
+    stage.app.settle().await;
+    stage.app.database.sql("UPDATE outbox SET set_aside_at = NULL, attempts = 0, due_at = 0").await;
+    stage.app.settle().await;
+    let [author] = stage.people().await;
+    assert_eq!(stage.told(&author).await, [] as [Value; 0], "it does not hold");
+    clock.set(START.plus(52 * Millis::DAY));
+    stage.app.settle().await;
+    assert_eq!(rows(&stage.app).await, [0, 0, 0, 0], "nothing is to come any more");
     stage.finish().await;
 }
 

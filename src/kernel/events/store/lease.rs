@@ -11,10 +11,20 @@ struct Fenced {
     fence: i64,
 }
 
+/// A lease by this node's clock.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Term {
+    pub(in super::super) now: Millis,
+    pub(in super::super) until: Millis,
+    /// One that ends later is a clock's that jumped, and is as good as over: those of nodes differ by less than a lease.
+    pub(in super::super) horizon: Millis,
+}
+
 /// Whether another node has a lease that is not over.
-pub(in super::super) async fn lease_is_of_another(db: &Db, consumer: &str, owner: &str, now: Millis) -> Result<bool> {
-    let sql = "SELECT fence FROM relays WHERE consumer = $1 AND owner <> '' AND owner <> $2 AND lease_until > $3";
-    let values = [consumer.into(), owner.into(), now.0.into()];
+pub(in super::super) async fn lease_is_of_another(db: &Db, consumer: &str, owner: &str, term: Term) -> Result<bool> {
+    let sql = "SELECT fence FROM relays WHERE consumer = $1 AND owner <> '' AND owner <> $2
+               AND lease_until > $3 AND lease_until <= $4";
+    let values = [consumer.into(), owner.into(), term.now.0.into(), term.horizon.0.into()];
     Ok(!db.query(Statement::from_sql_and_values(db.backend(), sql, values)).await?.is_empty())
 }
 
@@ -23,17 +33,18 @@ pub(in super::super) async fn lease_take(
     tx: &Tx,
     consumer: &str,
     owner: &str,
-    now: Millis,
-    until: Millis,
+    term: Term,
 ) -> Result<Option<i64>> {
     let sql = Sql::new(
         "INSERT INTO relays (consumer, owner, lease_until, fence) VALUES ({1}, {2}, {3}, 1)
          ON CONFLICT (consumer) DO UPDATE SET owner = excluded.owner, lease_until = excluded.lease_until,
          fence = relays.fence + 1
-         WHERE relays.owner = '' OR relays.owner = excluded.owner OR relays.lease_until <= {4} RETURNING fence",
+         WHERE relays.owner = '' OR relays.owner = excluded.owner OR relays.lease_until <= {4}
+             OR relays.lease_until > {5} RETURNING fence",
         &[],
     );
-    let values = [consumer.into(), owner.into(), until.0.into(), now.0.into()];
+    let values =
+        [consumer.into(), owner.into(), term.until.0.into(), term.now.0.into(), term.horizon.0.into()];
     let statement = sql.bind(tx.backend(), sql.rows(), values);
     let found = Fenced::find_by_statement(statement).one(tx.connection()).await?;
     Ok(found.map(|row| row.fence))

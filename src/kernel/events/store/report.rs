@@ -58,6 +58,12 @@ pub(in super::super) async fn oldest(db: &Db, consumer: &str) -> Result<Option<M
     Ok(found.first().map(|row| row.try_get::<Option<Millis>>("", "at")).transpose()?.flatten())
 }
 
+/// Whether events of a consumer are set aside.
+pub(in super::super) async fn has_set_aside(db: &Db, consumer: &str) -> Result<bool> {
+    let sql = "SELECT 1 AS one FROM outbox WHERE consumer = $1 AND set_aside_at IS NOT NULL LIMIT 1";
+    Ok(!db.query(Statement::from_sql_and_values(db.backend(), sql, [consumer.into()])).await?.is_empty())
+}
+
 /// What waits for one consumer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, FromQueryResult, serde::Serialize)]
 pub(crate) struct Backlog {

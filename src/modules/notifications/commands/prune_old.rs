@@ -18,7 +18,8 @@ const CHUNK: i64 = 200;
 /// Remembered deletions of one transaction.
 const GONE: i64 = 2_000;
 
-/// Removes what is older than the settings; says how much it was. The acts are left to the clean-up.
+/// Removes what is older than the settings, unless events are set aside; says how much it was. The acts are left to the
+/// clean-up.
 ///
 /// # Errors
 /// The database's own, or that another server does it now.
@@ -27,6 +28,10 @@ pub(in super::super) async fn run(run: &JobRun) -> Result<String> {
     let days = settings.count("notifications.retention_days");
     let unread_days = settings.count("notifications.unread_retention_days").max(days);
     let before = |days: u32| run.tick.plus(-i64::from(days) * Millis::DAY);
+    // With a notification goes what is remembered of acts that were taken back: replayed after that, they would come back.
+    if run.kernel.outbox.has_set_aside(consumer::NAME).await? {
+        return Ok("0 notifications: events are set aside, and may be replayed".to_owned());
+    }
     let mut removed = 0;
     for (unread, before) in [(false, before(days)), (true, before(unread_days))] {
         loop {
