@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_graphql::PathSegment;
 use sea_orm::{DbErr, RuntimeErr};
 
 /// What a fallible call of tally returns.
@@ -56,6 +57,7 @@ pub struct Error {
     retry_after: Option<Duration>,
     details: Vec<(&'static str, serde_json::Value)>,
     our_fault: bool,
+    path: Option<Arc<[PathSegment]>>,
 }
 
 /// What a repetition of the failed database work would do.
@@ -77,7 +79,7 @@ impl Error {
     pub fn new(code: Code, client: impl Into<Cow<'static, str>>) -> Self {
         let our_fault = Code::is_ours(code.0);
         let (client, details) = (client.into(), Vec::new());
-        Self { code, client, cause: None, retry: Retry::Never, retry_after: None, details, our_fault }
+        Self { code, client, cause: None, retry: Retry::Never, retry_after: None, details, our_fault, path: None }
     }
 
     /// [`Code::INVALID_INPUT`].
@@ -169,6 +171,18 @@ impl Error {
     #[must_use]
     pub fn details(&self) -> &[(&'static str, serde_json::Value)] {
         &self.details
+    }
+
+    /// Says in which field of an answer it came up; the first one who says so knows best.
+    #[must_use]
+    pub(crate) fn at(self, path: Vec<PathSegment>) -> Self {
+        Self { path: self.path.or_else(|| Some(path.into())), ..self }
+    }
+
+    /// In which field of an answer it came up, as far as that was said.
+    #[must_use]
+    pub fn path(&self) -> Option<&[PathSegment]> {
+        self.path.as_deref()
     }
 
     /// Says what a repetition would do.

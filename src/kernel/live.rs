@@ -135,10 +135,7 @@ enum End {
 
 impl<T> Ear<T> {
     fn new() -> Arc<Self> {
-        Arc::new(Self {
-            heard: Mutex::new(Heard { changes: VecDeque::new(), end: None }),
-            waker: AtomicWaker::new(),
-        })
+        Arc::new(Self { heard: Mutex::new(Heard { changes: VecDeque::new(), end: None }), waker: AtomicWaker::new() })
     }
 
     fn hear(&self, interval: u64, number: u64, change: Change<T>) {

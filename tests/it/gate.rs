@@ -264,6 +264,41 @@ async fn errors_say_where_and_take_what_they_must() {
     app.finish().await;
 }
 
+#[tokio::test]
+async fn an_error_names_the_field_that_it_came_up_in() {
+    let app = start(Options::default()).await;
+    let author = app.user("author");
+    let id = author.publish("an artwork").await;
+    let comments = "comments(first: 1000) { edges { node { id } } }";
+    let history = "history(first: 1000) { score }";
+    for (document, path) in [
+        (format!("{{ artworks {{ nodes {{ {comments} }} }} }}"), json!(["artworks", "nodes", 0, "comments"])),
+        (
+            format!("{{ artworks {{ edges {{ node {{ hotness {{ {history} }} }} }} }} }}"),
+            json!(["artworks", "edges", 0, "node", "hotness", "history"]),
+        ),
+        (format!("{{ hotRanking {{ content {{ {comments} }} }} }}"), json!(["hotRanking", 0, "content", "comments"])),
+        (
+            format!("{{ contents(ids: [\"artwork_01h455vb4pex5vsknk084sn02q\", \"{id}\"]) {{ c: {comments} }} }}"),
+            json!(["contents", 1, "c"]),
+        ),
+        (
+            format!("mutation {{ like(contentId: \"{id}\") {{ content {{ {comments} }} }} }}"),
+            json!(["like", "content", "comments"]),
+        ),
+    ] {
+        let answer = author.query(&document).await;
+        let errors = answer.body["errors"].as_array().unwrap();
+        assert_eq!((errors.len(), &errors[0]["path"]), (1, &path), "{document}: {:#}", answer.body);
+    }
+    let ids = "query ($ids: [ID!]) { contents(ids: $ids) { hotness { history(first: 1000) { score } } } }";
+    let answer = author.run(ids, json!({ "ids": [id, id] })).await;
+    let paths: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|error| &error["path"]).collect();
+    assert_eq!(paths, [&json!(["contents", 0, "hotness", "history"]), &json!(["contents", 1, "hotness", "history"])]);
+    assert_eq!(answer.body["data"], json!({ "contents": [null, null] }));
+    app.finish().await;
+}
+
 /// A document of its own, with something in it to keep.
 fn hostile(n: usize) -> String {
     let fields: String =

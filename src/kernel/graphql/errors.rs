@@ -1,8 +1,8 @@
 //! Every error has a code.
 
-use async_graphql::{ErrorExtensionValues, Response, Value};
+use async_graphql::{Context, ErrorExtensionValues, PathSegment, QueryPathSegment, Response, Value};
 
-use crate::kernel::error::{Code, Error};
+use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::telemetry::{self, Facts};
 
 /// Gives every error its code: tally's own, or [`Code::INVALID_INPUT`] for what async-graphql raised by itself (syntax,
@@ -10,6 +10,9 @@ use crate::kernel::telemetry::{self, Facts};
 #[must_use]
 pub fn with_codes(mut response: Response) -> Response {
     for error in &mut response.errors {
+        if let Some(path) = error.source::<Error>().and_then(Error::path).map(<[_]>::to_vec) {
+            error.path = path;
+        }
         let retry_after = error.source::<Error>().and_then(Error::retry_after);
         let details = error.source::<Error>().map(|own| own.details().to_vec()).unwrap_or_default();
         let code = match error.source::<Error>() {
@@ -40,4 +43,28 @@ pub fn with_codes(mut response: Response) -> Response {
         }
     }
     response
+}
+
+/// Says in which field an error came up. On its way out of fields that must not be null async-graphql replaces the path
+/// by theirs: a field below a root that may fail and is not null ends with it.
+pub trait InField {
+    /// The same, with the path of the field that is being resolved.
+    #[must_use]
+    fn in_field(self, ctx: &Context<'_>) -> Self;
+}
+
+impl<T> InField for Result<T> {
+    fn in_field(self, ctx: &Context<'_>) -> Self {
+        self.map_err(|error| {
+            let nodes = std::iter::successors(ctx.path_node.as_ref(), |node| node.parent);
+            let mut path: Vec<PathSegment> = nodes
+                .map(|node| match node.segment {
+                    QueryPathSegment::Name(name) => PathSegment::Field(name.to_owned()),
+                    QueryPathSegment::Index(index) => PathSegment::Index(index),
+                })
+                .collect();
+            path.reverse();
+            error.at(path)
+        })
+    }
 }

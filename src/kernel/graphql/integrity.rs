@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::Count;
+use super::errors::InField as _;
 use super::health::SystemHealth;
 use super::service::{ModuleService, OverviewTable};
 use crate::kernel::auth::Session;
@@ -136,16 +137,24 @@ impl IntegrityReport {
 
     /// Numbers of the modules that these checks are of, beside the checks: how many accounts there are. Looked up now.
     async fn overview(&self, ctx: &Context<'_>) -> Result<Vec<OverviewTable>> {
-        let desk = IntegrityDesk::of(ctx)?;
-        let tables = desk.overviews.look(&desk.kernel, self.module.as_deref()).await?;
-        Ok(tables.into_iter().map(OverviewTable::from).collect())
+        async {
+            let desk = IntegrityDesk::of(ctx)?;
+            let tables = desk.overviews.look(&desk.kernel, self.module.as_deref()).await?;
+            Ok(tables.into_iter().map(OverviewTable::from).collect())
+        }
+        .await
+        .in_field(ctx)
     }
 
     /// How the modules that these checks are of serve clients: errors and response times.
     async fn service(&self, ctx: &Context<'_>) -> Result<Vec<ModuleService>> {
-        let served = IntegrityDesk::of(ctx)?.kernel.metrics.all_served().into_iter();
-        let own = served.filter(|served| self.module.as_deref().is_none_or(|module| module == served.module));
-        Ok(own.map(ModuleService::from).collect())
+        async {
+            let served = IntegrityDesk::of(ctx)?.kernel.metrics.all_served().into_iter();
+            let own = served.filter(|served| self.module.as_deref().is_none_or(|module| module == served.module));
+            Ok(own.map(ModuleService::from).collect())
+        }
+        .await
+        .in_field(ctx)
     }
 
     /// Whether a repair only says what it would do.

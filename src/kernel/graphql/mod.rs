@@ -21,7 +21,7 @@ pub use count::Count;
 pub use empty::NoFields;
 pub(crate) use equals::Listener;
 pub use equals::{Answer, Equals, Likeness, shared};
-pub use errors::with_codes;
+pub use errors::{InField, with_codes};
 pub use guard::{GuardedMutation, GuardedQuery, GuardedSubscription};
 pub use integrity::{IntegrityDesk, IntegrityMutation, IntegrityQuery};
 pub use node::{BoxNode, Node, NodeKind, NodeKinds, NodeLoad};

@@ -29,12 +29,7 @@ pub(in super::super) async fn lease_is_of_another(db: &Db, consumer: &str, owner
 }
 
 /// Takes a free or expired lease, or one's own again. Its fence, or none while another node has it.
-pub(in super::super) async fn lease_take(
-    tx: &Tx,
-    consumer: &str,
-    owner: &str,
-    term: Term,
-) -> Result<Option<i64>> {
+pub(in super::super) async fn lease_take(tx: &Tx, consumer: &str, owner: &str, term: Term) -> Result<Option<i64>> {
     let sql = Sql::new(
         "INSERT INTO relays (consumer, owner, lease_until, fence) VALUES ({1}, {2}, {3}, 1)
          ON CONFLICT (consumer) DO UPDATE SET owner = excluded.owner, lease_until = excluded.lease_until,
@@ -43,8 +38,7 @@ pub(in super::super) async fn lease_take(
              OR relays.lease_until > {5} RETURNING fence",
         &[],
     );
-    let values =
-        [consumer.into(), owner.into(), term.until.0.into(), term.now.0.into(), term.horizon.0.into()];
+    let values = [consumer.into(), owner.into(), term.until.0.into(), term.now.0.into(), term.horizon.0.into()];
     let statement = sql.bind(tx.backend(), sql.rows(), values);
     let found = Fenced::find_by_statement(statement).one(tx.connection()).await?;
     Ok(found.map(|row| row.fence))

@@ -5,7 +5,7 @@ use async_graphql::{Context, Object};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Code, Error, Result};
-use crate::kernel::graphql::Count;
+use crate::kernel::graphql::{Count, InField};
 use crate::kernel::id::Id;
 use crate::kernel::page::{Connection, Cursor, Page};
 use crate::modules::engagement::EngagementFacade;
@@ -30,17 +30,21 @@ pub struct ContentTotal {
 impl ContentTotal {
     /// How many contents the whole list has; counted only when asked for.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<Count> {
-        let engagement = ctx.facade::<EngagementFacade>()?;
-        let mut hotness = engagement.hotness();
-        for _ in 0..TRIES {
-            let filter = self.shown.filter(&hotness, self.at);
-            let (count, version) = read::content_count(&engagement.kernel().db, &filter).await?;
-            if self.shown.level.is_none() || version == hotness.heat.version {
-                return Ok(Count(count));
+        async {
+            let engagement = ctx.facade::<EngagementFacade>()?;
+            let mut hotness = engagement.hotness();
+            for _ in 0..TRIES {
+                let filter = self.shown.filter(&hotness, self.at);
+                let (count, version) = read::content_count(&engagement.kernel().db, &filter).await?;
+                if self.shown.level.is_none() || version == hotness.heat.version {
+                    return Ok(Count(count));
+                }
+                hotness = engagement.version(version).await?;
             }
-            hotness = engagement.version(version).await?;
+            Err(changing())
         }
-        Err(changing())
+        .await
+        .in_field(ctx)
     }
 }
 

@@ -5,7 +5,7 @@ use async_graphql::{Context, Object};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::Result;
-use crate::kernel::graphql::Count;
+use crate::kernel::graphql::{Count, InField};
 use crate::kernel::page::{Connection, Cursor, Page};
 use crate::modules::engagement::EngagementFacade;
 use crate::modules::engagement::store::suspicion::{self as store, Finding, USER};
@@ -57,7 +57,9 @@ pub struct SuspicionTotal;
 impl SuspicionTotal {
     /// How many the whole list has; counted only when asked for.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<Count> {
-        Ok(Count(store::finding_count(&ctx.facade::<EngagementFacade>()?.kernel().db).await?))
+        async { Ok(Count(store::finding_count(&ctx.facade::<EngagementFacade>()?.kernel().db).await?)) }
+            .await
+            .in_field(ctx)
     }
 }
 

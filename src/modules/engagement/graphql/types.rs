@@ -8,7 +8,7 @@ use crate::kernel::auth::Session;
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::graphql::Count;
+use crate::kernel::graphql::{Count, InField};
 use crate::kernel::id::Id;
 use crate::kernel::page::{Connection, checked_size};
 use crate::modules::engagement::EngagementFacade;
@@ -171,12 +171,12 @@ macro_rules! content_object {
 
             /// Whether the token's user likes it; false without a token.
             async fn viewer_has_liked(&self, ctx: &Context<'_>) -> Result<bool> {
-                Ok(viewer_state(ctx, &self.0).await?.has_liked)
+                viewer_state(ctx, &self.0).await.map(|state| state.has_liked).in_field(ctx)
             }
 
             /// Whether the token's user has it as a favorite; false without a token.
             async fn viewer_has_favorited(&self, ctx: &Context<'_>) -> Result<bool> {
-                Ok(viewer_state(ctx, &self.0).await?.has_favorited)
+                viewer_state(ctx, &self.0).await.map(|state| state.has_favorited).in_field(ctx)
             }
 
             /// What was said about it, newest first, deleted comments left out; 20 unless `first` or `last` says otherwise.
@@ -188,7 +188,7 @@ macro_rules! content_object {
                 #[graphql(desc = "How many from the end, 0 to 100.")] last: Option<i32>,
                 #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
             ) -> Result<Connection<Comment, CommentTotal>> {
-                comments(ctx, &self.0, first, after, last, before).await
+                comments(ctx, &self.0, first, after, last, before).await.in_field(ctx)
             }
 
             $($own)*
@@ -286,16 +286,24 @@ impl Hotness {
     /// The points of all interactions, each halved once a half-life, times the quality of the content; not negative.
     /// `hotnessSettings` has points and half-life.
     async fn score(&self, ctx: &Context<'_>) -> Result<f64> {
-        let engagement = ctx.facade::<EngagementFacade>()?;
-        let hotness = engagement.hotness_of(&self.0).await?;
-        Ok(hotness.heat.score(self.0.figures.heat, engagement.now()))
+        async {
+            let engagement = ctx.facade::<EngagementFacade>()?;
+            let hotness = engagement.hotness_of(&self.0).await?;
+            Ok(hotness.heat.score(self.0.figures.heat, engagement.now()))
+        }
+        .await
+        .in_field(ctx)
     }
 
     /// The level of the score; see `hotnessSettings`.
     async fn level(&self, ctx: &Context<'_>) -> Result<Level> {
-        let engagement = ctx.facade::<EngagementFacade>()?;
-        let (heat, published_at) = (self.0.figures.heat, self.0.info.published_at);
-        Ok(engagement.hotness_of(&self.0).await?.level(heat, published_at, engagement.now()))
+        async {
+            let engagement = ctx.facade::<EngagementFacade>()?;
+            let (heat, published_at) = (self.0.figures.heat, self.0.info.published_at);
+            Ok(engagement.hotness_of(&self.0).await?.level(heat, published_at, engagement.now()))
+        }
+        .await
+        .in_field(ctx)
     }
 
     /// The rank among the published contents of a kind and of a window, from 1, as in `hotRanking` with the same arguments;
@@ -337,19 +345,23 @@ impl Hotness {
         ctx: &Context<'_>,
         #[graphql(default = 20, desc = "How many, from 0 to 100.")] first: i32,
     ) -> Result<Vec<HotHistoryEntry>> {
-        let size = checked_size("first", first)?;
-        if size == 0 {
-            return Ok(Vec::new());
+        async {
+            let size = checked_size("first", first)?;
+            if size == 0 {
+                return Ok(Vec::new());
+            }
+            let loaders = ctx.facade::<EngagementFacade>()?.loaders();
+            let rows = loaders.history.one((self.0.info.id, size)).await?;
+            let entries = rows.iter().flat_map(|rows| rows.iter()).map(|row| HotHistoryEntry {
+                score: row.hot_score,
+                level: Level::from_number(row.hot_level).unwrap_or(Level::Cold),
+                calculated_at: row.calculated_at,
+                calculation_method: CalculationMethod::from_number(row.calculation_method),
+            });
+            Ok(entries.collect())
         }
-        let loaders = ctx.facade::<EngagementFacade>()?.loaders();
-        let rows = loaders.history.one((self.0.info.id, size)).await?;
-        let entries = rows.iter().flat_map(|rows| rows.iter()).map(|row| HotHistoryEntry {
-            score: row.hot_score,
-            level: Level::from_number(row.hot_level).unwrap_or(Level::Cold),
-            calculated_at: row.calculated_at,
-            calculation_method: CalculationMethod::from_number(row.calculation_method),
-        });
-        Ok(entries.collect())
+        .await
+        .in_field(ctx)
     }
 }
 

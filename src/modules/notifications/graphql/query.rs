@@ -6,7 +6,7 @@ use super::types::Notification;
 use super::viewer;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::Result;
-use crate::kernel::graphql::Count;
+use crate::kernel::graphql::{Count, InField};
 use crate::kernel::page::{Connection, Cursor, Page};
 use crate::modules::notifications::NotificationsFacade;
 use crate::modules::notifications::store::read::{self, Filter};
@@ -22,7 +22,9 @@ pub struct NotificationTotal(Filter);
 impl NotificationTotal {
     /// How many notifications the whole list has; counted only when asked for.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<Count> {
-        Ok(Count(read::notification_count(&ctx.facade::<NotificationsFacade>()?.kernel().db, self.0).await?))
+        async { Ok(Count(read::notification_count(&ctx.facade::<NotificationsFacade>()?.kernel().db, self.0).await?)) }
+            .await
+            .in_field(ctx)
     }
 }
 
@@ -64,6 +66,8 @@ pub struct NotificationsViewer;
 impl NotificationsViewer {
     /// How many notifications have something in them that was not read.
     async fn unread_notifications(&self, ctx: &Context<'_>) -> Result<Count> {
-        Ok(Count(ctx.facade::<NotificationsFacade>()?.unread_count(viewer(ctx).await?).await?))
+        async { Ok(Count(ctx.facade::<NotificationsFacade>()?.unread_count(viewer(ctx).await?).await?)) }
+            .await
+            .in_field(ctx)
     }
 }

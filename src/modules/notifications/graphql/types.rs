@@ -5,7 +5,7 @@ use async_graphql::{Context, Object, SimpleObject};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::Result;
-use crate::kernel::graphql::Count;
+use crate::kernel::graphql::{Count, InField};
 use crate::kernel::id::Id;
 use crate::kernel::page::checked_size;
 use crate::modules::engagement::EngagementFacade;
@@ -52,14 +52,18 @@ impl Notification {
         ctx: &Context<'_>,
         #[graphql(desc = "How many, 0 to 100.", default = 3)] first: i32,
     ) -> Result<Vec<User>> {
-        let size = checked_size("first", first)?;
-        if size == 0 || self.0.kind == Kind::LevelUp {
-            return Ok(Vec::new());
+        async {
+            let size = checked_size("first", first)?;
+            if size == 0 || self.0.kind == Kind::LevelUp {
+                return Ok(Vec::new());
+            }
+            let facade = ctx.facade::<NotificationsFacade>()?;
+            let ids = facade.loaders().actors.one((self.0.key(), size)).await?.unwrap_or_default();
+            let users = futures_util::future::try_join_all(ids.iter().map(|id| User::find(ctx, *id))).await?;
+            Ok(users.into_iter().flatten().collect())
         }
-        let facade = ctx.facade::<NotificationsFacade>()?;
-        let ids = facade.loaders().actors.one((self.0.key(), size)).await?.unwrap_or_default();
-        let users = futures_util::future::try_join_all(ids.iter().map(|id| User::find(ctx, *id))).await?;
-        Ok(users.into_iter().flatten().collect())
+        .await
+        .in_field(ctx)
     }
 
     /// How many users did it and did not take it back, each counted once; 0 for a LEVEL_UP.

@@ -5,7 +5,7 @@ use async_graphql::{Context, Object};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::{Error, Result};
-use crate::kernel::graphql::{BigInt, Count};
+use crate::kernel::graphql::{BigInt, Count, InField};
 use crate::kernel::id::Id;
 use crate::kernel::page::{Connection, Cursor, Page};
 use crate::modules::points::PointsFacade;
@@ -84,7 +84,9 @@ impl PointAccount {
 
     /// The balance at a moment, with what happened at it; 0 before the first transaction.
     async fn balance_at(&self, ctx: &Context<'_>, #[graphql(desc = "The moment.")] time: Millis) -> Result<BigInt> {
-        Ok(BigInt(ctx.facade::<PointsFacade>()?.balance_at(self.record.user_id, time).await?))
+        async { Ok(BigInt(ctx.facade::<PointsFacade>()?.balance_at(self.record.user_id, time).await?)) }
+            .await
+            .in_field(ctx)
     }
 
     /// The transactions, newest first; 20 unless `first` or `last` says otherwise, never both. Nothing ever moves in this
@@ -102,18 +104,22 @@ impl PointAccount {
         #[graphql(desc = "Only those from this moment on.")] from: Option<Millis>,
         #[graphql(desc = "Only those before this moment.")] to: Option<Millis>,
     ) -> Result<Connection<PointTransaction, HistoryTotal>> {
-        let page = Page::new(ORDER, first, after.as_deref(), last, before.as_deref())?;
-        let mut kinds = kinds.unwrap_or_default();
-        kinds.sort_unstable();
-        kinds.dedup();
-        let filter = Filter { user_id: self.record.user_id, kinds, actor_id: actor_id.map(Id::uuid), from, to };
-        let found = match page.size {
-            0 => Vec::new(),
-            _ => read::transaction_page(&ctx.facade::<PointsFacade>()?.kernel().db, &filter, &page).await?,
-        };
-        Ok(page.connection(found, HistoryTotal(filter), |record| {
-            (Cursor { order: ORDER, value: Some(record.sequence), id: record.id }, PointTransaction(record))
-        }))
+        async {
+            let page = Page::new(ORDER, first, after.as_deref(), last, before.as_deref())?;
+            let mut kinds = kinds.unwrap_or_default();
+            kinds.sort_unstable();
+            kinds.dedup();
+            let filter = Filter { user_id: self.record.user_id, kinds, actor_id: actor_id.map(Id::uuid), from, to };
+            let found = match page.size {
+                0 => Vec::new(),
+                _ => read::transaction_page(&ctx.facade::<PointsFacade>()?.kernel().db, &filter, &page).await?,
+            };
+            Ok(page.connection(found, HistoryTotal(filter), |record| {
+                (Cursor { order: ORDER, value: Some(record.sequence), id: record.id }, PointTransaction(record))
+            }))
+        }
+        .await
+        .in_field(ctx)
     }
 }
 
@@ -125,7 +131,7 @@ pub struct HistoryTotal(Filter);
 impl HistoryTotal {
     /// How many transactions the whole list has; counted only when asked for.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<i64> {
-        read::transaction_count(&ctx.facade::<PointsFacade>()?.kernel().db, &self.0).await
+        async { read::transaction_count(&ctx.facade::<PointsFacade>()?.kernel().db, &self.0).await }.await.in_field(ctx)
     }
 }
 
@@ -151,9 +157,10 @@ impl PointTransaction {
     }
 
     /// What it is.
-    async fn kind(&self) -> Result<Kind> {
+    async fn kind(&self, ctx: &Context<'_>) -> Result<Kind> {
         let number = self.0.kind;
-        self.0.kind().ok_or_else(|| Error::internal(format!("transaction {}: no kind {number}", self.0.id)))
+        let unknown = || Error::internal(format!("transaction {}: no kind {number}", self.0.id));
+        self.0.kind().ok_or_else(unknown).in_field(ctx)
     }
 
     /// What it added to the balance; below zero where it took points.
