@@ -128,9 +128,10 @@ impl Relay {
         if now.0.abs_diff(self.set_right_at.load(Ordering::Relaxed)) < Millis::MINUTE.unsigned_abs() {
             return Ok(());
         }
-        let name = self.name;
-        let set = self.db.write(move |tx| Box::pin(store::set_right(tx, name, now, BACKOFF_MOST))).await?;
-        if set > 0 {
+        let (name, longest) = (self.name, now.plus(BACKOFF_MOST));
+        // A read alone: to ask by a write is to wait for others' transactions.
+        if store::is_astray(&self.db, name, longest).await? {
+            let set = self.db.write(move |tx| Box::pin(store::set_right(tx, name, now, longest))).await?;
             tracing::warn!(consumer = name, events = set, "events were due in the far future: the clock was set");
         }
         self.set_right_at.store(now.0, Ordering::Relaxed);

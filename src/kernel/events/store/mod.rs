@@ -79,11 +79,19 @@ pub(super) async fn due(db: &Db, consumer: &str, now: Millis, most: i64) -> Resu
     Ok(found.iter().map(|row| Due::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
+const IS_ASTRAY: &str =
+    "SELECT 1 AS one FROM outbox WHERE consumer = $1 AND set_aside_at IS NULL AND due_at > $2 LIMIT 1";
 const ASTRAY: &str = "UPDATE outbox SET due_at = $2 WHERE consumer = $1 AND set_aside_at IS NULL AND due_at > $3";
 
-/// Makes due what would wait for longer than any pause lasts: a clock that jumped said when. How many events.
-pub(super) async fn set_right(tx: &Tx, consumer: &str, now: Millis, pause_most: i64) -> Result<u64> {
-    let values = [consumer.into(), now.0.into(), now.plus(pause_most).0.into()];
+/// Whether an event would wait until after `longest`.
+pub(super) async fn is_astray(db: &Db, consumer: &str, longest: Millis) -> Result<bool> {
+    let values = [consumer.into(), longest.0.into()];
+    Ok(!db.query_by_key(Statement::from_sql_and_values(db.backend(), IS_ASTRAY, values)).await?.is_empty())
+}
+
+/// Makes due what would wait until after `longest`: a clock that jumped said when. How many events.
+pub(super) async fn set_right(tx: &Tx, consumer: &str, now: Millis, longest: Millis) -> Result<u64> {
+    let values = [consumer.into(), now.0.into(), longest.0.into()];
     Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), ASTRAY, values)).await?.rows_affected())
 }
 
@@ -285,6 +293,7 @@ mod tests {
                 "SEARCH outbox USING PRIMARY KEY (consumer=? AND lane=? AND key=? AND sequence>? AND sequence<?)",
             ),
             (PARK.text(backend), "SEARCH p USING PRIMARY KEY (consumer=? AND lane=? AND key=? AND sequence>?)"),
+            (IS_ASTRAY, "USING COVERING INDEX outbox_due (consumer=? AND due_at>?)"),
             (ASTRAY, "USING INDEX outbox_due (consumer=? AND due_at>?)"),
             (FAIL.text(backend), &*format!("SEARCH outbox USING PRIMARY KEY {by_key}")),
         ] {
@@ -307,6 +316,7 @@ mod tests {
             (HEADS.text(backend), format!("{of_rows})")),
             (DELETE.text(backend), format!("{of_rows} AND (sequence = u.sequence))")),
             (PARK.text(backend), format!("{by_key} AND (sequence >= $?) AND (sequence <= COALESCE($?")),
+            (IS_ASTRAY, "Index Cond: ((consumer = $?) AND (due_at > $?))".to_owned()),
             (ASTRAY, "Index Cond: ((consumer = $?) AND (due_at > $?))".to_owned()),
             (FAIL.text(backend), format!("{by_key} AND (sequence = $?))")),
         ];
