@@ -11,6 +11,7 @@
 
 mod access;
 mod act_limits;
+mod answers;
 mod backup;
 mod bad_input;
 mod batching;

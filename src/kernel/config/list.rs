@@ -219,6 +219,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new("limits.aliases", Some("50"), Form::Count(0, 1_000_000), "aliases of an operation at most"),
     Setting::new("limits.directives", Some("50"), Form::Count(0, 1_000_000), "directives of an operation at most"),
+    Setting::new(
+        "limits.answer_bytes",
+        Some("8388608"),
+        Form::Count(1024, 1_000_000_000),
+        "size of an answer at most, of a batch's all together; past it there is an error in its place",
+    ),
     Setting::new("limits.batch", Some("10"), Form::Count(1, 1_000), "operations of one HTTP request at most"),
     Setting::new(
         "limits.cost_anonymous",

@@ -135,7 +135,8 @@ impl Converter<'_> {
             selection_set,
         };
         let selection = Selection::Field(Positioned::new(converted, place));
-        (Positioned::new(selection, place), Cost::Field(times.unwrap_or_default(), cost))
+        let cost = if cost.is_empty() { Cost::leaf(&field.name) } else { Cost::Field(times.unwrap_or_default(), cost) };
+        (Positioned::new(selection, place), cost)
     }
 
     fn spread(&mut self, spread: &Node<executable::FragmentSpread>) -> (Positioned<Selection>, Cost) {

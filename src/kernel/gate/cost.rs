@@ -2,7 +2,8 @@
 //!
 //! A field that takes `first`, `last` or a list of ids asks for so many items; a list without these counts as
 //! [`LIST_ITEMS`]. `edges` and `nodes` of a connection count as often as the connection's own field was asked for, and so
-//! do the `items` of a `…BatchPayload`, an outcome an input.
+//! do the `items` of a `…BatchPayload`, an outcome an input. Long text costs more than a number: answers are held in memory
+//! before they are written.
 //! Source of the idea: GitHub's «node limit».
 
 use apollo_compiler::ast;
@@ -21,8 +22,16 @@ const PAGE_MOST: u64 = 100;
 /// Ids in one request at most, likewise.
 const IDS_MOST: u64 = 1_000;
 
+/// Fields with text of more than a few hundred characters: 1 for each 500 that it may have. So an operation's text takes
+/// 2 KB for each unit of its cost at most, as UTF-8.
+const TEXTS: [(&str, u64); 2] = [("prompt", 20), ("body", 4)];
+/// The same for links, `…Url`.
+const LINK: u64 = 4;
+
 /// The cost of one selection.
 pub(super) enum Cost {
+    /// A field without fields.
+    Leaf(u64),
     /// A field: itself, and what is in it so many times.
     Field(Times, Vec<Cost>),
     /// A fragment, by its place in the document's list.
@@ -95,10 +104,16 @@ fn items(count: i32) -> u64 {
 }
 
 impl Cost {
+    /// Of a field without fields.
+    pub(super) fn leaf(name: &str) -> Self {
+        let text = TEXTS.iter().find(|(text, _)| *text == name).map(|(_, cost)| *cost);
+        Self::Leaf(text.unwrap_or(if name.ends_with("Url") { LINK } else { 1 }))
+    }
+
     /// The cost of selections with these variables. Their number is limited, so the walk is.
     pub(super) fn sum(costs: &[Self], fragments: &[Fragment], values: &Values) -> u64 {
         let each = costs.iter().map(|cost| match cost {
-            Self::Field(_, inner) if inner.is_empty() => 1,
+            Self::Leaf(cost) => *cost,
             Self::Field(times, inner) => {
                 Self::sum(inner, fragments, values).saturating_mul(times.count(values)).saturating_add(1)
             }

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::io::Write;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -93,14 +94,11 @@ impl Answer {
     /// Appends it as JSON.
     ///
     /// # Errors
-    /// A value that JSON has no form for.
-    pub fn write(&self, bytes: &mut Vec<u8>) -> serde_json::Result<()> {
+    /// A value that JSON has no form for; what the writer says.
+    pub fn write(&self, to: &mut impl Write) -> serde_json::Result<()> {
         match self {
-            Self::Own(response) => response.serialize(&mut serde_json::Serializer::new(bytes)),
-            Self::Shared(written) => {
-                bytes.extend_from_slice(written);
-                Ok(())
-            }
+            Self::Own(response) => response.serialize(&mut serde_json::Serializer::new(to)),
+            Self::Shared(written) => to.write_all(written).map_err(serde_json::Error::io),
         }
     }
 }

@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode};
 use mime::Mime;
 use serde::Serialize;
 
+use super::bounded::Bounded;
 use super::limits::with_retry_after;
 use super::refusal;
 use crate::kernel::error::{Code, Error, Result};
@@ -15,6 +16,8 @@ use crate::kernel::error::{Code, Error, Result};
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const GRAPHQL: HeaderValue = HeaderValue::from_static("application/graphql-response+json; charset=utf-8");
 
+/// What is set aside for a body before it is written.
+const USUAL_BYTES: usize = 128;
 /// About so many headers an answer has.
 const HEADERS: usize = 12;
 
@@ -128,25 +131,52 @@ fn status(code: &str) -> StatusCode {
     }
 }
 
-/// The answer to one operation.
-pub(super) fn write(media: MediaType, outcome: &Outcome) -> axum::response::Response {
-    respond(media, outcome.status(media), &outcome.body())
+/// The answer to one operation: at most so many bytes, else an error in its place.
+pub(super) fn write(media: MediaType, outcome: &Outcome, most: usize) -> axum::response::Response {
+    let mut bytes = Bounded::after(Vec::with_capacity(USUAL_BYTES), most);
+    let fits = bytes.put(|bytes| serde_json::to_writer(bytes, &outcome.body()));
+    written(media, outcome.status(media), fits.map(|fits| (bytes.into_bytes(), fits)))
 }
 
-/// The answers to a batch, in its order.
-pub(super) fn write_batch(media: MediaType, outcomes: &[Outcome]) -> axum::response::Response {
-    let bodies: Vec<_> = outcomes.iter().map(Outcome::body).collect();
-    respond(media, StatusCode::OK, &bodies)
+/// The answers to a batch, in its order; all of them together have at most so many bytes.
+pub(super) fn write_batch(media: MediaType, outcomes: &[Outcome], most: usize) -> axum::response::Response {
+    let mut bytes = Bounded::after(Vec::with_capacity(USUAL_BYTES), most);
+    let mut all_fit = Ok(true);
+    bytes.push(b'[');
+    for (place, outcome) in outcomes.iter().enumerate() {
+        if place > 0 {
+            bytes.push(b',');
+        }
+        let fits = bytes.put(|bytes| serde_json::to_writer(bytes, &outcome.body()));
+        all_fit = all_fit.and_then(|all| fits.map(|fits| all && fits));
+    }
+    bytes.push(b']');
+    written(media, StatusCode::OK, all_fit.map(|fit| (bytes.into_bytes(), fit)))
 }
 
-/// Why a request was refused before there was a document to refuse; on its way out it is counted.
+/// What was written, and whether all of it fitted; what did not is counted on its way out.
+fn written(
+    media: MediaType,
+    status: StatusCode,
+    bytes: serde_json::Result<(Vec<u8>, bool)>,
+) -> axum::response::Response {
+    let fits = !matches!(bytes, Ok((_, false)));
+    let mut response = respond(media, status, bytes.map(|(bytes, _)| bytes));
+    if !fits {
+        response.extensions_mut().insert(RefusedWith(Code::TOO_COMPLEX));
+    }
+    response
+}
+
+/// An error that no operation has counted: it is, on its way out.
 #[derive(Clone, Copy)]
 pub(super) struct RefusedWith(pub(super) Code);
 
 /// The answer to a request of which nothing is executed, with a status of its own.
 pub(super) fn refuse(media: MediaType, status: StatusCode, error: Error) -> axum::response::Response {
     let (code, wait) = (error.code(), error.retry_after());
-    let mut response = respond(media, status, &Body::Refused { errors: &refusal(error).errors });
+    let bytes = serde_json::to_vec(&Body::Refused { errors: &refusal(error).errors });
+    let mut response = respond(media, status, bytes);
     response.extensions_mut().insert(RefusedWith(code));
     with_retry_after(wait, response)
 }
@@ -157,8 +187,8 @@ pub(super) fn refuse_by_code(media: MediaType, error: Error) -> axum::response::
     refuse(media, status, error)
 }
 
-fn respond(media: MediaType, status: StatusCode, body: &impl Serialize) -> axum::response::Response {
-    let bytes = match serde_json::to_vec(body) {
+fn respond(media: MediaType, status: StatusCode, body: serde_json::Result<Vec<u8>>) -> axum::response::Response {
+    let bytes = match body {
         Ok(bytes) => bytes,
         Err(error) => {
             tracing::error!(%error, "a response could not be written");

@@ -61,7 +61,7 @@ async fn get(site: &Site, media: MediaType, request: &Parts, client: ClientAddre
         Ok(operation) if operation.kind == OperationType::Mutation => {
             not_allowed(media, POST, "GET is for queries: send a mutation with POST")
         }
-        admitted => write(media, &run(site, admitted).await),
+        admitted => write(media, &run(site, admitted).await, site.answer_most),
     }
 }
 
@@ -90,8 +90,11 @@ async fn post(
         return refuse_by_code(media, error);
     }
     match body {
-        Body::Single(params) => write(media, &run(site, site.admit(&params, &session, client, Transport::Http)).await),
-        Body::Batch(batch) => write_batch(media, &run_batch(site, &batch, &session, client).await),
+        Body::Single(params) => {
+            let outcome = run(site, site.admit(&params, &session, client, Transport::Http)).await;
+            write(media, &outcome, site.answer_most)
+        }
+        Body::Batch(batch) => write_batch(media, &run_batch(site, &batch, &session, client).await, site.answer_most),
     }
 }
 

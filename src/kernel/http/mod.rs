@@ -3,6 +3,7 @@
 mod answer;
 mod assets;
 mod body;
+mod bounded;
 mod client;
 mod execution;
 mod front;

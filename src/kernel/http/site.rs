@@ -34,6 +34,8 @@ pub struct Shared {
     listeners: Arc<Seats>,
     equals: Arc<Equals>,
     pub(super) batch_most: usize,
+    /// Bytes of an answer.
+    pub(super) answer_most: usize,
 }
 
 /// An operation that may run: valid, within its limits, its variables coerced.
@@ -62,8 +64,9 @@ impl Site {
         let limits = Limits::new(&kernel.settings);
         let listeners = Seats::of_listeners(&kernel.settings);
         let batch_most = kernel.settings.count("limits.batch") as usize;
+        let answer_most = kernel.settings.count("limits.answer_bytes") as usize;
         let equals = Equals::new();
-        Self(Arc::new(Shared { kernel, schema, gate, tokens, limits, listeners, equals, batch_most }))
+        Self(Arc::new(Shared { kernel, schema, gate, tokens, limits, listeners, equals, batch_most, answer_most }))
     }
 
     /// As [`Site::session`], for a client at `address`: too many bad tokens from there, and no token is looked at for a

@@ -19,6 +19,7 @@ use http::{Method, Request, StatusCode};
 use serde::Serialize;
 
 use super::answer::{MediaType, refuse, refuse_by_code};
+use super::bounded::Bounded;
 use super::execution::execute;
 use super::graphql::{bearer, check_type, not_allowed};
 use super::seats::Seat;
@@ -71,17 +72,19 @@ async fn open(site: &Site, request: &Request<Bytes>, address: ClientAddress) -> 
         params::parse_single(request.body())
     };
     let params = params.map_err(|error| boxed(StatusCode::BAD_REQUEST, error))?;
+    let most = site.answer_most;
     let answers = match site.admit(&params, &session, address, Transport::Sse) {
         Ok(operation) if reads_only && operation.kind == OperationType::Mutation => {
             let message = "GET is for queries and subscriptions: send a mutation with POST";
             return Err(Box::new(not_allowed(MediaType::Json, POST, message)));
         }
         Ok(operation) => {
-            execute(site, operation, current_request()).map(|answer| event(|bytes| answer.write(bytes))).boxed()
+            let answers = execute(site, operation, current_request());
+            answers.map(move |answer| event(most, |bytes| answer.write(bytes))).boxed()
         }
         Err(refused) => {
             let refused = Refused { errors: &refused.errors };
-            stream::iter([event(|bytes| serde_json::to_writer(bytes, &refused))]).boxed()
+            stream::iter([event(most, |bytes| serde_json::to_writer(bytes, &refused))]).boxed()
         }
     };
     let headers = [
@@ -99,17 +102,16 @@ struct Refused<'a> {
     errors: &'a [ServerError],
 }
 
-/// An answer as a `next` event; nothing of one that cannot be written.
-fn event(write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) -> Option<Bytes> {
-    let mut bytes = b"event: next\ndata: ".to_vec();
-    match write(&mut bytes) {
-        // JSON has its newlines escaped: it is one line.
-        Ok(()) => bytes.extend_from_slice(b"\n\n"),
-        Err(error) => {
-            tracing::error!(%error, "an event could not be written");
-            return None;
-        }
+/// An answer of `most` bytes as a `next` event; nothing of one that cannot be written.
+fn event(most: usize, write: impl FnOnce(&mut Bounded) -> serde_json::Result<()>) -> Option<Bytes> {
+    let mut bytes = Bounded::after(b"event: next\ndata: ".to_vec(), most);
+    if let Err(error) = bytes.put(write) {
+        tracing::error!(%error, "an event could not be written");
+        return None;
     }
+    let mut bytes = bytes.into_bytes();
+    // JSON has its newlines escaped: it is one line.
+    bytes.extend_from_slice(b"\n\n");
     Some(bytes.into())
 }
 

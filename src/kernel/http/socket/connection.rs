@@ -107,7 +107,7 @@ impl Connection {
         let now = Instant::now();
         let Handshake { address, seat, request, token } = handshake;
         let phase = Phase::New(now + limits.init, token);
-        let operations = Operations::default();
+        let operations = Operations::answering(site.answer_most);
         Self {
             site,
             request,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::kernel::graphql::Answer;
 use crate::kernel::http::Params;
+use crate::kernel::http::bounded::Bounded;
 
 /// What a client sends.
 pub(super) enum Incoming {
@@ -83,14 +84,16 @@ pub(super) fn pong(payload: Option<&Map<String, Value>>) -> serde_json::Result<U
     write(&Outgoing { id: "", kind: "pong", payload })
 }
 
-/// `next`: a result. `room` is what it may need, in bytes.
-pub(super) fn next(id: &str, result: &Answer, room: usize) -> serde_json::Result<Utf8Bytes> {
+/// `next`: a result of at most `most` bytes, or an error in its place. `room` is what it may need, in bytes.
+pub(super) fn next(id: &str, result: &Answer, room: usize, most: usize) -> serde_json::Result<Utf8Bytes> {
     let mut bytes = Vec::with_capacity(room.max(128));
     bytes.extend_from_slice(br#"{"id":"#);
     serde_json::to_writer(&mut bytes, id)?;
     bytes.extend_from_slice(br#","type":"next","payload":"#);
-    result.write(&mut bytes)?;
+    let mut bytes = Bounded::after(bytes, most);
+    bytes.put(|bytes| result.write(bytes))?;
     bytes.push(b'}');
+    let bytes = bytes.into_bytes();
     Utf8Bytes::try_from(bytes).map_err(serde::ser::Error::custom)
 }
 

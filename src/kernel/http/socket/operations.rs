@@ -20,6 +20,8 @@ pub(super) struct Operations {
     /// Whose turn it is.
     turn: usize,
     room: usize,
+    /// Bytes that an answer may have.
+    most: usize,
 }
 
 struct Running {
@@ -38,6 +40,11 @@ struct Running {
 }
 
 impl Operations {
+    /// None yet; their answers are to have at most so many bytes.
+    pub(super) fn answering(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.running.len()
     }
@@ -85,7 +92,7 @@ impl Operations {
             if let Some(ready) = running.ready.take() {
                 return Poll::Ready(ready);
             }
-            match running.poll(cx, self.room) {
+            match running.poll(cx, self.room, self.most) {
                 Poll::Pending => {}
                 Poll::Ready(Some(text)) => {
                     if let Ok(text) = &text {
@@ -113,7 +120,7 @@ impl Operations {
         poll_fn(|cx| {
             let waiting = |running: &&mut Running| running.begun && running.ready.is_none();
             for running in self.running.iter_mut().filter(waiting) {
-                if let Poll::Ready(Some(text)) = running.poll(cx, self.room) {
+                if let Poll::Ready(Some(text)) = running.poll(cx, self.room, self.most) {
                     running.ready = Some(text);
                 }
             }
@@ -125,7 +132,7 @@ impl Operations {
 
 impl Running {
     /// The next answer as a message; nothing when there are no more.
-    fn poll(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<Option<serde_json::Result<Utf8Bytes>>> {
+    fn poll(&mut self, cx: &mut Context<'_>, room: usize, most: usize) -> Poll<Option<serde_json::Result<Utf8Bytes>>> {
         self.begun = true;
         loop {
             if self.ended {
@@ -133,7 +140,7 @@ impl Running {
             }
             match ready!(self.answers.poll_next_unpin(cx)) {
                 Some(_) if self.muted => {}
-                Some(answer) => return Poll::Ready(Some(message::next(&self.id, &answer, room))),
+                Some(answer) => return Poll::Ready(Some(message::next(&self.id, &answer, room, most))),
                 None => self.ended = true,
             }
         }
