@@ -148,7 +148,7 @@ export const abuse = {
     {
       name: 'an alias of 900,000 characters',
       query: `{${'a'.repeat(900_000)}:__typename}`,
-      either: true,
+      refused: true,
     },
     {
       name: 'a string of 900,000 characters',

@@ -384,6 +384,40 @@ async fn operations_share_what_a_document_may_hold() {
 }
 
 #[tokio::test]
+async fn a_name_has_a_bound() {
+    let app = start(Options::default()).await;
+    let nobody = app.anonymous();
+    let (long, longest) = ("a".repeat(400_000), "a".repeat(128));
+    for document in [
+        format!("{{ {long}: __typename }}"),
+        format!("{{ {long} }}"),
+        format!("query {long} {{ __typename }}"),
+        format!("query (${long}: ID!) {{ node(id: ${long}) {{ id }} }}"),
+        format!("{{ ...{long} }} fragment {long} on Query {{ __typename }}"),
+        format!("{{ __typename @{long} }}"),
+        format!("{{ hotRanking({long}: 1) {{ rank }} }}"),
+        // What comes after it, if it is no document, changes nothing.
+        format!("{{ {long} {{{{{{ \" "),
+    ] {
+        let begun = std::time::Instant::now();
+        let answer = nobody.query(&document).await;
+        refused(&answer, "TOO_COMPLEX");
+        let message = "the document has a name of 400000 characters, and 128 is the most: aaaaaaaaaaaaaaaaaaaa…";
+        assert_eq!(answer.message(), message);
+        assert!(answer.body["errors"][0]["locations"][0]["column"].as_u64().unwrap() < 20, "{:#}", answer.body);
+        // Two seconds are much more than it takes, also on a machine that does other things.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+    let fits = format!(
+        "query {longest} {{ {longest}: __typename ...f }} fragment f on Query {{ node(id: \"{longest}a\") {{ id }} }} # {long}"
+    );
+    let answer = nobody.query(&fits).await;
+    assert_eq!(answer.body["data"][&longest], "Query", "{:#}", answer.body);
+    refused(&nobody.query(&format!("{{ {longest}a: __typename }}")).await, "TOO_COMPLEX");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn a_connection_costs_the_same_in_a_fragment() {
     let app = start(Options::default().with("limits.cost_anonymous", 1 + 100 * (1 + 1 + 2))).await;
     for document in [

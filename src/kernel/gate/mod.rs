@@ -196,8 +196,9 @@ impl Gate {
 
     /// Parses, limits and validates a text.
     fn read(&self, text: &str, trusted: bool) -> Result<Document, Refused> {
-        let mut parser =
-            Parser::new().token_limit(self.limits.tokens as usize).recursion_limit(self.limits.nesting() as usize);
+        let tokens_most = self.limits.tokens as usize;
+        syntax::check_names(text, tokens_most).map_err(|error| Refused::placed("limits", error))?;
+        let mut parser = Parser::new().token_limit(tokens_most).recursion_limit(self.limits.nesting() as usize);
         // After the first error of its syntax a parser guesses.
         let ast = parser.parse_ast(text, "document").map_err(|broken| Refused::unparsed(&broken.errors))?;
         syntax::check(text, &ast).map_err(|error| Refused::placed("syntax", error))?;

@@ -31,13 +31,17 @@ pub(super) fn check(schema: &Schema, document: &Valid<ExecutableDocument>) -> Ch
         rules.directives(&operation.directives)?;
         rules.selections(&operation.selection_set)?;
         let mut fields = HashMap::new();
-        rules.overlaps(&operation.selection_set, "", &mut fields)?;
+        rules.overlaps(&operation.selection_set, ROOT, &mut fields)?;
     }
     Ok(())
 }
 
-/// Fields by where their answers stand, as far as the document tells.
-type Fields<'a> = HashMap<String, &'a [Node<Argument>]>;
+/// The place of the operation itself, in which its fields stand.
+const ROOT: usize = 0;
+
+/// Fields by where their answers stand, as far as the document tells: the number of the field around them, the type that
+/// is selected from, the response key. With the number of each, and its arguments.
+type Fields<'a> = HashMap<(usize, &'a str, &'a str), (usize, &'a [Node<Argument>])>;
 
 /// One operation and what it spreads: its variables are those of its fragments.
 struct Rules<'a> {
@@ -76,24 +80,25 @@ impl<'a> Rules<'a> {
 
     /// Fields whose answers are one must have the same arguments. apollo-compiler compares lists up to the shorter one's
     /// length; the rest of the rule is its. The walk is as long as the document has fields, spreads expanded.
-    fn overlaps(&self, set: &'a SelectionSet, path: &str, fields: &mut Fields<'a>) -> Checked {
+    fn overlaps(&self, set: &'a SelectionSet, parent: usize, fields: &mut Fields<'a>) -> Checked {
         for selection in &set.selections {
             match selection {
                 Selection::Field(field) => {
                     let key = field.alias.as_ref().unwrap_or(&field.name);
-                    let path = format!("{path}/{}.{key}", set.ty);
-                    let first = *fields.entry(path.clone()).or_insert(&field.arguments);
+                    let next = fields.len() + 1;
+                    let (number, first) =
+                        *fields.entry((parent, set.ty.as_str(), key.as_str())).or_insert((next, &field.arguments));
                     if !same_arguments(first, &field.arguments) {
                         let message = format!("`{key}` is asked for with different arguments: use an alias");
                         let place = place(field, &self.document.sources);
                         return Err(Box::new(located(Error::invalid(message), place)));
                     }
-                    self.overlaps(&field.selection_set, &path, fields)?;
+                    self.overlaps(&field.selection_set, number, fields)?;
                 }
-                Selection::InlineFragment(inline) => self.overlaps(&inline.selection_set, path, fields)?,
+                Selection::InlineFragment(inline) => self.overlaps(&inline.selection_set, parent, fields)?,
                 Selection::FragmentSpread(spread) => {
                     if let Some(fragment) = self.document.fragments.get(&spread.fragment_name) {
-                        self.overlaps(&fragment.selection_set, path, fields)?;
+                        self.overlaps(&fragment.selection_set, parent, fields)?;
                     }
                 }
             }

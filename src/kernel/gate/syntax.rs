@@ -1,4 +1,4 @@
-//! What was parsed is all that was written.
+//! Names are short, and what was parsed is all that was written.
 //!
 //! apollo-parser recovers from some errors in silence: of `(kind: null null)` it keeps one null and reports nothing. A
 //! tree that is written out again has all tokens of its text, or the text was not of the grammar.
@@ -8,8 +8,34 @@ use apollo_parser::{Lexer, Token, TokenKind};
 use async_graphql::{Pos, ServerError};
 
 use super::located;
-use crate::kernel::error::Error;
+use crate::kernel::error::{Code, Error};
 use crate::kernel::text::brief;
+
+/// Bytes of a name: of a field, an alias, a variable, an operation, a fragment. Answers repeat aliases as often as they
+/// have items, and errors in each of their paths.
+const NAME_MOST: usize = 128;
+
+/// Refuses names that are too long, before anything is made of them.
+///
+/// # Errors
+/// [`Code::TOO_COMPLEX`] at the first of them.
+pub(super) fn check_names(text: &str, tokens_most: usize) -> Result<(), ServerError> {
+    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    // Nearly no text has so long a word, be it in a string or a comment.
+    if !text.as_bytes().split(|byte| !in_name(byte)).any(|word| word.len() > NAME_MOST) {
+        return Ok(());
+    }
+    let mut tokens = Lexer::new(text).with_limit(tokens_most).flatten();
+    match tokens.find(|token| matches!(token.kind(), TokenKind::Name) && token.data().len() > NAME_MOST) {
+        Some(name) => {
+            let (length, shown) = (name.data().len(), brief(name.data(), 20));
+            let message =
+                format!("the document has a name of {length} characters, and {NAME_MOST} is the most: {shown}");
+            Err(located(Error::new(Code::TOO_COMPLEX, message), Some(place(text, name.index()))))
+        }
+        None => Ok(()),
+    }
+}
 
 /// Compares a text with the tree that was made of it.
 ///
