@@ -163,13 +163,19 @@ async fn only_json_in_utf_8_is_read() {
         "[".repeat(100_000),
         "]".repeat(100_000)
     );
-    let bodies: [&[u8]; 7] = [
+    let bodies: [&[u8]; 12] = [
         b"{\"query\":\"{ __typename \xff}\"}",
         b"\xef\xbb\xbf{\"query\":\"{ __typename }\"}",
         b"{\"query\":\"{ __typename }\",\"query\":\"{ __typename }\"}",
         b"\"{ __typename }\"",
         b"null",
         b"{\"query\":\"{ __typename }\"} {}",
+        // A list is no request, whatever order its items are in.
+        b"[[\"{ __typename }\"]]",
+        b"[[\"{ __typename }\",null,null,null,null]]",
+        b"[{\"query\":\"{ __typename }\"},[\"{ __typename }\"]]",
+        b"[\"{ __typename }\"]",
+        b"{\"query\":\"{ __typename }\",\"variables\":[]}",
         deep.as_bytes(),
     ];
     for body in bodies {
@@ -177,6 +183,18 @@ async fn only_json_in_utf_8_is_read() {
         let shown = String::from_utf8_lossy(&body[..body.len().min(60)]);
         assert_eq!((status, &answer["errors"][0]["extensions"]["code"]), (400, &json!("INVALID_INPUT")), "{shown}");
         assert!(!answer.to_string().contains("Params"), "{answer}");
+    }
+    let message = async |body: String| {
+        let (status, answer) = parts(json(body.into_bytes())).await;
+        assert_eq!(status, 400, "{answer:#}");
+        answer["errors"][0]["message"].as_str().unwrap().to_owned()
+    };
+    let told = "the body is not a GraphQL request: invalid type: sequence, expected a JSON object";
+    assert!(message("[[\"{ __typename }\"]]".to_owned()).await.starts_with(told));
+    for body in ["[{}]", "{{\"query\":\"{{ a }}\",\"variables\":{}}}", "{{\"extensions\":{}}}"] {
+        let body = body.replace("{}", &format!("\"{}\"", "long ".repeat(100_000))).replace("{{", "{").replace("}}", "}");
+        let said = message(body).await;
+        assert!(said.len() < 500 && said.contains("… at line 1 column "), "{said}");
     }
     app.finish().await;
 }
@@ -248,9 +266,12 @@ async fn a_document_is_registered_by_its_hash() {
     let extensions =
         format!("?extensions=%7B%22persistedQuery%22:%7B%22version%22:1,%22sha256Hash%22:%22{}%22%7D%7D", sha256(text));
     assert_eq!(parts(request(&app, Method::GET, &extensions)).await, (200, answer));
-    for extension in
-        [json!(1), json!({ "version": 2, "sha256Hash": sha256(text) }), json!({ "version": 1, "sha256Hash": "x" })]
-    {
+    for extension in [
+        json!(1),
+        json!([1, sha256(text)]),
+        json!({ "version": 2, "sha256Hash": sha256(text) }),
+        json!({ "version": 1, "sha256Hash": "x" }),
+    ] {
         let (status, answer) = post(&app, &json!({ "extensions": { "persistedQuery": extension } })).await;
         assert_eq!((status, &answer["errors"][0]["extensions"]["code"]), (400, &json!("INVALID_INPUT")));
     }

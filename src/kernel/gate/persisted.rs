@@ -156,8 +156,9 @@ fn persisted_query(params: &Params) -> Result<Option<Hash>> {
     };
     let wrong =
         || Error::invalid("extensions.persistedQuery must be { version: 1, sha256Hash: 64 hexadecimal digits }");
-    let PersistedQuery { version: 1, sha256_hash } = PersistedQuery::deserialize(extension).map_err(|_| wrong())?
-    else {
+    // A struct takes a list of its fields as well.
+    let object = Some(extension).filter(|extension| extension.is_object()).ok_or_else(wrong)?;
+    let PersistedQuery { version: 1, sha256_hash } = PersistedQuery::deserialize(object).map_err(|_| wrong())? else {
         return Err(wrong());
     };
     Ok(Some(unhex(&sha256_hash).ok_or_else(wrong)?))

@@ -1,11 +1,20 @@
 //! What a client sends to have something executed, whatever the transport.
 //! Source: <https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters>.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::kernel::error::{Error, Result};
+use crate::kernel::text::brief;
+
+/// Characters of what the parser of JSON says: it repeats values that it does not expect.
+const MESSAGE_MOST: usize = 300;
 
 /// The parameters of a request.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -26,8 +35,31 @@ pub struct Params {
 }
 
 /// An object, or `null` for an empty one.
-fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Map<String, Value>, D::Error> {
+fn or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Map<String, Value>, D::Error> {
     Ok(Option::<Map<String, Value>>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// What has to be an object: a struct by itself takes a list of its fields as well.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectOf(PhantomData))
+    }
+}
+
+struct ObjectOf<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOf<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
 }
 
 /// What a POST holds.
@@ -53,7 +85,7 @@ impl Body {
 /// # Errors
 /// Whatever is not a request of this form, saying what and where.
 pub(super) fn parse(bytes: &[u8], batch_most: usize) -> Result<Body> {
-    let wrong = |error: serde_json::Error| Error::invalid(format!("the body is not a GraphQL request: {error}"));
+    let wrong = |error| Error::invalid(format!("the body is not a GraphQL request: {}", said(&error)));
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         None => Err(Error::invalid("the body is empty: send { \"query\": … }")),
         Some(b'[') => {
@@ -62,11 +94,12 @@ pub(super) fn parse(bytes: &[u8], batch_most: usize) -> Result<Body> {
             if count == 0 || count > batch_most {
                 return Err(Error::invalid(format!("a batch has 1 to {batch_most} operations, not {count}")));
             }
-            let batch: Vec<Params> = serde_json::from_slice(bytes).map_err(wrong)?;
-            batch.into_iter().map(complete).collect::<Result<_>>().map(Body::Batch)
+            let batch: Vec<Object<Params>> = serde_json::from_slice(bytes).map_err(wrong)?;
+            batch.into_iter().map(|Object(params)| complete(params)).collect::<Result<_>>().map(Body::Batch)
         }
         Some(b'{') => {
-            complete(serde_json::from_slice(bytes).map_err(wrong)?).map(|params| Body::Single(Box::new(params)))
+            let Object(params) = serde_json::from_slice(bytes).map_err(wrong)?;
+            complete(params).map(|params| Body::Single(Box::new(params)))
         }
         Some(_) => Err(Error::invalid("the body must be a JSON object, or a list of them")),
     }
@@ -107,7 +140,16 @@ fn object(name: &str, text: &str) -> Result<Map<String, Value>> {
         Ok(Value::Object(object)) => Ok(object),
         Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err(Error::invalid(format!("{name} must be a JSON object"))),
-        Err(error) => Err(Error::invalid(format!("{name} is not JSON: {error}"))),
+        Err(error) => Err(Error::invalid(format!("{name} is not JSON: {}", said(&error)))),
+    }
+}
+
+/// What a client is told of an error in its JSON: without all of its own text, but with the place, which is at the end.
+fn said(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    match brief(&said, MESSAGE_MOST) {
+        Cow::Borrowed(_) => said,
+        Cow::Owned(begun) => format!("{begun} at line {} column {}", error.line(), error.column()),
     }
 }
 
