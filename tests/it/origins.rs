@@ -82,6 +82,30 @@ async fn no_other_site_may_use_the_api_unless_it_is_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listed_page_may_send_the_headers_that_it_asks_for() {
+    let app = start(Options::default().with("server.cors_origins", SHOP)).await;
+    let ask = async |origin: &str, asked: &str| {
+        let lines =
+            [("origin", origin), ("access-control-request-method", "POST"), ("access-control-request-headers", asked)];
+        let response = send(&app, Method::OPTIONS, "/graphql", &lines, "").await;
+        let varies: Vec<_> = response.headers().get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
+        assert_eq!(varies, ["access-control-request-headers", "origin"]);
+        let allowed = of(response.headers(), "access-control-allow-headers");
+        allowed.split(", ").filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let usual = ask(SHOP, "content-type").await;
+    let asked = "apollographql-client-name,apollographql-client-version, Baggage , content-type,sentry-trace,*,a b,é,";
+    let allowed = ask(SHOP, asked).await;
+    let more = ["apollographql-client-name", "apollographql-client-version", "baggage", "sentry-trace"];
+    assert_eq!(allowed, [usual.iter().map(String::as_str).collect(), more.to_vec()].concat());
+    assert_eq!(ask(EVIL, asked).await, [""; 0]);
+    let many: Vec<_> = (0..1_000).map(|n| format!("x-{n}")).collect();
+    assert_eq!(ask(SHOP, &many.join(",")).await.len(), usual.len() + 64);
+    assert_eq!(ask(SHOP, &"x".repeat(5_000)).await, usual);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_foreign_page_cannot_have_a_browser_act() {
     let app = start(Options::default()).await;
     let own = app.url.clone();

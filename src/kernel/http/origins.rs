@@ -2,8 +2,8 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, HOST,
-    HeaderMap, HeaderName, HeaderValue, ORIGIN, UPGRADE, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, UPGRADE, VARY,
 };
 use http::{Method, Uri};
 
@@ -18,10 +18,13 @@ const ASKED_FIRST: [HeaderName; 3] = [
     HeaderName::from_static("graphql-preflight"),
 ];
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
-const HEADERS: HeaderValue = HeaderValue::from_static(
-    "accept, apollo-require-preflight, authorization, content-type, graphql-preflight, last-event-id, traceparent, \
-     tracestate, x-apollo-operation-name, x-graphql-event-stream-token, x-request-id",
-);
+/// What clients usually send.
+const HEADERS: &str = "accept, apollo-require-preflight, authorization, content-type, graphql-preflight, \
+                       last-event-id, traceparent, tracestate, x-apollo-operation-name, \
+                       x-graphql-event-stream-token, x-request-id";
+/// Headers that a page may ask for besides, at most, and bytes of the name of each.
+const ASKED_MOST: usize = 64;
+const NAME_MOST: usize = 128;
 /// What a page may read beside the body.
 const EXPOSED: HeaderValue = HeaderValue::from_static("retry-after, x-request-id");
 /// Seconds; browsers cut it to two hours or less.
@@ -77,9 +80,10 @@ impl Origins {
             return None;
         }
         let mut answer = HeaderMap::new();
+        answer.insert(VARY, HeaderValue::from_static("access-control-request-headers"));
         if headers.get(ORIGIN).is_some_and(|origin| self.lists(origin)) {
             answer.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(headers));
             answer.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECS);
         }
         Some(answer)
@@ -104,6 +108,23 @@ impl Origins {
     fn lists(&self, origin: &HeaderValue) -> bool {
         self.any || self.listed.iter().any(|listed| listed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
     }
+}
+
+/// What a listed page may send: whatever its client names itself with, or a collector of traces adds. None of it means
+/// more here than from a client that is no browser.
+fn allowed_headers(asked: &HeaderMap) -> HeaderValue {
+    let asked = asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
+    let asked = asked.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).take(ASKED_MOST);
+    let mut allowed = HEADERS.to_owned();
+    for name in asked.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()) {
+        let name = name.as_str();
+        // `*` would be all there are.
+        if name.len() <= NAME_MOST && name != "*" && !allowed.split(", ").any(|known| known == name) {
+            allowed.push_str(", ");
+            allowed.push_str(name);
+        }
+    }
+    HeaderValue::try_from(allowed).unwrap_or(HeaderValue::from_static(HEADERS))
 }
 
 /// Whether an origin is this site, by any scheme: TLS may end in front of the server.
