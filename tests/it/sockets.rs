@@ -8,7 +8,7 @@ use tally::kernel::auth::Role;
 use tally::kernel::clock::ManualClock;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Backend, Listener, Options, START, TestApp};
+use crate::harness::{Backend, Listener, Options, START, TestApp, Wire};
 use crate::probe::{ProbeFacade, Probed, until};
 
 async fn start() -> TestApp {
@@ -169,6 +169,60 @@ async fn by_hand(app: &TestApp, headers: &[(&str, &str)]) -> (u16, u16, String) 
     assert_eq!(frame[0], 0x88, "a close frame: {frame:x?}");
     let reason = String::from_utf8(frame[4..].to_vec()).unwrap();
     (status, u16::from_be_bytes([frame[2], frame[3]]), reason)
+}
+
+/// The headers of a handshake that is of its form.
+const HANDSHAKE: &str = "connection: keep-alive, Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: graphql-transport-ws\r\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_has_a_form() {
+    let app = start().await;
+    let (key, version) = ("dGhlIHNhbXBsZSBub25jZQ==", "version: 13");
+    for (from, to, status) in [
+        ("", "", 101),
+        (version, "version: 1", 426),
+        (version, "version: 130", 426),
+        (version, "else: 13", 426),
+        (key, "", 400),
+        (key, "dGhlIHNhbXBsZSBub25jZQ", 400),
+        (key, "dGhlIHNhbXBsZSBub25j", 400),
+        (key, "dGhlIHNhbXBsZSBub25jZSBhZ2Fpbg==", 400),
+        (key, "!!!!!!!!!!!!!!!!!!!!!!==", 400),
+        ("sec-websocket-key", "else", 400),
+        (key, "dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", 400),
+        // What does not ask for a socket is answered like anything else.
+        ("keep-alive, Upgrade", "keep-alive", 200),
+        ("connection", "else", 200),
+        ("upgrade: websocket", "upgrade: h2c", 200),
+    ] {
+        let mut wire = Wire::open(&app.url).await;
+        let headers = HANDSHAKE.replace(from, to);
+        let headers = if from.is_empty() { HANDSHAKE.to_owned() } else { headers };
+        wire.send(format!("GET /graphql?query=%7B__typename%7D HTTP/1.1\r\nhost: x\r\n{headers}\r\n")).await;
+        let (head, body) = wire.answer().await.unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{from} -> {to}: {head}");
+        assert_eq!(head.contains("sec-websocket-version: 13"), status == 426, "{from} -> {to}: {head}");
+        let expected = match status {
+            101 => "",
+            200 => "{\"data\":{\"__typename\":\"Query\"}}",
+            _ => "{\"errors\":[{\"message\":",
+        };
+        assert!(body.starts_with(expected), "{from} -> {to}: {body}");
+    }
+    let post = async |method: &str, path: &str| {
+        let mut wire = Wire::open(&app.url).await;
+        let body = "{\"query\":\"{ __typename }\"}";
+        let length = format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+        wire.send(format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{HANDSHAKE}{length}\r\n{body}")).await;
+        wire.answer().await.unwrap().0
+    };
+    assert!(post("POST", "/graphql").await.starts_with("HTTP/1.1 200 "), "only a GET is an upgrade");
+    for path in ["/graphql", "/graphql/stream", "/graphql/nothing", "/", "/healthz"] {
+        let head = post("PUT", path).await;
+        assert!(head.starts_with("HTTP/1.1 405 ") && head.contains("\r\nallow: GET"), "{path}: {head}");
+    }
+    app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
     HeaderValue, IF_NONE_MATCH, VARY,
 };
 use http::{Method, StatusCode};
@@ -27,6 +27,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 const HASHED: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// Smaller files gain nothing, in bytes.
 const ZIPPED_LEAST: usize = 1024;
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD");
 const FRESH: HeaderValue = HeaderValue::from_static("no-cache");
 
 #[derive(RustEmbed)]
@@ -41,7 +42,7 @@ impl Assets {
     /// Answers `/`, `/graphiql` (if it is to be there), and every file of the build.
     pub(super) fn answer(self, request: &Request, graphiql: bool) -> Response {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return StatusCode::METHOD_NOT_ALLOWED.into_response();
+            return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, METHODS)]).into_response();
         }
         let name = match request.uri().path() {
             "/" => "index.html",

@@ -11,12 +11,14 @@ use std::time::Duration;
 use axum::extract::FromRequestParts as _;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, UPGRADE};
-use http::{HeaderMap, Request};
+use http::header::{AUTHORIZATION, CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 
 use self::connection::{Connection, Handshake};
-use super::answer::{MediaType, refuse_by_code};
+use super::answer::{MediaType, refuse, refuse_by_code};
 use super::graphql::strip_bearer;
 use super::{ClientAddress, Site};
 use crate::kernel::config::Settings;
@@ -25,6 +27,10 @@ use crate::kernel::telemetry::current_request;
 
 /// The only protocol that is spoken.
 const PROTOCOL: &str = "graphql-transport-ws";
+/// Of the WebSocket protocol.
+const VERSION: HeaderValue = HeaderValue::from_static("13");
+/// Bytes that a handshake's key stands for.
+const KEY_BYTES: usize = 16;
 /// Grows for a longer message.
 const READ_BUFFER: usize = 512;
 const MESSAGE_MOST: usize = 64 * 1024;
@@ -54,15 +60,48 @@ impl Limits {
     }
 }
 
-/// Whether a request asks for a socket.
+/// Whether a request asks for a socket; one that has but some of what is needed for that is a request like others.
+/// Source: RFC 6455, 4.2.1; RFC 9110, 7.8.
 pub(super) fn is_upgrade<B>(request: &Request<B>) -> bool {
-    request.headers().get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    let headers = request.headers();
+    headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+/// The refusal of a handshake that is not of its form. Source: RFC 6455, 4.2.1 and 4.4.
+fn malformed(headers: &HeaderMap) -> Option<Response> {
+    if headers.get(SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
+        let error = Error::invalid("version 13 of the WebSocket protocol is spoken here: Sec-WebSocket-Version: 13");
+        let mut response = refuse(MediaType::Json, StatusCode::UPGRADE_REQUIRED, error);
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, VERSION);
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        return Some(response);
+    }
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter().map(|key| STANDARD.decode(key));
+    match (keys.next(), keys.next()) {
+        (Some(Ok(key)), None) if key.len() == KEY_BYTES => None,
+        _ => {
+            let error = Error::invalid("Sec-WebSocket-Key must be 16 bytes in Base64");
+            Some(refuse(MediaType::Json, StatusCode::BAD_REQUEST, error))
+        }
+    }
 }
 
 /// Upgrades to a socket. One that speaks another protocol is told so by its close code, which a browser's script can
 /// read; an HTTP status it cannot.
 pub(super) async fn upgrade(site: Site, request: Request<Bytes>, address: ClientAddress) -> Response {
     let (mut parts, _) = request.into_parts();
+    if let Some(refused) = malformed(&parts.headers) {
+        return refused;
+    }
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
