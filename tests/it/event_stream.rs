@@ -162,7 +162,14 @@ async fn what_is_no_request_is_refused_in_http() {
         refused(http.post(format!("{}/graphql/stream", app.url)).header("Accept", "application/json").json(&body), 406)
             .await;
     assert_eq!(message(response).await, "answers are event streams: Accept: text/event-stream");
-    for accept in ["text/*", "*/*", "application/json;q=0.5, TEXT/EVENT-STREAM;q=1"] {
+    for accept in
+        ["text/event-stream;q=0", "text/event-stream;q=0, */*", "text/*, text/event-stream; q=0.0", "text/html"]
+    {
+        let request = http.post(format!("{}/graphql/stream", app.url)).header("Accept", accept).json(&body);
+        refused(request, 406).await;
+    }
+    for accept in ["text/*", "*/*", "application/json;q=0.5, TEXT/EVENT-STREAM;q=1", "*/*;q=0, text/event-stream;q=0.1"]
+    {
         let response =
             http.post(format!("{}/graphql/stream", app.url)).header("Accept", accept).json(&body).send().await;
         assert_eq!(response.unwrap().status(), 200, "{accept}");

@@ -185,6 +185,41 @@ async fn ambiguous_requests_and_garbage_end_the_connection() {
     app.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_is_of_its_form() {
+    let app = start(Options::default()).await;
+    for (host, status) in [
+        ("x", 200),
+        ("", 200),
+        ("api.example:8080", 200),
+        ("api.example:", 200),
+        ("127.0.0.1:80", 200),
+        ("[::1]:8080", 200),
+        ("[::1]", 200),
+        ("my_service:80", 200),
+        ("a b/c", 400),
+        ("a b", 400),
+        ("a/c", 400),
+        ("a?b", 400),
+        ("user@host", 400),
+        ("user:80@host", 400),
+        ("host:80:80", 400),
+        ("host:x", 400),
+        ("[::1", 400),
+        ("http://host", 400),
+        ("a, b", 400),
+        ("é", 400),
+    ] {
+        for path in ["/healthz", "/graphql?query=%7B__typename%7D"] {
+            let mut wire = Wire::open(&app.url).await;
+            wire.send(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
+            let (head, _) = wire.answer().await.unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{host:?}: {head}");
+        }
+    }
+    app.finish().await;
+}
+
 /// A frame of HTTP/2. Source: RFC 9113, 4.1.
 fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, stream];

@@ -55,6 +55,20 @@ async fn the_answer_is_of_the_type_that_is_preferred() {
         (Some("text/html"), None),
         (Some("application/json;q=0"), None),
         (Some("application/json; charset=utf-16"), None),
+        // The narrowest range decides, wherever it stands.
+        (Some("application/json;q=0, */*"), Some(graphql_type)),
+        (Some("*/*, application/json;q=0"), Some(graphql_type)),
+        (Some("application/graphql-response+json;q=0, application/*"), Some(json_type)),
+        (Some("application/json;q=0, application/graphql-response+json;q=0, */*"), None),
+        (Some("*/*, application/graphql-response+json;q=0.1"), Some(json_type)),
+        (Some("*/*;q=0.1, application/graphql-response+json"), Some(graphql_type)),
+        (Some("application/*;q=0, */*"), None),
+        (
+            Some("application/json;q=0.5;charset=utf-8, application/json, application/graphql-response+json;q=0.7"),
+            Some(graphql_type),
+        ),
+        (Some("*/*, application/graphql-response+json"), Some(graphql_type)),
+        (Some("application/json;q=nan"), None),
     ] {
         let mut request = request(&app, Method::POST, "").json(&json!({ "query": "{ __typename }" }));
         if let Some(accept) = accept {
@@ -144,7 +158,9 @@ async fn only_json_in_utf_8_is_read() {
         ("application/json", None, 200),
         ("Application/JSON; charset=UTF-8", None, 200),
         ("application/json", Some("identity"), 200),
+        ("application/json", Some("Identity, identity ,"), 200),
         ("application/json", Some("gzip"), 415),
+        ("application/json", Some("identity, gzip"), 415),
         ("application/json; charset=latin1", None, 415),
         ("application/graphql", None, 415),
         ("text/plain", None, 415),
@@ -157,6 +173,9 @@ async fn only_json_in_utf_8_is_read() {
         }
         assert_eq!(parts(request).await.0, status, "{content_type} {encoding:?}");
     }
+    let request_with_two = request(&app, Method::POST, "").header("Content-Type", "application/json").body(body);
+    let request_with_two = request_with_two.header("Content-Encoding", "identity").header("Content-Encoding", "br");
+    assert_eq!(parts(request_with_two).await.0, 415, "in whichever line it is");
     let json = |body: Vec<u8>| request(&app, Method::POST, "").header("Content-Type", "application/json").body(body);
     let deep = format!(
         "{{\"query\":\"{{ __typename }}\",\"variables\":{{\"x\":{}{}}}}}",
@@ -192,7 +211,8 @@ async fn only_json_in_utf_8_is_read() {
     let told = "the body is not a GraphQL request: invalid type: sequence, expected a JSON object";
     assert!(message("[[\"{ __typename }\"]]".to_owned()).await.starts_with(told));
     for body in ["[{}]", "{{\"query\":\"{{ a }}\",\"variables\":{}}}", "{{\"extensions\":{}}}"] {
-        let body = body.replace("{}", &format!("\"{}\"", "long ".repeat(100_000))).replace("{{", "{").replace("}}", "}");
+        let body =
+            body.replace("{}", &format!("\"{}\"", "long ".repeat(100_000))).replace("{{", "{").replace("}}", "}");
         let said = message(body).await;
         assert!(said.len() < 500 && said.contains("… at line 1 column "), "{said}");
     }
@@ -280,6 +300,8 @@ async fn a_document_is_registered_by_its_hash() {
     let app = start(Options::default().with("graphql.automatic_persisted_queries", false)).await;
     let (_, answer) = post(&app, &by_hash(&sha256(text))).await;
     assert_eq!(answer["errors"][0]["message"], "PersistedQueryNotSupported");
+    assert_eq!(post(&app, &with_text(&sha256("another"), text)).await.0, 400, "one that is wrong is wrong");
+    assert_eq!(post(&app, &with_text(&sha256(text), text)).await.0, 200);
     app.finish().await;
 }
 

@@ -91,19 +91,13 @@ impl Persisted {
         let Some(text) = params.query.as_deref() else {
             return self.by_hash(hash);
         };
+        if hash.is_some_and(|hash| hash != digest(text)) {
+            return Err(Error::invalid("extensions.persistedQuery.sha256Hash is not the hash of query"));
+        }
         let trusted = self.by_text(text);
         if trusted.is_none() && self.only {
             return Err(Error::new(Code::FORBIDDEN, "only trusted documents may run here"));
         }
-        let hash = match hash {
-            Some(hash) if self.registered.is_some() => {
-                if hash != digest(text) {
-                    return Err(Error::invalid("extensions.persistedQuery.sha256Hash is not the hash of query"));
-                }
-                Some(hash)
-            }
-            _ => None,
-        };
         Ok(Wanted { trusted, text: Some(Cow::Borrowed(text)), hash })
     }
 

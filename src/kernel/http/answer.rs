@@ -5,12 +5,11 @@ use async_graphql::{Response, ServerError};
 use axum::response::IntoResponse as _;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, VARY, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use mime::Mime;
 use serde::Serialize;
 
 use super::bounded::Bounded;
 use super::limits::with_retry_after;
-use super::refusal;
+use super::{accept, refusal};
 use crate::kernel::error::{Code, Error, Result};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -51,40 +50,19 @@ impl MediaType {
     /// # Errors
     /// When it takes neither.
     pub(super) fn accepted(headers: &HeaderMap) -> Result<Self> {
-        let mut best: Option<(f32, Self)> = None;
-        let mut named = false;
-        for value in headers.get_all(ACCEPT) {
-            named = true;
-            if value == "*/*" || value == "application/json" {
-                // What nearly everybody sends, without a parser.
-                best = best.filter(|(most, _)| *most >= 1.0).or(Some((1.0, Self::Json)));
-                continue;
+        let mut given = headers.get_all(ACCEPT).iter();
+        match (given.next(), given.next()) {
+            (None, _) => return Ok(Self::Json),
+            // What nearly everybody sends, without a parser.
+            (Some(value), None) if value == "*/*" || value == "application/json" => return Ok(Self::Json),
+            _ => {}
+        }
+        match accept::wishes(headers, ["application/json", "application/graphql-response+json"]) {
+            [None, None] => {
+                Err(Error::invalid("answers are application/graphql-response+json or application/json, in UTF-8"))
             }
-            for range in value.to_str().unwrap_or_default().split(',').filter_map(|range| range.trim().parse().ok()) {
-                let Some((weight, media)) = Self::of(&range) else { continue };
-                if weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
-                    best = Some((weight, media));
-                }
-            }
+            [json, graphql] => Ok(if graphql > json { Self::Graphql } else { Self::Json }),
         }
-        match best {
-            Some((_, media)) => Ok(media),
-            None if !named => Ok(Self::Json),
-            None => Err(Error::invalid("answers are application/graphql-response+json or application/json, in UTF-8")),
-        }
-    }
-
-    fn of(range: &Mime) -> Option<(f32, Self)> {
-        let media = match range.essence_str() {
-            "application/graphql-response+json" => Self::Graphql,
-            "application/json" | "application/*" | "*/*" => Self::Json,
-            _ => return None,
-        };
-        if range.get_param(mime::CHARSET).is_some_and(|charset| charset != mime::UTF_8) {
-            return None;
-        }
-        let weight = range.get_param("q").map_or(Some(1.0), |weight| weight.as_str().parse().ok())?;
-        Some((weight, media))
     }
 
     fn header(self) -> HeaderValue {

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderName, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 
@@ -124,7 +125,8 @@ impl Front {
     async fn admit(&self, request: http::Request<Incoming>, client: ClientAddress, is_api: bool) -> Response {
         let (parts, body) = request.into_parts();
         if !has_one_host(&parts) {
-            return refuse(is_api, StatusCode::BAD_REQUEST, Error::invalid("send one Host header"));
+            let error = Error::invalid("send one Host header: a name or an address, and a port where there is one");
+            return refuse(is_api, StatusCode::BAD_REQUEST, error);
         }
         if is_api {
             if let Some(headers) = self.origins.preflight(&parts.method, &parts.headers) {
@@ -195,9 +197,33 @@ fn is_api(path: &str) -> bool {
     path.strip_prefix("/graphql").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Source: RFC 9112, 3.2. HTTP/1.0 has none, and HTTP/2 its own way.
+/// Source: RFC 9112, 3.2. HTTP/1.0 may have none, and HTTP/2 its own way.
 fn has_one_host(parts: &Parts) -> bool {
-    parts.version != Version::HTTP_11 || parts.headers.get_all(HOST).iter().count() == 1
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => is_host(host.as_bytes()),
+        (None, _) => parts.version != Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Nothing, or `uri-host [ ":" port ]`. Source: RFC 9110, 7.2.
+fn is_host(host: &[u8]) -> bool {
+    // A name or an address of IPv4 without a port, or with one, needs no parser.
+    let (name, port) = match host.iter().position(|byte| *byte == b':') {
+        Some(colon) => host.split_at(colon),
+        None => (host, &[][..]),
+    };
+    let is_port = |port: &[u8]| port.iter().skip(1).all(u8::is_ascii_digit);
+    if name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')) && is_port(port) {
+        return true;
+    }
+    Authority::try_from(host).is_ok_and(|authority| {
+        let (name, whole) = (authority.host(), authority.as_str());
+        whole
+            .strip_prefix(name)
+            .is_some_and(|port| port.is_empty() || port.starts_with(':') && is_port(port.as_bytes()))
+    })
 }
 
 /// In the form of the API for its clients, in a line for the others.

@@ -148,10 +148,13 @@ pub(super) fn check_type(headers: &HeaderMap) -> Result<()> {
     if !headers.get(CONTENT_TYPE).is_some_and(is_json) {
         return Err(Error::invalid("send JSON in UTF-8: Content-Type: application/json"));
     }
-    match headers.get(CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => Err(Error::invalid("send the body without Content-Encoding")),
-        _ => Ok(()),
+    let codings =
+        headers.get_all(CONTENT_ENCODING).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut codings = codings.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty());
+    if !codings.all(|coding| coding.eq_ignore_ascii_case(b"identity")) {
+        return Err(Error::invalid("send the body without Content-Encoding"));
     }
+    Ok(())
 }
 
 fn is_json(given: &HeaderValue) -> bool {

@@ -1,5 +1,6 @@
 //! The HTTP server: GraphQL, the pages, health, metrics.
 
+mod accept;
 mod answer;
 mod assets;
 mod body;

@@ -23,7 +23,7 @@ use super::bounded::Bounded;
 use super::execution::execute;
 use super::graphql::{bearer, check_type, not_allowed};
 use super::seats::Seat;
-use super::{ClientAddress, Site, params};
+use super::{ClientAddress, Site, accept, params};
 use crate::kernel::auth::Session;
 use crate::kernel::clock::Clock;
 use crate::kernel::error::{Error, Result};
@@ -165,13 +165,5 @@ async fn until_expiry(session: &Session, clock: &dyn Clock) {
 }
 
 fn takes_events(headers: &HeaderMap) -> bool {
-    let mut given = headers.get_all(ACCEPT).iter().peekable();
-    if given.peek().is_none() {
-        return true;
-    }
-    let ranges = given.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    let essences = ranges.map(|range| range.split(';').next().unwrap_or_default().trim());
-    essences
-        .into_iter()
-        .any(|essence| ["text/event-stream", "text/*", "*/*"].iter().any(|taken| essence.eq_ignore_ascii_case(taken)))
+    !headers.contains_key(ACCEPT) || accept::wishes(headers, ["text/event-stream"]).iter().any(Option::is_some)
 }
