@@ -141,10 +141,11 @@ impl Source {
                 let text = match table.contains('.') {
                     true => {
                         "SELECT t.name, t.type
-                         FROM pragma_database_list d, pragma_table_info(substr(?1, instr(?1, '.') + 1), d.name) t
-                         WHERE d.name = substr(?1, 1, instr(?1, '.') - 1)"
+                         FROM pragma_database_list d, pragma_table_xinfo(substr(?1, instr(?1, '.') + 1), d.name) t
+                         WHERE d.name = substr(?1, 1, instr(?1, '.') - 1) AND t.hidden <> 1"
                     }
-                    false => "SELECT name, type FROM pragma_table_info(?1)",
+                    // Generated columns as well; 1 are those of virtual tables that nobody selects.
+                    false => "SELECT name, type FROM pragma_table_xinfo(?1) WHERE hidden <> 1",
                 };
                 self.rows_of(text, table).await?
             }
