@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use futures_util::TryStreamExt as _;
 
 use super::acts::{FAVORITE, LIKE, Opened, Pending, Told};
-use super::contents::Work;
+use super::contents::{Published, Work, is_blank};
 use super::{CHUNK, Run};
 use crate::kernel::clock::Millis;
 use crate::kernel::error::Result;
@@ -56,6 +56,10 @@ impl Run<'_> {
                 self.drop(NAME, "a key is NULL", 1, shown);
                 continue;
             };
+            if is_blank(id) {
+                self.drop(NAME, "the id is blank", 1, shown);
+                continue;
+            }
             let Some(kind) = self.options.mapping.behavior(kind) else {
                 self.drop(NAME, "nobody knows what this behavior_type means: say so in a mapping", 1, shown);
                 continue;
@@ -124,15 +128,16 @@ impl Run<'_> {
 
     /// Where there is no table of videos: one for each id, published when somebody first did something to it.
     async fn videos_of_behaviors(&mut self, source: &mut Source, table: &Found) -> Result<()> {
+        self.note_timeless(table, "behavior_time");
         let mut rows = source.rows(Streams::by_key(table, &["video_id", "behavior_time"], &["video_id"]));
         let mut chunk: Vec<Work> = Vec::new();
         while let Some(row) = rows.try_next().await? {
             let text = |n: usize| row.get(n).and_then(Option::as_deref);
-            let Some(id) = text(0) else { continue };
+            let Some(id) = text(0).filter(|id| !is_blank(id)) else { continue };
             let at = self.moment(text(1)).ok();
             match chunk.last_mut().filter(|last| last.id == id) {
                 Some(last) => {
-                    last.published_at = match (last.published_at, at) {
+                    last.published.at = match (last.published.at, at) {
                         (Some(first), Some(at)) => Some(first.min(at)),
                         (first, at) => first.or(at),
                     }
@@ -141,7 +146,7 @@ impl Run<'_> {
                     if chunk.len() >= CHUNK / 4 {
                         self.works(VIDEOS.name, std::mem::take(&mut chunk)).await?;
                     }
-                    chunk.push(Work::video(id, at));
+                    chunk.push(Work::video(id, Published { at, ..Published::default() }));
                 }
             }
         }

@@ -13,7 +13,7 @@ use crate::legacy::spec::{ARTWORKS, FAVORITES, LIKES, VIDEOS};
 use crate::legacy::store::{Found, Source, Streams};
 use crate::modules::engagement::NewContent;
 use crate::modules::engagement::content::Detail;
-use crate::modules::engagement::importing::{Content, Imported};
+use crate::modules::engagement::importing::{Content, Imported, Known};
 use crate::modules::engagement::openings::{Counted, Opening};
 
 /// Works in one transaction: each is some rows.
@@ -46,11 +46,25 @@ pub(super) struct Work {
     pub(super) id: String,
     pub(super) author: Option<String>,
     pub(super) title: Option<String>,
-    pub(super) published_at: Option<Millis>,
+    pub(super) published: Published,
     pub(super) detail: Detail,
     /// Openings at the moment of publication.
     pub(super) counts: Vec<(Counted, i64)>,
 }
+
+/// When a work was published, as far as anybody knows.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    /// The moment, or the next best one; `None`: [`LONG_AGO`].
+    pub(super) at: Option<Millis>,
+    /// Whether its table says so.
+    pub(super) is_told: bool,
+    /// What its table says instead of a moment that has passed, and why it is none.
+    pub(super) wrong: Option<(String, &'static str)>,
+}
+
+/// Of whose publication nobody knows the moment: cold, whatever else is known. The present one would make it hot.
+const LONG_AGO: Millis = Millis(0);
 
 impl Run<'_> {
     /// Takes the table of artworks over.
@@ -61,15 +75,13 @@ impl Run<'_> {
         // With no table of them, likes and favorites have no rows behind them either.
         counters.extend(self.schema.table(LIKES).is_none().then_some((13, Counted::Like)));
         counters.extend(self.schema.table(FAVORITES).is_none().then_some((14, Counted::Favorite)));
+        self.note_timeless(table, "created_at");
         let mut rows = source.rows(Streams::by_key(table, &columns, &["id"]));
         let mut chunk: Vec<Work> = Vec::new();
         while let Some(row) = rows.try_next().await? {
             self.read(ARTWORKS.name, 1);
             let text = |n: usize| row.get(n).and_then(Option::as_deref);
-            let Some(id) = text(0) else {
-                self.drop(ARTWORKS.name, "there is no id", 1, "id NULL".to_owned());
-                continue;
-            };
+            let Some(id) = self.id(ARTWORKS.name, text(0)) else { continue };
             let mut counts = Vec::new();
             for (at, counted) in &counters {
                 let column = columns.get(*at).copied().unwrap_or_default();
@@ -93,9 +105,9 @@ impl Run<'_> {
                 height: size.map(|(_, height)| height),
                 image_url: text(9).and_then(url),
             };
-            let published_at = self.moment(text(3)).or_else(|_| self.moment(text(4))).ok();
+            let published = self.published(table, text(3), text(4));
             let (author, title) = (text(1).map(str::to_owned), plain(2, 200));
-            let work = Work { id: id.to_owned(), author, title, published_at, detail, counts };
+            let work = Work { id: id.to_owned(), author, title, published, detail, counts };
             self.take(ARTWORKS.name, &mut chunk, work).await?;
         }
         self.works(ARTWORKS.name, chunk).await
@@ -103,21 +115,72 @@ impl Run<'_> {
 
     /// Takes the table of videos over: titles, authors, times. What was done to them is in the behaviors.
     pub(super) async fn videos(&mut self, source: &mut Source, table: &Found) -> Result<()> {
+        self.note_timeless(table, "created_at");
         let mut rows = source.rows(Streams::by_key(table, &["id", "author_id", "title", "created_at"], &["id"]));
         let mut chunk: Vec<Work> = Vec::new();
         while let Some(row) = rows.try_next().await? {
             self.read(VIDEOS.name, 1);
             let text = |n: usize| row.get(n).and_then(Option::as_deref);
-            let Some(id) = text(0) else {
-                self.drop(VIDEOS.name, "there is no id", 1, "id NULL".to_owned());
-                continue;
-            };
-            let published_at = self.moment(text(3)).ok();
+            let Some(id) = self.id(VIDEOS.name, text(0)) else { continue };
+            let published = self.published(table, text(3), None);
             let title = text(2).map(|title| clean(title, 200)).filter(|title| !title.is_empty());
-            let work = Work { title, author: text(1).map(str::to_owned), ..Work::video(id, published_at) };
+            let work = Work { title, author: text(1).map(str::to_owned), ..Work::video(id, published) };
             self.take(VIDEOS.name, &mut chunk, work).await?;
         }
         self.works(VIDEOS.name, chunk).await
+    }
+
+    /// The id of a row that has one.
+    fn id<'r>(&mut self, table: &'static str, id: Option<&'r str>) -> Option<&'r str> {
+        let reason = match id {
+            None => "there is no id",
+            // Nothing could be found by it again: each import would make it anew.
+            Some(id) if is_blank(id) => "the id is blank",
+            Some(id) => return Some(id),
+        };
+        self.drop(table, reason, 1, format!("id {}", id.map_or("NULL".to_owned(), |id| format!("{id:?}"))));
+        None
+    }
+
+    /// When a work was published: as its table says, or at another moment that it knows.
+    fn published(&self, table: &Found, told: Option<&str>, other: Option<&str>) -> Published {
+        let (at, why) = match self.moment(told) {
+            Ok(at) => return Published { at: Some(at), is_told: true, wrong: None },
+            Err(why) => (self.moment(other).ok(), why),
+        };
+        let wrong = || (told.unwrap_or("NULL").to_owned(), why);
+        Published { at, is_told: false, wrong: table.has("created_at").then(wrong) }
+    }
+
+    /// Says that a table does not know when anything in it was published.
+    pub(super) fn note_timeless(&mut self, table: &Found, column: &str) {
+        if !table.has(column) {
+            let other = if table.has("last_hot_update") { "at its last_hot_update, or else " } else { "" };
+            let name = table.spec.name;
+            self.report.notes.push(format!("{name} has no {column}: what is new counts as published {other}in 1970"));
+        }
+    }
+
+    /// Says of a work that it does not count as published at the moment of its table.
+    fn note_moment(&mut self, table: &'static str, work: &Work, held: Option<&Known>) {
+        let Published { at, is_told, wrong } = &work.published;
+        let (reason, example) = match (wrong, held, at) {
+            (Some((value, why)), held, at) => {
+                let done = match (held, at) {
+                    (Some(_), _) => "the work keeps the moment that it has here",
+                    (None, Some(_)) => "the work counts as published at its last_hot_update",
+                    (None, None) => "the work counts as published in 1970",
+                };
+                (format!("created_at: {why}: {done}"), format!("id {}: created_at {value}", work.id))
+            }
+            (None, Some(held), Some(at)) if *is_told && *at != held.published_at => {
+                let (told, kept) = (at.to_text(), held.published_at.to_text());
+                let reason = "created_at is not when the work was published here: it keeps that moment";
+                (reason.to_owned(), format!("id {}: created_at {told}, here {kept}", work.id))
+            }
+            _ => return,
+        };
+        self.report.alter(table, &reason, self.options.examples, example);
     }
 
     /// Takes the next work, in the order of ids. Of several rows with one id the last published counts, of equals the one
@@ -166,7 +229,8 @@ impl Run<'_> {
             if author.is_none() && nobody.is_none() && held.is_none() {
                 nobody = self.nobody().await?;
             }
-            let published_at = held.map_or(work.published_at.unwrap_or(self.now), |held| held.published_at);
+            self.note_moment(table, &work, held);
+            let published_at = held.map_or(work.published.at.unwrap_or(LONG_AGO), |held| held.published_at);
             let opening =
                 |(figure, count): &(Counted, i64)| Opening { figure: *figure, count: *count, at: published_at };
             let openings: Vec<Opening> = work.counts.iter().map(opening).collect();
@@ -201,13 +265,13 @@ impl Run<'_> {
 
 impl Work {
     /// A video of which only the id is known.
-    pub(super) fn video(id: &str, published_at: Option<Millis>) -> Self {
+    pub(super) fn video(id: &str, published: Published) -> Self {
         let detail = Detail::Video { item_id: Some(id.to_owned()), duration_ms: None, video_url: None };
-        Self { id: id.to_owned(), author: None, title: None, published_at, detail, counts: Vec::new() }
+        Self { id: id.to_owned(), author: None, title: None, published, detail, counts: Vec::new() }
     }
 
     fn rank(&self) -> impl PartialOrd + '_ {
-        (self.published_at, &self.counts, &self.title, &self.author)
+        (self.published.at, &self.counts, &self.title, &self.author)
     }
 
     fn kind(&self) -> crate::modules::engagement::content::Kind {
@@ -236,6 +300,11 @@ impl Work {
 /// A text without what no text may hold, and not longer than it may be.
 fn clean(text: &str, most: usize) -> String {
     text.trim().chars().filter(|c| !c.is_control() || *c == '\n').take(most).collect()
+}
+
+/// Whether an id is none that anything could be found by.
+pub(super) fn is_blank(id: &str) -> bool {
+    id.trim().is_empty()
 }
 
 /// A link, if pages may have it.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::points::PEOPLE;
 use super::{CHUNK, Run};
+use crate::kernel::clock::Millis;
 use crate::kernel::error::Result;
 use crate::legacy::spec::USERS;
 use crate::legacy::store::{Source, Streams};
@@ -31,7 +32,7 @@ impl Run<'_> {
                 let user = ImportedUser {
                     old_id: id.to_owned(),
                     name: text(1).map(|name| name.chars().filter(|c| !c.is_control()).take(100).collect()),
-                    created_at: self.moment(text(2)).ok(),
+                    created_at: text(2).and_then(|told| self.created(id, told)),
                 };
                 match chunk.last_mut().filter(|last| last.old_id == user.old_id) {
                     // As of works: the last one counts, whatever the order.
@@ -53,6 +54,17 @@ impl Run<'_> {
                 return self.make(USERS.name, chunk).await.map(|_| ());
             }
         }
+    }
+
+    /// When a user was created, if what is said of it is a moment that has passed.
+    fn created(&mut self, id: &str, told: &str) -> Option<Millis> {
+        let why = match self.moment(Some(told)) {
+            Ok(at) => return Some(at),
+            Err(why) => why,
+        };
+        let reason = format!("created_at: {why}: a user who is new counts as created now");
+        self.report.alter(USERS.name, &reason, self.options.examples, format!("id {id}: created_at {told}"));
+        None
     }
 
     pub(super) async fn make(
