@@ -64,7 +64,12 @@ impl Audit<'_> {
             wrong_type: finding("wrong-type"),
             missing: (!hot.is_empty()).then(|| finding("hot-missing")),
             stale: (told && table.has("last_hot_update")).then(|| finding("hot-stale")),
-            future: table.has("last_hot_update").then(|| finding("future-time")),
+            // With those of when they were created.
+            future: table.has("last_hot_update").then(|| self.report.take("future-time", ARTWORKS.name)).map(|found| {
+                let mut found = found.unwrap_or_else(|| finding("future-time"));
+                found.checked = rows;
+                found
+            }),
             hidden: BTreeMap::new(),
         };
         // Some of the three are there: where the others would stand there is nothing, for every artwork.
@@ -83,6 +88,9 @@ impl Audit<'_> {
                 self.hotness(&mut findings, &id, &text);
             }
             drop(found);
+            if findings.stale.is_some() && self.queries.streams_moments() {
+                return self.stale(source, table, &mut findings).await;
+            }
             self.hidden(source, &mut findings).await
         };
         let read = read.await;
@@ -90,6 +98,31 @@ impl Audit<'_> {
         let all = counters.into_iter().flatten().chain(missing).chain(stale).chain(future).chain([wrong_type]);
         self.report.findings.extend(all);
         read
+    }
+
+    /// Artworks whose score is older than a like or favorite, where the database cannot tell which of these is the newest.
+    async fn stale(&self, source: &mut Source, table: &Found, findings: &mut Findings) -> Result<()> {
+        let Some(finding) = &mut findings.stale else { return Ok(()) };
+        let (mut artwork, mut newest) = (None, None);
+        let mut found = source.rows(self.queries.moments(table));
+        while let Some(row) = found.try_next().await? {
+            let [key, which, at, id] = &row[..] else { continue };
+            if artwork != *key {
+                (artwork, newest) = (key.clone(), None);
+            }
+            let at = at.as_deref().and_then(|at| moment::parse(at, self.offset));
+            match (which.as_deref(), at) {
+                (Some("0"), at) => newest = newest.max(at.filter(|at| *at <= self.options.now)),
+                (_, Some(updated)) => {
+                    if let (Some(newest), Some(id)) = (newest.filter(|newest| *newest > updated), id) {
+                        finding.note(1, self.options.examples, || stale(&format!("id {id}"), updated, newest));
+                    }
+                }
+                // Of no score nothing can be said, and of what is no moment it was said.
+                (_, None) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Artworks whose score is older than a like or favorite that has happened, behind one that has not.

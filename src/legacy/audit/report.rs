@@ -112,6 +112,12 @@ impl Report {
         Self { state, failure, source, audited_at, consistency_rate: 1.0, tables, absent, findings, points: None }
     }
 
+    /// Takes a finding out again, to add to it.
+    pub(super) fn take(&mut self, name: &str, table: &str) -> Option<Finding> {
+        let at = self.findings.iter().position(|held| (held.name, held.table) == (name, table))?;
+        Some(self.findings.remove(at))
+    }
+
     /// Adds up.
     pub(super) fn close(&mut self) {
         let checked: u64 = self.findings.iter().map(|finding| finding.checked).sum();

@@ -19,18 +19,27 @@ impl<'a> Queries<'a> {
         self.dialect.text(expression, Class::Int)
     }
 
-    /// How many rows a table has, and how many of them have a NULL among these columns.
+    /// How many rows a table has, and how many of them have a NULL among these columns, or a blank id.
     pub(in super::super) fn size(&self, table: &Found, keys: &[&str]) -> String {
-        let nulls: Vec<_> = keys.iter().map(|key| format!("{} IS NULL", table.column("t", key))).collect();
-        let nulls = format!("coalesce(sum(CASE WHEN {} THEN 1 ELSE 0 END), 0)", nulls.join(" OR "));
+        let nulls = self.no_keys(table, keys);
+        let nulls = format!("coalesce(sum(CASE WHEN {nulls} THEN 1 ELSE 0 END), 0)");
         format!("SELECT {}, {} FROM {} t", self.number("count(*)"), self.number(&nulls), table.quoted)
     }
 
-    /// The first rows with a NULL among these columns.
+    /// The first of those rows.
     pub(in super::super) fn nulls(&self, table: &Found, keys: &[&str], most: usize) -> String {
         let columns: Vec<_> = keys.iter().map(|key| table.text("t", key)).collect();
-        let nulls: Vec<_> = keys.iter().map(|key| format!("{} IS NULL", table.column("t", key))).collect();
-        format!("SELECT {} FROM {} t WHERE {} LIMIT {most}", columns.join(", "), table.quoted, nulls.join(" OR "))
+        let (columns, nulls) = (columns.join(", "), self.no_keys(table, keys));
+        format!("SELECT {columns} FROM {} t WHERE {nulls} LIMIT {most}", table.quoted)
+    }
+
+    /// Whether one of these columns is NULL, or an id that is blank.
+    fn no_keys(&self, table: &Found, keys: &[&str]) -> String {
+        let no_key = |key: &&str| match key.ends_with("id") {
+            true => self.dialect.no_key(&table.column("t", key), table.class(key)),
+            false => format!("{} IS NULL", table.column("t", key)),
+        };
+        keys.iter().map(no_key).collect::<Vec<_>>().join(" OR ")
     }
 
     /// Of each key that more than one row has, none of `held` being NULL: the key's columns, and how many rows.
@@ -86,7 +95,7 @@ impl<'a> Queries<'a> {
     }
 
     /// Each artwork: id, the two counters, the three hot columns; then of likes and of favorites: how many users, how many
-    /// rows, the newest moment.
+    /// rows, the newest moment, unless [`Queries::moments`] is to say it.
     pub(in super::super) fn artworks(&self, artworks: &Found) -> String {
         let own = ["id", "like_count", "favorite_count", "hot_score", "hot_level", "last_hot_update"];
         let mut columns: Vec<_> = own.iter().map(|column| artworks.text("a", column)).collect();
@@ -102,8 +111,10 @@ impl<'a> Queries<'a> {
             let (same, _) = self.dialect.key_for(&id, classes.1, classes.0);
             let (user, person) = (table.column("t", "user_id"), table.key("t", "user_id"));
             let (made, newest) = match table.has("created_at") {
-                true => (format!(", {} AS at", table.column("t", "created_at")), "max(h.at)"),
-                false => (String::new(), self.dialect.null()),
+                true if !self.streams_moments() => {
+                    (format!(", {} AS at", table.column("t", "created_at")), "max(h.at)")
+                }
+                _ => (String::new(), self.dialect.null()),
             };
             joins.push_str(&format!(
                 " LEFT JOIN (SELECT h.k, count(DISTINCT h.person) AS users, count(*) AS n, {newest} AS newest
@@ -117,5 +128,52 @@ impl<'a> Queries<'a> {
         }
         let id = artworks.key("a", "id");
         format!("SELECT {} FROM {} a{joins} ORDER BY {id}", columns.join(", "), artworks.quoted)
+    }
+
+    /// The tables of likes and favorites that know their moments.
+    fn timed(&self) -> impl Iterator<Item = &'a Found> {
+        let found = [LIKES, FAVORITES].into_iter().filter_map(|spec| self.schema.table(spec));
+        found.filter(|table| table.has("created_at"))
+    }
+
+    /// Whether the database cannot say which moment is the newest: where one is not a type of its own, numbers stand
+    /// beside texts, and texts with different zones beside each other.
+    pub(in super::super) fn streams_moments(&self) -> bool {
+        let is_moment = |class| matches!(class, Class::Instant | Class::Local);
+        self.timed().any(|table| self.dialect == Dialect::Sqlite || !is_moment(table.class("created_at")))
+    }
+
+    /// Each moment of a like or favorite, then the artwork that they are of: a key that both have, 0 or 1, the moment or
+    /// `last_hot_update`, the artwork's id.
+    pub(in super::super) fn moments(&self, artworks: &Found) -> String {
+        let classes: Vec<_> = self.timed().map(|table| table.class("artwork_id")).chain([artworks.class("id")]).collect();
+        let first = artworks.class("id");
+        let class = if classes.iter().all(|class| *class == first) { first } else { Class::Text };
+        let key = |table: &Found, column: &str| {
+            let (held, of) = (table.column("t", column), table.class(column));
+            let (key, _) = self.dialect.key_for(&held, of, if of == class { of } else { Class::Text });
+            key
+        };
+        let mut branches = Vec::new();
+        for table in self.timed() {
+            let (artwork, user) = (table.column("t", "artwork_id"), table.column("t", "user_id"));
+            branches.push(format!(
+                "SELECT {} AS k, 0 AS which, {} AS at, {} AS id FROM {} t WHERE {artwork} IS NOT NULL AND {user} IS NOT NULL",
+                key(table, "artwork_id"),
+                table.text("t", "created_at"),
+                self.dialect.null(),
+                table.quoted
+            ));
+        }
+        branches.push(format!(
+            "SELECT {} AS k, 1 AS which, {} AS at, {} AS id FROM {} t",
+            key(artworks, "id"),
+            artworks.text("t", "last_hot_update"),
+            artworks.text("t", "id"),
+            artworks.quoted
+        ));
+        let (shown, which) = (self.dialect.shown("g.k", class), self.number("g.which"));
+        let branches = branches.join(" UNION ALL ");
+        format!("SELECT {shown}, {which}, g.at, g.id FROM ({branches}) g ORDER BY g.k, g.which")
     }
 }

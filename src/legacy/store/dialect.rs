@@ -100,6 +100,16 @@ impl Dialect {
         }
     }
 
+    /// Whether a key of this class is missing: NULL, or where it may be a text, nothing but spaces.
+    pub(super) fn no_key(self, expression: &str, class: Class) -> String {
+        let null = format!("{expression} IS NULL");
+        match (self, class) {
+            (Self::Sqlite, _) => format!("({null} OR trim({expression}) = '')"),
+            (_, Class::Text) => format!("({null} OR trim({expression}) = '')"),
+            _ => null,
+        }
+    }
+
     /// An expression to group, order and join by: the same only where the texts are, to the byte. Collations that take
     /// `Ann` for `ann` would make one of what tally keeps apart, and those of two columns may refuse to be compared.
     pub(super) fn key(self, expression: &str, class: Class) -> String {
