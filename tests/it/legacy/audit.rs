@@ -8,11 +8,12 @@ use super::{EVERY, From, Theirs, execute, server};
 use crate::harness::run;
 
 /// What is wrong in the fixture: (table, finding, how many, which).
-const PLANTED: [(&str, &str, u64, &[&str]); 13] = [
+const PLANTED: [(&str, &str, u64, &[&str]); 14] = [
     ("artworks", "like-count", 2, &["id 2", "id 6"]),
     ("artworks", "favorite-count", 1, &["id 5"]),
     ("artworks", "hot-missing", 1, &["id 3"]),
     ("artworks", "hot-stale", 1, &["id 4"]),
+    ("artworks", "bad-time", 1, &["id 6"]),
     ("artworks_like", "null-key", 2, &["artwork_id 2, user_id NULL", "artwork_id NULL, user_id ann"]),
     ("artworks_like", "duplicate", 1, &["artwork_id 1, user_id ann"]),
     ("artworks_like", "no-such-artwork", 1, &["artwork_id 99"]),

@@ -11,6 +11,7 @@ mod points_import;
 mod points_later;
 mod same;
 mod times;
+mod unreadable;
 mod untouched;
 
 use sea_orm::{ConnectionTrait as _, Database};
