@@ -57,6 +57,7 @@ pub struct Error {
     retry_after: Option<Duration>,
     details: Vec<(&'static str, serde_json::Value)>,
     our_fault: bool,
+    no_room: bool,
     path: Option<Arc<[PathSegment]>>,
 }
 
@@ -79,7 +80,17 @@ impl Error {
     pub fn new(code: Code, client: impl Into<Cow<'static, str>>) -> Self {
         let our_fault = Code::is_ours(code.0);
         let (client, details) = (client.into(), Vec::new());
-        Self { code, client, cause: None, retry: Retry::Never, retry_after: None, details, our_fault, path: None }
+        Self {
+            code,
+            client,
+            cause: None,
+            retry: Retry::Never,
+            retry_after: None,
+            details,
+            our_fault,
+            no_room: false,
+            path: None,
+        }
     }
 
     /// [`Code::INVALID_INPUT`].
@@ -173,6 +184,11 @@ impl Error {
         &self.details
     }
 
+    /// Whether a disk is full.
+    pub(crate) fn has_no_room(&self) -> bool {
+        self.no_room
+    }
+
     /// Says in which field of an answer it came up; the first one who says so knows best.
     #[must_use]
     pub(crate) fn at(self, path: Vec<PathSegment>) -> Self {
@@ -200,28 +216,40 @@ impl Error {
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        let retry = classify(&error);
+        let (retry, no_room) = (classify(&error), of_sqlx(&error).is_some_and(has_no_room));
         let error = match retry {
             Retry::Never | Retry::Taken => Self::internal(&error),
             Retry::Soon | Retry::Down => {
                 Self::new(Code::UNAVAILABLE, "the database is not available, try again").caused_by(&error)
             }
         };
-        Self { retry, ..error }
+        Self { retry, no_room, ..error }
     }
+}
+
+fn of_sqlx(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
+
+/// Whether a disk is full: SQLITE_FULL, SQLITE_IOERR_SHMSIZE (the `-shm` cannot grow), disk full on PostgreSQL.
+pub(crate) fn has_no_room(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| ["13", "4874", "53100"].contains(&code.as_ref()))
 }
 
 /// SQLSTATE classes (PostgreSQL, appendix A of its manual) and SQLite result codes that pass by themselves.
 fn classify(error: &DbErr) -> Retry {
-    let runtime = match error {
-        DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime) => runtime,
-        DbErr::ConnectionAcquire(_) => return Retry::Soon,
+    let error = match (error, of_sqlx(error)) {
+        (_, Some(error)) => error,
+        (DbErr::ConnectionAcquire(_), None) => return Retry::Soon,
         _ => return Retry::Never,
     };
-    let RuntimeErr::SqlxError(error) = runtime else {
-        return Retry::Never;
-    };
-    match &**error {
+    match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => {
             Retry::Soon
         }

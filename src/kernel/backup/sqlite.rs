@@ -23,7 +23,7 @@ pub(super) async fn dump(settings: &Settings, known: &[Migrations], to: &Path) -
     let source = Db::sqlite_alone(&database, Use::Copy).await?;
     let copied = sql::vacuum_into(&source, text).await;
     source.close().await?;
-    copied?;
+    copied.map_err(|error| no_room(error, to))?;
     let copy = Db::sqlite_alone(to, Use::Look).await?;
     let faults = sql::integrity_check(&copy).await?;
     let migrations = store::applied(&copy, known).await?;
@@ -34,6 +34,16 @@ pub(super) async fn dump(settings: &Settings, known: &[Migrations], to: &Path) -
     }
     backed_up(&migrations, known)?;
     Ok(Copied { migrations, schema: None, tables, tool: "SQLite".to_owned() })
+}
+
+/// Of a full disk, says which one it is.
+fn no_room(error: Error, to: &Path) -> Error {
+    if !error.has_no_room() {
+        return error;
+    }
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let text = format!("there is no room for the backup in {}", folder.display());
+    Error::new(Code::UNAVAILABLE, text).caused_by(error.cause().unwrap_or_default())
 }
 
 /// A file beside the database's.

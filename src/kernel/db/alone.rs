@@ -11,6 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use tracing::log::LevelFilter;
 
 use super::Db;
+use super::open::unopened;
 use crate::kernel::config::Settings;
 use crate::kernel::error::{Code, Error, Result};
 
@@ -84,7 +85,7 @@ impl Db {
                 Err(Error::conflict("another process has the database open").caused_by(&error))
             }
             Err(error) if is_unreadable(&error) => Err(Error::invalid("it is no SQLite database").caused_by(&error)),
-            Err(error) => Err(Error::new(Code::UNAVAILABLE, "the database cannot be opened").caused_by(&error)),
+            Err(error) => Err(unopened(file, &error)),
         }
     }
 

@@ -15,7 +15,7 @@ use tracing::log::LevelFilter;
 use super::renewal::Renewal;
 use super::{Db, alone, guard};
 use crate::kernel::config::Settings;
-use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::error::{Code, Error, Result, has_no_room};
 use crate::kernel::telemetry::DbMetrics;
 
 /// How PostgreSQL is to plan for the writer, whose statements have constant text, take their rows as arrays, and find
@@ -94,6 +94,17 @@ fn unavailable(error: &sqlx::Error) -> Error {
     Error::new(Code::UNAVAILABLE, "the database cannot be opened").caused_by(error)
 }
 
+/// Of a SQLite file: on a full disk not even its `-shm` can be made.
+pub(super) fn unopened(file: &Path, error: &sqlx::Error) -> Error {
+    match has_no_room(error) {
+        true => {
+            let text = format!("there is no room on the disk of {}", file.display());
+            Error::new(Code::UNAVAILABLE, text).caused_by(error)
+        }
+        false => unavailable(error),
+    }
+}
+
 async fn open_sqlite(url: &str, readers: u32) -> Result<(DatabaseConnection, DatabaseConnection, File)> {
     let options = SqliteConnectOptions::from_str(url).map_err(|error| unavailable(&error))?;
     if is_in_memory(url) {
@@ -124,16 +135,16 @@ async fn open_sqlite(url: &str, readers: u32) -> Result<(DatabaseConnection, Dat
         .test_before_acquire(false)
         .connect_with(options.clone())
         .await
-        .map_err(|error| unavailable(&error))?;
+        .map_err(|error| unopened(options.get_filename(), &error))?;
     let reader: Pool<sqlx::Sqlite> = SqlitePoolOptions::new()
         .max_connections(readers)
         .acquire_timeout(ACQUIRE)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        .connect_with(options.pragma("query_only", "ON"))
+        .connect_with(options.clone().pragma("query_only", "ON"))
         .await
-        .map_err(|error| unavailable(&error))?;
+        .map_err(|error| unopened(options.get_filename(), &error))?;
     let connector = SqlxSqliteConnector::from_sqlx_sqlite_pool;
     Ok((connector(writer), connector(reader), lock))
 }
