@@ -146,7 +146,8 @@ impl<'a> Queries<'a> {
     /// Each moment of a like or favorite, then the artwork that they are of: a key that both have, 0 or 1, the moment or
     /// `last_hot_update`, the artwork's id.
     pub(in super::super) fn moments(&self, artworks: &Found) -> String {
-        let classes: Vec<_> = self.timed().map(|table| table.class("artwork_id")).chain([artworks.class("id")]).collect();
+        let classes: Vec<_> =
+            self.timed().map(|table| table.class("artwork_id")).chain([artworks.class("id")]).collect();
         let first = artworks.class("id");
         let class = if classes.iter().all(|class| *class == first) { first } else { Class::Text };
         let key = |table: &Found, column: &str| {

@@ -98,10 +98,12 @@ impl Importer {
         for Imported { content, acts, openings } in contents {
             let made = match content {
                 Content::Known(content) => Ok((content, None)),
-                Content::New(new) => new.check(self.kernel.ids.next()).and_then(|publish| match publish.info.external_id {
-                    Some(_) => Ok((publish.info.id, Some(publish))),
-                    None => Err(Error::invalid("without an externalId the next import would make it again")),
-                }),
+                Content::New(new) => {
+                    new.check(self.kernel.ids.next()).and_then(|publish| match publish.info.external_id {
+                        Some(_) => Ok((publish.info.id, Some(publish))),
+                        None => Err(Error::invalid("without an externalId the next import would make it again")),
+                    })
+                }
             };
             match made {
                 Ok((content, publish)) => {

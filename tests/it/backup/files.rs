@@ -116,7 +116,11 @@ async fn a_log_that_moved_before_a_restore_was_killed_keeps_its_database() {
 fn beside_a_disk(disk: &Path, size: &str, before: &str, arguments: &[&str], url: &str) -> Option<(i32, String)> {
     let shell = |script: &str| {
         let mut command = std::process::Command::new("unshare");
-        command.args(["-rm", "sh", "-c", script]).arg(env!("CARGO_BIN_EXE_tally")).args(arguments).env("DATABASE_URL", url);
+        command
+            .args(["-rm", "sh", "-c", script])
+            .arg(env!("CARGO_BIN_EXE_tally"))
+            .args(arguments)
+            .env("DATABASE_URL", url);
         command.env("TALLY_AUTH_SECRET", crate::harness::SECRET).current_dir(disk).output()
     };
     let mount = format!("mount -t tmpfs -o size={size} none {}", disk.display());

@@ -13,8 +13,7 @@ on_every_backend!(a_work_that_does_not_say_when_is_cold, a_work_with_a_blank_id_
 /// The one reason of a table that begins so, and the examples of it.
 fn examples<'a>(report: &'a Value, list: &str, table: &str, begins: &str) -> &'a Value {
     let held = report[list].as_array().unwrap().iter();
-    let mut held =
-        held.filter(|held| held["table"] == table && held["reason"].as_str().unwrap().starts_with(begins));
+    let mut held = held.filter(|held| held["table"] == table && held["reason"].as_str().unwrap().starts_with(begins));
     let found = held.next().unwrap_or_else(|| panic!("no {begins} of {table} in {report:#}"));
     assert_eq!(held.next(), None);
     &found["examples"]
@@ -46,8 +45,16 @@ async fn a_work_that_does_not_say_when_is_cold(backend: Backend) {
         let report = theirs.json(&["import"], &database.url, 0).await;
         adds_up(&report);
         for (table, begins, due) in [
-            ("artworks", "created_at: the time is none: the work counts as published in", "id 1: created_at 31/12/2020"),
-            ("artworks", "created_at: the time is none: the work counts as published at", "id 2: created_at 15.01.2026 10:00"),
+            (
+                "artworks",
+                "created_at: the time is none: the work counts as published in",
+                "id 1: created_at 31/12/2020",
+            ),
+            (
+                "artworks",
+                "created_at: the time is none: the work counts as published at",
+                "id 2: created_at 15.01.2026 10:00",
+            ),
             ("artworks", "created_at: the time has not", "id 3: created_at 2999-01-01 00:00:00"),
             ("artworks", "created_at: there is no time", "id 4: created_at NULL"),
             ("videos", "created_at: the time is none", "id 1: created_at 1/2/2026"),
@@ -73,7 +80,8 @@ async fn a_work_that_does_not_say_when_is_cold(backend: Backend) {
             publishedAt hotness { level } } }";
         let found = app.anonymous().query(query).await.data()["contents"].clone();
         let days = ["1970-01-01", "2026-01-05", "1970-01-01", "1970-01-01", "2026-01-02", "1970-01-01", "1970-01-01"];
-        let due = days.map(|day| json!({ "publishedAt": format!("{day}T00:00:00+00:00"), "hotness": { "level": "COLD" } }));
+        let due =
+            days.map(|day| json!({ "publishedAt": format!("{day}T00:00:00+00:00"), "hotness": { "level": "COLD" } }));
         assert_eq!(found, json!(due), "{from:?}");
         app.finish().await;
         theirs.remove().await;
