@@ -1,6 +1,7 @@
 //! Checks: every figure is recomputed from its facts, put right, and explained, while the server runs.
 
 mod alarm;
+mod cells;
 mod check;
 mod desk;
 mod explain;
@@ -20,6 +21,7 @@ use super::context::Kernel;
 use super::db::Tx;
 use super::error::{Error, Result};
 
+pub use cells::{Cell, Cells, Due, Left, Table};
 pub use check::run;
 pub use desk::{Integrity, Scope};
 pub use explain::{Explain, Explained, Fact};

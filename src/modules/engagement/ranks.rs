@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::content::{ContentRecord, key};
+use super::graphql::content_id_text;
 use super::hotness::Hotness;
 use super::settings::Versions;
 use super::store::in_force::{self, Lock};
@@ -147,15 +148,19 @@ impl Ranks {
         let (mut after, mut foreign) = ((i16::MIN, Uuid::nil()), 0);
         loop {
             let chunk = read::standing_chunk(&self.kernel.db, after, FILL).await?;
-            let Some((last, _)) = chunk.last() else {
+            let Some(last) = chunk.last else {
                 if foreign > 0 {
                     let version = ranking.version();
                     tracing::warn!(version, foreign, "figures of settings that are not in force are in no ranking");
                 }
                 return Ok(true);
             };
-            after = key(last.id);
-            let others = chunk.iter().filter(|(_, version)| *version != ranking.version()).count();
+            after = key(last);
+            for (kind, id) in &chunk.unreadable {
+                let content = content_id_text(*kind, *id);
+                tracing::error!(%content, "its figures hold what is no number: it is in no ranking; see `tally check`");
+            }
+            let others = chunk.standings.iter().filter(|(_, version)| *version != ranking.version()).count();
             if others > 0 {
                 let (reader, backend) = (self.kernel.db.reader(), self.kernel.backend());
                 let state = in_force::in_force(reader, backend, Lock::None).await?;
@@ -164,7 +169,7 @@ impl Ranks {
                 }
                 foreign += others;
             }
-            let own = chunk.into_iter().filter(|(_, version)| *version == ranking.version());
+            let own = chunk.standings.into_iter().filter(|(_, version)| *version == ranking.version());
             ranking.index.apply(self.kernel.clock.now(), own.map(|(standing, _)| standing));
         }
     }

@@ -15,13 +15,13 @@ use crate::modules::engagement::content::key;
 use crate::modules::engagement::hotness::{Fact, HeatSettings, Source, Weight};
 use crate::modules::engagement::masses::Sums;
 use crate::modules::engagement::store::facts;
-use crate::modules::engagement::store::recount::{self, Range, Stored, Which};
+use crate::modules::engagement::store::recount::{self, Range, Stored, StoredMass, Which};
 
 /// The sum of each epoch: equal to the last bit.
 pub(super) struct HeatMass;
 
 /// What follows from facts and quality, which version of the settings it was made with, and the moment of the last
-/// interaction, as far as it can be told: it is not to come.
+/// interaction, as far as it can be told: it is not to come, and not before the newest fact.
 pub(super) struct Heat;
 
 /// Some contents, and what their facts add up to by the settings in force, and by those to come.
@@ -31,6 +31,8 @@ struct Recounted {
     in_force: HeatSettings,
     next: Option<HeatSettings>,
     sums: HashMap<Uuid, [Sums; 2]>,
+    /// The moment of the newest fact of each, publications included.
+    newest: HashMap<Uuid, Millis>,
 }
 
 impl Recounted {
@@ -42,9 +44,14 @@ impl Recounted {
         let in_force = hotness.heat;
         let mut sums: HashMap<Uuid, [Sums; 2]> =
             contents.iter().map(|stored| (stored.id, [Sums::new(), Sums::new()])).collect();
+        let mut newest: HashMap<Uuid, Millis> = HashMap::with_capacity(contents.len());
         let mut take = |id: Uuid, source: Source| {
             // What is not asked for lies in the range: rows of a content that is being deleted, or of none at all.
             let Some(sums) = sums.get_mut(&id) else { return };
+            if let Source::Fact(fact) = &source {
+                let newest = newest.entry(id).or_insert(fact.at);
+                *newest = fact.at.max(*newest);
+            }
             for (sums, heat) in sums.iter_mut().zip([Some(in_force), next]) {
                 // A fact that does not fit was refused when it came; here it would show as a drift.
                 if let Some((epoch, mass)) = heat.and_then(|heat| heat.adds(&source)) {
@@ -61,7 +68,7 @@ impl Recounted {
         if let Some(range) = range {
             facts::each_within(reads, &ground.versions, range, &mut take).await?;
         }
-        Ok(Some(Self { contents, range, in_force, next, sums }))
+        Ok(Some(Self { contents, range, in_force, next, sums, newest }))
     }
 
     fn sums(&self, id: Uuid) -> [&Sums; 2] {
@@ -70,11 +77,17 @@ impl Recounted {
     }
 }
 
-/// What a content of a check's range holds by epoch.
-fn by_content(rows: Vec<(Uuid, i64, i64)>) -> HashMap<Uuid, Sums> {
-    let mut held: HashMap<Uuid, Sums> = HashMap::new();
+/// What a content of a check's range holds by epoch; `None` where one of its masses cannot be read.
+fn by_content(rows: Vec<StoredMass>) -> HashMap<Uuid, Option<Sums>> {
+    let mut held: HashMap<Uuid, Option<Sums>> = HashMap::new();
     for (id, epoch, mass) in rows {
-        held.entry(id).or_default().insert(epoch, mass);
+        let sums = held.entry(id).or_insert_with(|| Some(Sums::new()));
+        match (sums.as_mut(), mass) {
+            (Some(sums), Some(mass)) => {
+                sums.insert(epoch, mass);
+            }
+            _ => *sums = None,
+        }
     }
     held
 }
@@ -102,7 +115,7 @@ impl OfContents for HeatMass {
                 next = by_content(recount::next_mass_within(reads, range, heat.version).await?);
             }
         }
-        let none = Sums::new();
+        let none = Some(Sums::new());
         for stored in &recounted.contents {
             let [in_force, to_come] = recounted.sums(stored.id);
             let mut drifts = found.of(stored.kind, stored.id);
@@ -110,6 +123,7 @@ impl OfContents for HeatMass {
             // Where a recalculation has not come by yet there is nothing to compare.
             let next = done.get(&stored.id).map(|_| (NEXT, next.get(&stored.id).unwrap_or(&none), to_come));
             for (name, held, actual) in held.into_iter().chain(next) {
+                let Some(held) = held else { continue };
                 let epochs: BTreeSet<i64> = held.keys().chain(actual.keys()).copied().collect();
                 for epoch in epochs {
                     let mass = |sums: &Sums| sums.get(&epoch).copied().unwrap_or(0);
@@ -189,7 +203,8 @@ impl OfContents for Heat {
                 if figures.heat != actual {
                     drifts.add(format!("{of}{HEAT}"), text(figures.heat), text(actual));
                 }
-                if let Some(actual) = moments::hot_update(ground, reads, stored, figures).await? {
+                let newest = recounted.newest.get(&stored.id).copied();
+                if let Some(actual) = moments::hot_update(ground, reads, stored, figures, newest).await? {
                     drifts.add(format!("{of}{TOUCHED}"), figures.last_hot_update.0.to_string(), actual.0.to_string());
                 }
             }

@@ -58,7 +58,7 @@ impl OfContents for Missing {
         let mut found = Found::default();
         for stored in recount::stored_of(reads, which).await? {
             let mut drifts = found.of(stored.kind, stored.id);
-            if stored.figures.is_none() && ground.state.is_some() {
+            if stored.figures.is_none() && !stored.unreadable && ground.state.is_some() {
                 let anew = Anew::read(ground, reads, &stored).await?;
                 drifts.add(FIELD, "none".to_owned(), anew.text());
             }

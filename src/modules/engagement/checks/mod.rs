@@ -12,6 +12,7 @@ mod orphans;
 mod people;
 mod ranking;
 mod tombstones;
+mod types;
 mod views;
 
 use std::collections::HashMap;
@@ -52,7 +53,9 @@ pub(super) fn all() -> Vec<Arc<dyn Check>> {
         Arc::new(people::Remains),
         Arc::new(people::Strangers),
     ];
-    std::iter::once(Arc::new(Of::new(missing::Missing)) as Arc<dyn Check>).chain(counts).chain(others).collect()
+    // What cannot be read first: the others pass over it.
+    let first: [Arc<dyn Check>; 2] = [Arc::new(types::TYPES), Arc::new(Of::new(missing::Missing))];
+    first.into_iter().chain(counts).chain(others).collect()
 }
 
 const START: Key = (i16::MIN, Uuid::nil());
@@ -60,7 +63,7 @@ const START: Key = (i16::MIN, Uuid::nil());
 /// What a check compares with: all of the moment of its reads.
 struct Ground {
     versions: Versions,
-    /// What is in force; `None` before the first start, and there is nothing to compare then.
+    /// What is in force; `None` before the first start, when there are no contents.
     state: Option<InForce>,
     /// The settings of that version.
     hotness: Option<Arc<Hotness>>,
@@ -78,6 +81,9 @@ const TOMBSTONE_GRACE: i64 = 7 * Millis::DAY;
 impl Ground {
     async fn read(kernel: &Kernel, versions: Versions, reads: &DatabaseTransaction) -> Result<Self> {
         let state = in_force::in_force(reads, reads.get_database_backend(), Lock::None).await?;
+        if state.is_none() && recount::has_contents(reads).await? {
+            return Err(settings::nothing_in_force());
+        }
         let hotness = match state {
             Some(state) => Some(versions.of(reads, state.version).await?),
             None => None,

@@ -13,21 +13,24 @@ use crate::modules::engagement::store::recount::{self, Newest, Stored, Which};
 /// How far the clock of another node, or this one's before it was set, may be ahead.
 pub(super) const CLOCK_SKEW: i64 = 10 * 60_000;
 
-/// The moment of the last interaction as it should be, where the stored one cannot be: to come, and later than any fact.
-/// (An earlier one nobody can tell: hiding a content moves it, too, and leaves no fact.)
+/// The moment of the last interaction as it should be, where the stored one cannot be: to come, and later than any fact;
+/// or before `held`, the newest fact that holds. (Another one nobody can tell: hiding a content moves it, too, and leaves
+/// no fact.)
 pub(super) async fn hot_update(
     ground: &Ground,
     reads: &DatabaseTransaction,
     stored: &Stored,
     figures: &Figures,
+    held: Option<Millis>,
 ) -> Result<Option<Millis>> {
     let at = figures.last_hot_update;
-    if at <= ground.latest {
+    let too_early = held.is_some_and(|held| at < held);
+    if at <= ground.latest && !too_early {
         return Ok(None);
     }
     let newest = recount::newest_fact(reads, key(stored.id)).await?;
     let newest = newest.unwrap_or(stored.published_at).max(stored.published_at);
-    let wrong = at > newest && is_to_come(ground, reads, at).await?;
+    let wrong = too_early || at > newest && is_to_come(ground, reads, at).await?;
     Ok(wrong.then_some(newest))
 }
 
@@ -68,7 +71,9 @@ pub(super) async fn are_wrong(
     stored: &Stored,
     figures: &Figures,
 ) -> Result<bool> {
-    if hot_update(ground, reads, stored, figures).await?.is_some() {
+    let held = recount::newest_held(reads, key(stored.id)).await?;
+    let held = held.unwrap_or(stored.published_at).max(stored.published_at);
+    if hot_update(ground, reads, stored, figures, Some(held)).await?.is_some() {
         return Ok(true);
     }
     let history = recount::history_of(reads, Which::One(key(stored.id))).await?.pop();

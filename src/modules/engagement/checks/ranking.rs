@@ -59,13 +59,13 @@ impl Check for Ranking {
         }
         let chunk = read::standing_chunk(&kernel.db, after, size).await?;
         let now = kernel.clock.now();
-        let suspects = chunk.iter().filter(|(standing, version)| {
+        let suspects = chunk.standings.iter().filter(|(standing, version)| {
             let due = ranking.index.due(now, *standing);
             *version != ranking.hotness.heat.version || ranking.index.seen(now, standing.id) != Some(due)
         });
         let suspects: Vec<Key> = suspects.map(|(standing, _)| key(standing.id)).collect();
-        let last = chunk.last().map(|(standing, _)| key(standing.id)).filter(|_| chunk.len() == size);
-        Ok(Chunk { checked: chunk.len() as u64, suspects, next: last.or(Some(place(0))) })
+        let last = chunk.last.map(key).filter(|_| chunk.size == size);
+        Ok(Chunk { checked: chunk.size as u64, suspects, next: last.or(Some(place(0))) })
     }
 
     async fn confirm(&self, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {

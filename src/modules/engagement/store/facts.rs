@@ -54,9 +54,10 @@ static EPOCHS: LazyLock<Facts> = LazyLock::new(|| {
 static OPENINGS: LazyLock<Facts> =
     LazyLock::new(|| Facts::new("SELECT t.content_id, t.at, t.count, t.figure {from content_openings}"));
 
-fn opening(row: &QueryResult) -> Result<Fact, DbErr> {
-    let weight = Counted::from_number(row.try_get_by_index(3)?)?.weight();
-    Ok(Fact { weight, at: row.try_get_by_index(1)?, count: row.try_get_by_index(2)? })
+/// Of a figure that nobody knows nothing follows; the check `types` says so.
+fn opening(row: &QueryResult) -> Result<Option<Fact>, DbErr> {
+    let Ok(counted) = Counted::from_number(row.try_get_by_index(3)?) else { return Ok(None) };
+    Ok(Some(Fact { weight: counted.weight(), at: row.try_get_by_index(1)?, count: row.try_get_by_index(2)? }))
 }
 
 fn behavior(row: &QueryResult) -> Result<Fact, DbErr> {
@@ -99,18 +100,20 @@ async fn stream(
     bind: impl Fn(&Facts) -> Statement + Send,
     mut take: impl FnMut(Uuid, Source) + Send,
 ) -> Result<()> {
-    type Read = fn(&QueryResult) -> Result<Fact, DbErr>;
+    type Read = fn(&QueryResult) -> Result<Option<Fact>, DbErr>;
     let facts: [(&'static Facts, Read); 5] = [
-        (&BEHAVIORS, behavior),
+        (&BEHAVIORS, |row| behavior(row).map(Some)),
         (&OPENINGS, opening),
-        (&COMMENTS, |row| Ok(Fact { weight: Weight::Comment, at: row.try_get_by_index(1)?, count: 1 })),
-        (&SHARES, |row| Ok(Fact { weight: Weight::Share, at: row.try_get_by_index(1)?, count: 1 })),
-        (&VIEWS, view),
+        (&COMMENTS, |row| Ok(Some(Fact { weight: Weight::Comment, at: row.try_get_by_index(1)?, count: 1 }))),
+        (&SHARES, |row| Ok(Some(Fact { weight: Weight::Share, at: row.try_get_by_index(1)?, count: 1 }))),
+        (&VIEWS, |row| view(row).map(Some)),
     ];
     for (facts, read) in facts {
         let mut rows = pin!(connection.stream_raw(bind(facts)).await?);
         while let Some(row) = rows.try_next().await? {
-            take(row.try_get_by_index(0)?, Source::Fact(read(&row)?));
+            if let Some(fact) = read(&row)? {
+                take(row.try_get_by_index(0)?, Source::Fact(fact));
+            }
         }
     }
     // Few: a row a content and epoch.

@@ -14,9 +14,10 @@ use crate::modules::engagement::content::key;
 use crate::modules::engagement::openings::{Counted, Opening};
 use crate::modules::engagement::work::BehaviorKey;
 
-fn opening(row: &QueryResult) -> Result<Opening, DbErr> {
-    let figure = Counted::from_number(row.try_get("", "figure")?)?;
-    Ok(Opening { figure, count: row.try_get("", "count")?, at: row.try_get("", "at")? })
+/// An opening of a figure that is known; the check `types` says which are not.
+fn opening(row: &QueryResult) -> Result<Option<Opening>, DbErr> {
+    let Ok(figure) = Counted::from_number(row.try_get("", "figure")?) else { return Ok(None) };
+    Ok(Some(Opening { figure, count: row.try_get("", "count")?, at: row.try_get("", "at")? }))
 }
 
 /// The openings of locked contents.
@@ -29,8 +30,8 @@ pub(in super::super) async fn opening_by_ids(tx: &Tx, ids: &[Uuid]) -> Result<Ve
         )
     });
     let found = tx.connection().query_all_raw(SQL.bind(tx.backend(), keys(&SQL, ids), [])).await?;
-    let rows = found.iter().map(|row| Ok((row.try_get("", "content_id")?, opening(row)?)));
-    Ok(rows.collect::<Result<_, DbErr>>()?)
+    let rows = found.iter().filter_map(|row| opening(row).transpose().map(|opening| (row, opening)));
+    Ok(rows.map(|(row, opening)| Ok((row.try_get("", "content_id")?, opening?))).collect::<Result<_, DbErr>>()?)
 }
 
 /// The openings of one content, in the order of their figures.
@@ -38,7 +39,7 @@ pub(in super::super) async fn opening_of(reads: &DatabaseTransaction, content: K
     let text = "SELECT figure, count, at FROM content_openings WHERE lane = $1 AND content_id = $2 ORDER BY figure";
     let values = [content.0.into(), content.1.into()];
     let found = reads.query_all_raw(Statement::from_sql_and_values(reads.get_database_backend(), text, values)).await?;
-    Ok(found.iter().map(opening).collect::<Result<_, DbErr>>()?)
+    Ok(found.iter().filter_map(|row| opening(row).transpose()).collect::<Result<_, DbErr>>()?)
 }
 
 /// Writes openings of locked contents as they are now.

@@ -290,14 +290,28 @@ pub(in super::super) async fn history_by_ids(db: &Db, ids: &[Uuid], size: usize)
     Ok(found.iter().map(|row| HistoryRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
-/// A chunk of what the rank index holds, in key order after `after`, each with its version of the settings.
-pub(in super::super) async fn standing_chunk(db: &Db, after: (i16, Uuid), size: usize) -> Result<Vec<(Standing, i64)>> {
+/// A chunk of what the rank index holds.
+pub(in super::super) struct StandingChunk {
+    /// In key order, each with its version of the settings.
+    pub(in super::super) standings: Vec<(Standing, i64)>,
+    /// Contents whose row holds what is no number: kind and id.
+    pub(in super::super) unreadable: Vec<(i16, Uuid)>,
+    /// The last content of both; `None`: there is none any more.
+    pub(in super::super) last: Option<Uuid>,
+    /// How many they are together.
+    pub(in super::super) size: usize,
+}
+
+/// A chunk of what the rank index holds, after `after`.
+pub(in super::super) async fn standing_chunk(db: &Db, after: (i16, Uuid), size: usize) -> Result<StandingChunk> {
     let text = "SELECT f.content_id, f.version, f.heat, f.heat_version, c.kind, c.status, c.published_at
          FROM content_figures f JOIN contents c ON c.lane = f.lane AND c.id = f.content_id
          WHERE (f.lane, f.content_id) > ($1, $2) ORDER BY f.lane, f.content_id LIMIT $3";
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     let values: [Value; 3] = [after.0.into(), after.1.into(), size.into()];
     let found = db.query(Statement::from_sql_and_values(db.backend(), text, values)).await?;
+    let ids = found.iter().map(|row| row.try_get("", "content_id"));
+    let ids: Vec<Uuid> = ids.collect::<Result<_, sea_orm::DbErr>>()?;
     let standing = |row: &sea_orm::QueryResult| {
         let standing = Standing {
             id: row.try_get("", "content_id")?,
@@ -307,7 +321,15 @@ pub(in super::super) async fn standing_chunk(db: &Db, after: (i16, Uuid), size: 
             since: row.try_get("", "published_at")?,
             listed: row.try_get::<i16>("", "status")? == Status::Published.number(),
         };
-        Ok((standing, row.try_get("", "heat_version")?))
+        Ok::<_, sea_orm::DbErr>((standing, row.try_get("", "heat_version")?))
     };
-    Ok(found.iter().map(standing).collect::<Result<_, sea_orm::DbErr>>()?)
+    let mut chunk =
+        StandingChunk { standings: Vec::new(), unreadable: Vec::new(), last: ids.last().copied(), size: ids.len() };
+    for (row, id) in found.iter().zip(ids) {
+        match standing(row) {
+            Ok(standing) => chunk.standings.push(standing),
+            Err(_) => chunk.unreadable.push((row.try_get("", "kind").unwrap_or(0), id)),
+        }
+    }
+    Ok(chunk)
 }

@@ -84,19 +84,25 @@ pub(in super::super) struct Stored {
     pub(in super::super) published_at: Millis,
     pub(in super::super) quality: i64,
     pub(in super::super) base_weight: i64,
-    /// `None`: the row is missing.
+    /// `None`: the row is missing, or cannot be read.
     pub(in super::super) figures: Option<Figures>,
+    /// Whether there is a row with what is no number: the check `types` says so.
+    pub(in super::super) unreadable: bool,
 }
 
 fn stored(row: &QueryResult) -> Result<Stored, DbErr> {
-    let version: Option<i64> = row.try_get("", "version")?;
+    let figures = match row.try_get::<Option<i64>>("", "version") {
+        Ok(None) => Ok(None),
+        _ => Figures::from_query_result(row, "").map(Some),
+    };
     Ok(Stored {
         id: row.try_get("", "id")?,
         kind: row.try_get("", "kind")?,
         published_at: row.try_get("", "published_at")?,
         quality: row.try_get("", "quality")?,
         base_weight: row.try_get("", "base_weight")?,
-        figures: version.map(|_| Figures::from_query_result(row, "")).transpose()?,
+        unreadable: figures.is_err(),
+        figures: figures.unwrap_or(None),
     })
 }
 
@@ -117,6 +123,13 @@ pub(in super::super) async fn stored_of(reads: &DatabaseTransaction, which: Whic
     );
     let found = select(reads, which, text).await?;
     Ok(found.iter().map(stored).collect::<Result<_, _>>()?)
+}
+
+/// Whether there is any content.
+pub(in super::super) async fn has_contents(reads: &DatabaseTransaction) -> Result<bool> {
+    let text = "SELECT 1 AS one FROM contents LIMIT 1";
+    let statement = Statement::from_string(reads.get_database_backend(), text);
+    Ok(reads.query_one_raw(statement).await?.is_some())
 }
 
 /// The keys that follow `after`. What is being deleted is left out.
@@ -162,7 +175,7 @@ fn facts(counted: Counted) -> &'static str {
 pub(in super::super) struct CountRow {
     pub(in super::super) key: Key,
     pub(in super::super) kind: i16,
-    /// `None`: there is no row of figures.
+    /// `None`: there is no row of figures, or what is no number.
     pub(in super::super) stored: Option<i64>,
     pub(in super::super) actual: i64,
 }
@@ -187,7 +200,7 @@ pub(in super::super) async fn count_of(
         Ok(CountRow {
             key: (row.try_get("", "lane")?, row.try_get("", "id")?),
             kind: row.try_get("", "kind")?,
-            stored: row.try_get("", "stored")?,
+            stored: row.try_get("", "stored").unwrap_or(None),
             actual: row.try_get("", "actual")?,
         })
     };
@@ -195,8 +208,11 @@ pub(in super::super) async fn count_of(
     Ok(found.iter().map(row).collect::<Result<_, DbErr>>()?)
 }
 
-/// The stored masses of a range: (content, epoch, mass).
-pub(in super::super) async fn mass_within(reads: &DatabaseTransaction, range: Range) -> Result<Vec<(Uuid, i64, i64)>> {
+/// A mass as it is stored: content, epoch, and the sum, if it can be read.
+pub(in super::super) type StoredMass = (Uuid, i64, Option<i64>);
+
+/// The stored masses of a range.
+pub(in super::super) async fn mass_within(reads: &DatabaseTransaction, range: Range) -> Result<Vec<StoredMass>> {
     static SQL: LazyLock<String> =
         LazyLock::new(|| format!("SELECT t.content_id, t.epoch, t.mass FROM content_heat t WHERE {WITHIN}"));
     masses(reads, &SQL, range.values().to_vec()).await
@@ -207,7 +223,7 @@ pub(in super::super) async fn next_mass_within(
     reads: &DatabaseTransaction,
     range: Range,
     version: i64,
-) -> Result<Vec<(Uuid, i64, i64)>> {
+) -> Result<Vec<StoredMass>> {
     static SQL: LazyLock<String> = LazyLock::new(|| {
         format!(
             "SELECT t.content_id, t.epoch, t.mass FROM content_heat_next t JOIN content_figures_next n
@@ -219,11 +235,12 @@ pub(in super::super) async fn next_mass_within(
     masses(reads, &SQL, values).await
 }
 
-async fn masses(reads: &DatabaseTransaction, text: &str, values: Vec<Value>) -> Result<Vec<(Uuid, i64, i64)>> {
+async fn masses(reads: &DatabaseTransaction, text: &str, values: Vec<Value>) -> Result<Vec<StoredMass>> {
     let statement = Statement::from_sql_and_values(reads.get_database_backend(), text, values);
     let found = reads.query_all_raw(statement).await?;
-    let row =
-        |row: &QueryResult| Ok((row.try_get("", "content_id")?, row.try_get("", "epoch")?, row.try_get("", "mass")?));
+    let row = |row: &QueryResult| {
+        Ok((row.try_get("", "content_id")?, row.try_get("", "epoch")?, row.try_get("", "mass").ok()))
+    };
     Ok(found.iter().map(row).collect::<Result<_, DbErr>>()?)
 }
 
@@ -241,8 +258,9 @@ pub(in super::super) async fn next_figures_within(
     values.push(version.into());
     let statement = Statement::from_sql_and_values(reads.get_database_backend(), text, values);
     let found = reads.query_all_raw(statement).await?;
-    let row = |row: &QueryResult| Ok((row.try_get("", "content_id")?, Figures::from_query_result(row, "")?));
-    Ok(found.iter().map(row).collect::<Result<_, DbErr>>()?)
+    // One that cannot be read is the check `types`' to say.
+    let read = found.iter().filter_map(|row| Some((row, Figures::from_query_result(row, "").ok()?)));
+    Ok(read.map(|(row, figures)| Ok((row.try_get("", "content_id")?, figures))).collect::<Result<_, DbErr>>()?)
 }
 
 /// A content, its newest row of history, and how many rows do not stand at the moment of their ids.
@@ -319,14 +337,25 @@ pub(in super::super) async fn history_misplaced(reads: &DatabaseTransaction, key
     Ok(reads.query_all_raw(statement).await?.iter().map(row).collect::<Result<_, DbErr>>()?)
 }
 
-/// The moment of the newest fact of a content.
+/// The moment of the newest fact of a content, what was taken back included.
 pub(in super::super) async fn newest_fact(reads: &DatabaseTransaction, key: Key) -> Result<Option<Millis>> {
+    newest(reads, key, ["coalesce(t.removed_at, t.acted_at)", "coalesce(t.deleted_at, t.commented_at)"]).await
+}
+
+/// The moment of the newest fact that holds. What was taken back may have been so before it was given, and nobody
+/// noticed.
+pub(in super::super) async fn newest_held(reads: &DatabaseTransaction, key: Key) -> Result<Option<Millis>> {
+    let held = |at: &str, gone: &str| format!("CASE WHEN t.{gone} IS NULL THEN t.{at} END");
+    newest(reads, key, [&held("acted_at", "removed_at"), &held("commented_at", "deleted_at")]).await
+}
+
+async fn newest(reads: &DatabaseTransaction, key: Key, [behaviors, comments]: [&str; 2]) -> Result<Option<Millis>> {
     let newest = |(moment, table): (&str, &str)| {
         format!("SELECT max({moment}) AS at FROM {table} t WHERE t.lane = $1 AND t.content_id = $2")
     };
     let moments = [
-        ("coalesce(t.removed_at, t.acted_at)", "behaviors"),
-        ("coalesce(t.deleted_at, t.commented_at)", "comments"),
+        (behaviors, "behaviors"),
+        (comments, "comments"),
         ("t.shared_at", "shares"),
         ("t.hour", "content_views"),
         ("t.hour", "content_view_hours"),
