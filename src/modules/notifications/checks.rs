@@ -24,6 +24,7 @@ use crate::modules::users::{UserKind, UsersFacade};
 /// All of them, what is counted before its count: a notification that was put right may be unread again.
 pub(super) fn all() -> Vec<Arc<dyn Check>> {
     vec![
+        Arc::new(super::types::TYPES),
         Arc::new(Actors),
         Arc::new(UnreadCount),
         Arc::new(super::orphans::Orphans),
@@ -160,7 +161,7 @@ struct Actors;
 
 impl Actors {
     fn compare(id: Uuid, recounted: &Recounted) -> Vec<Drift> {
-        let Recounted { stored, actors, ends } = recounted;
+        let Recounted { stored, unread: held, actors, ends } = recounted;
         let mut drifts = Vec::new();
         let mut compare = |field: &str, held: &dyn Display, actual: &dyn Display| {
             let (held, actual) = (held.to_string(), actual.to_string());
@@ -173,7 +174,7 @@ impl Actors {
         compare("lastActor", &stored.last_actor_id, &ends.map_or(Uuid::nil(), |ends| ends.actor_id));
         compare("level", &stored.level, &ends.map_or(0, |ends| ends.level));
         let unread = ends.is_some_and(|ends| ends.sequence > stored.read_sequence);
-        compare("unread", &stored.unread, &unread);
+        compare(UNREAD, &unread_text(*held), &unread);
         if let Some(ends) = ends {
             compare("updatedAt", &stored.updated_at.0, &ends.newest_at.0);
             compare("createdAt", &stored.created_at.0, &ends.first_at.0);
@@ -241,6 +242,7 @@ impl Check for Actors {
     async fn restore(&self, _: &Kernel, tx: &Tx, notification: Key, drifts: &[Drift]) -> Result<Vec<bool>> {
         let Some(mut record) = locked(tx, notification).await? else { return Ok(vec![false; drifts.len()]) };
         let mut restored = Vec::with_capacity(drifts.len());
+        let mut neither = None;
         for drift in drifts {
             let held = get(&record, &drift.field);
             // Actors who came since stay counted; anything else is put back while it is what the repair made of it.
@@ -248,13 +250,18 @@ impl Check for Actors {
                 ACTORS => Some((record.actor_count + number(&drift.stored)? - number(&drift.actual)?).to_string()),
                 _ => Some(drift.stored.clone()).filter(|_| held == drift.actual),
             };
-            if let Some(value) = &value {
-                set(&mut record, &drift.field, value)?;
+            match &value {
+                Some(value) if drift.field == UNREAD && value.parse::<i16>().is_ok() => neither = value.parse().ok(),
+                Some(value) => set(&mut record, &drift.field, value)?,
+                None => {}
             }
             restored.push(value.is_some());
         }
         if restored.contains(&true) {
             put(tx, record).await?;
+        }
+        if let Some(neither) = neither {
+            recount::unread_write(tx, notification, neither).await?;
         }
         Ok(restored)
     }
@@ -279,6 +286,15 @@ async fn put(tx: &Tx, mut record: NotificationRecord) -> Result<()> {
 }
 
 const ACTORS: &str = "actorCount";
+const UNREAD: &str = "unread";
+
+/// Whether it is unread, or the number that says neither.
+fn unread_text(held: i16) -> String {
+    match held {
+        0 | 1 => (held == 1).to_string(),
+        neither => neither.to_string(),
+    }
+}
 
 fn get(record: &NotificationRecord, field: &str) -> String {
     match field {
@@ -286,7 +302,7 @@ fn get(record: &NotificationRecord, field: &str) -> String {
         "newest sequence" => record.newest_sequence.to_string(),
         "lastActor" => record.last_actor_id.to_string(),
         "level" => record.level.to_string(),
-        "unread" => record.unread.to_string(),
+        UNREAD => record.unread.to_string(),
         "updatedAt" => record.updated_at.0.to_string(),
         _ => record.created_at.0.to_string(),
     }
@@ -298,7 +314,7 @@ fn set(record: &mut NotificationRecord, field: &str, value: &str) -> Result<()> 
         "newest sequence" => record.newest_sequence = number(value)?,
         "lastActor" => record.last_actor_id = value.parse().map_err(Error::internal)?,
         "level" => record.level = i16::try_from(number(value)?).map_err(Error::internal)?,
-        "unread" => record.unread = value == "true",
+        UNREAD => record.unread = value == "true",
         "updatedAt" => record.updated_at = Millis(number(value)?),
         "createdAt" => record.created_at = Millis(number(value)?),
         other => return Err(Error::internal(format!("{other} is no field of a notification"))),

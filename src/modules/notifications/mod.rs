@@ -21,6 +21,7 @@ mod orphans;
 mod remains;
 mod settings;
 mod store;
+mod types;
 mod work;
 
 use std::sync::Arc;

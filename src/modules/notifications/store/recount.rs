@@ -100,12 +100,16 @@ pub(in super::super) async fn unread_recount(
             KEYS,
         )
     });
-    rows(connection, backend, &SQL, users).await
+    let found = connection.query_all_raw(SQL.bind(backend, keys(&SQL, users.iter().copied()), [])).await?;
+    // Totals that are no number are the check `notification-types`' to say.
+    Ok(found.iter().filter_map(|row| UnreadRow::from_query_result(row, "").ok()).collect())
 }
 
 /// A notification as it is stored, and what holds in it.
 pub(in super::super) struct Recounted {
     pub(in super::super) stored: NotificationRecord,
+    /// Whether it is unread, as it is stored: 0 or 1.
+    pub(in super::super) unread: i16,
     pub(in super::super) actors: i64,
     pub(in super::super) ends: Option<EndsRow>,
 }
@@ -135,14 +139,18 @@ pub(in super::super) async fn notification_recount(
             KEYS,
         )
     });
-    let stored: Vec<NotificationRecord> = rows(connection, backend, &STORED, wanted).await?;
+    let stored = connection.query_all_raw(STORED.bind(backend, keys(&STORED, wanted.iter().copied()), [])).await?;
+    // What cannot be read, such as a kind that there is not, is the check `notification-types`' to say.
+    let stored = stored.iter().filter_map(|row| {
+        Some((NotificationRecord::from_query_result(row, "").ok()?, row.try_get::<i16>("", "unread").ok()?))
+    });
     let actors: Vec<ActorsRow> = rows(connection, backend, &ACTORS, wanted).await?;
     let ends: Vec<EndsRow> = rows(connection, backend, &ENDS, wanted).await?;
     let actors: BTreeMap<_, _> = actors.into_iter().map(|row| (row.notification_id, row.actors)).collect();
     let mut ends: BTreeMap<_, _> = ends.into_iter().map(|row| (row.notification_id, row)).collect();
-    let recounted = stored.into_iter().map(|stored| {
+    let recounted = stored.map(|(stored, unread)| {
         let id = stored.id;
-        (id, Recounted { stored, actors: actors.get(&id).copied().unwrap_or(0), ends: ends.remove(&id) })
+        (id, Recounted { stored, unread, actors: actors.get(&id).copied().unwrap_or(0), ends: ends.remove(&id) })
     });
     Ok(recounted.collect())
 }
@@ -155,6 +163,13 @@ async fn rows<T: FromQueryResult>(
 ) -> Result<Vec<T>> {
     let found = connection.query_all_raw(sql.bind(backend, keys(sql, wanted.iter().copied()), [])).await?;
     Ok(found.iter().map(|row| T::from_query_result(row, "")).collect::<Result<_, _>>()?)
+}
+
+/// Writes what no notification is, if a repair that made it one or the other is undone.
+pub(in super::super) async fn unread_write(tx: &Tx, (lane, id): Key, unread: i16) -> Result<()> {
+    let text = "UPDATE notifications SET unread = $3 WHERE lane = $1 AND id = $2";
+    tx.execute(Statement::from_sql_and_values(tx.backend(), text, [lane.into(), id.into(), unread.into()])).await?;
+    Ok(())
 }
 
 /// Removes the totals of a locked user, if a repair that made them is undone.
