@@ -2,6 +2,7 @@
 //! is explained by facts that add up to it.
 
 mod exact;
+mod types;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

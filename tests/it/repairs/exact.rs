@@ -36,6 +36,11 @@ const PLANTED: &[(&str, &str, &str)] = &[
         "UPDATE content_figures SET last_hot_update = last_hot_update + 86400000 WHERE content_id = ONE",
     ),
     (
+        "heat",
+        "lastHotUpdate",
+        "UPDATE content_figures SET last_hot_update = last_hot_update - 60000 WHERE content_id = ONE",
+    ),
+    (
         "history",
         "lastHistoryAt",
         "UPDATE content_figures SET last_history_at = last_history_at + 86400000 WHERE content_id = ONE",
@@ -125,7 +130,7 @@ async fn rows(app: &TestApp, title: &str) -> Vec<String> {
 }
 
 /// Status and report of `tally … --json`.
-async fn tally(app: &TestApp, arguments: &[&str]) -> (i32, Value) {
+pub(super) async fn tally(app: &TestApp, arguments: &[&str]) -> (i32, Value) {
     let environment = [("DATABASE_URL", &*app.database.url), ("TALLY_AUTH_SECRET", SECRET), ("TALLY_LOG", "error")];
     let arguments: Vec<_> = arguments.iter().chain(&["--json"]).copied().collect();
     let (status, output, errors) = run(&arguments, &environment, tempfile::tempdir().unwrap().path()).await;
@@ -133,7 +138,7 @@ async fn tally(app: &TestApp, arguments: &[&str]) -> (i32, Value) {
 }
 
 /// What a report found: check and example.
-fn named(report: &Value) -> Vec<(String, String)> {
+pub(super) fn named(report: &Value) -> Vec<(String, String)> {
     let checks = report["checks"].as_array().expect("checks").iter().flat_map(|check| {
         let examples = check["examples"].as_array().expect("examples");
         examples.iter().map(|drift| (check["name"].clone(), drift["field"].clone()))
