@@ -61,6 +61,7 @@ impl Module for Points {
         // Of others for teachers and above.
         (Root::Query, "pointAccount", Access::SignedIn),
         (Root::Query, "pointLeaderboard", Access::Roles(TEACHERS)),
+        (Root::Query, "pointAccounts", Access::Roles(TEACHERS)),
         // Adjustments for administrators.
         (Root::Mutation, "addPoints", Access::Roles(TEACHERS)),
         (Root::Mutation, "addPointsBatch", Access::Roles(TEACHERS)),

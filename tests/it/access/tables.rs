@@ -50,7 +50,8 @@ pub(super) const FIELDS: &[(&str, &str, &str, Row)] = &[
     ("query", "notifications", "{ notifications { totalCount } }", SIGNED_IN),
     // Of another user; one's own is in OWN.
     ("query", "pointAccount", "{ pointAccount(userId: \"U\") { balance } }", TEACHERS),
-    ("query", "pointLeaderboard", "{ pointLeaderboard { nodes { balance } } }", TEACHERS),
+    ("query", "pointLeaderboard", "{ pointLeaderboard { balance } }", TEACHERS),
+    ("query", "pointAccounts", "{ pointAccounts { nodes { balance } } }", TEACHERS),
     ("query", "suspiciousActivity", "{ suspiciousActivity { nodes { actions } } }", OPERATORS),
     ("query", "integrityReport", "{ integrityReport { state } }", OPERATORS),
     ("query", "explain", "{ explain(figure: \"none\", id: \"A\") { totalCount } }", ASKED),

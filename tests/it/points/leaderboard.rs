@@ -21,19 +21,26 @@ on_every_backend!(
 );
 
 const PAGE: &str = "query ($first: Int, $after: String, $last: Int, $before: String) {
-     pointLeaderboard(first: $first, after: $after, last: $last, before: $before) {
+     pointAccounts(first: $first, after: $after, last: $last, before: $before) {
        totalCount nodes { rank balance transactionCount user { id } }
        pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }";
 
 /// User, balance and rank of each account of a page, and the page.
 pub(super) async fn page(client: &Client, arguments: Value) -> (Vec<(String, i64, i64)>, Value) {
     let answer = client.run(PAGE, arguments).await;
-    let page = answer.data()["pointLeaderboard"].clone();
+    let page = answer.data()["pointAccounts"].clone();
+    (entries(&page["nodes"]), page)
+}
+
+const LIST: &str = "query ($first: Int! = 20) { pointLeaderboard(first: $first) { rank balance user { id } } }";
+
+/// User, balance and rank of each account.
+fn entries(nodes: &Value) -> Vec<(String, i64, i64)> {
     let entry = |node: &Value| {
         let id = node["user"]["id"].as_str().expect("a user").to_owned();
         (id, whole(&node["balance"]), whole(&node["rank"]))
     };
-    (page["nodes"].as_array().unwrap().iter().map(entry).collect(), page)
+    nodes.as_array().unwrap().iter().map(entry).collect()
 }
 
 /// The whole list, read by pages in one direction.
@@ -69,6 +76,11 @@ async fn agrees(stage: &Stage, balances: &BTreeMap<String, i64>, size: usize) {
     let expected = ranked(balances);
     assert_eq!(all(&stage.teacher, size, false).await, expected);
     assert_eq!(all(&stage.teacher, size, true).await, expected);
+    for first in [size, 100] {
+        let answer = stage.teacher.run(LIST, json!({ "first": first })).await;
+        let best: Vec<_> = expected.iter().take(first).cloned().collect();
+        assert_eq!(entries(&answer.data()["pointLeaderboard"]), best);
+    }
     for (id, balance, rank) in &expected {
         let query = "query ($id: ID!) { pointAccount(userId: $id) { rank balance } }";
         let answer = stage.teacher.run(query, json!({ "id": id })).await;
@@ -101,6 +113,12 @@ async fn pages_and_ranks_are_those_of_a_sorted_list(backend: Backend) {
             agrees(&stage, &balances, 100).await;
         }
     }
+    // 20 unless somebody says otherwise; everybody who was given points is among 30.
+    let answer = stage.teacher.run(LIST, json!({})).await;
+    let best: Vec<_> = ranked(&balances).into_iter().take(20).collect();
+    assert_eq!(entries(&answer.data()["pointLeaderboard"]), best);
+    let answer = stage.teacher.run(LIST, json!({ "first": 0 })).await;
+    assert_eq!(answer.data()["pointLeaderboard"], json!([]));
     let (_, read) = page(&stage.teacher, json!({ "first": 0 })).await;
     assert_eq!((&read["totalCount"], &read["nodes"]), (&json!(balances.len()), &json!([])));
     // One's own, in `me`; none before the first transaction.
@@ -256,7 +274,11 @@ async fn wrong_pages_are_refused(backend: Backend) {
     ] {
         assert_eq!(stage.teacher.run(PAGE, arguments.clone()).await.code(), "INVALID_INPUT", "{arguments}");
     }
+    for first in [101, -1] {
+        assert_eq!(stage.teacher.run(LIST, json!({ "first": first })).await.code(), "INVALID_INPUT", "{first}");
+    }
     assert_eq!(stage.ann.run(PAGE, json!({})).await.code(), "FORBIDDEN");
+    assert_eq!(stage.ann.run(LIST, json!({})).await.code(), "FORBIDDEN");
     stage.app.finish().await;
 }
 

@@ -62,16 +62,19 @@ async fn fifty_places_take_no_more_statements_than_one(backend: Backend) {
         input
     });
     add_batch(&stage.teacher, inputs.collect(), true).await.data();
-    let query = "query ($first: Int) { pointLeaderboard(first: $first) { nodes { rank balance user { id name } } } }";
-    let read = async |first: usize| {
-        counted(&stage, async |_| {
-            let answer = stage.teacher.run(query, json!({ "first": first })).await;
-            let nodes = answer.data()["pointLeaderboard"]["nodes"].as_array().unwrap().clone();
-            assert!(nodes.len() == first && nodes.iter().all(|node| node["user"]["id"].is_string()));
-        })
-        .await
-    };
-    same(read(1).await, read(50).await);
+    let list = "query ($first: Int!) { pointLeaderboard(first: $first) { rank balance user { id name } } }";
+    let pages = "query ($first: Int!) { pointAccounts(first: $first) { nodes { rank balance user { id name } } } }";
+    for (query, path) in [(list, "/pointLeaderboard"), (pages, "/pointAccounts/nodes")] {
+        let read = async |first: usize| {
+            counted(&stage, async |_| {
+                let answer = stage.teacher.run(query, json!({ "first": first })).await;
+                let nodes = answer.data().pointer(path).unwrap().as_array().unwrap().clone();
+                assert!(nodes.len() == first && nodes.iter().all(|node| node["user"]["id"].is_string()));
+            })
+            .await
+        };
+        same(read(1).await, read(50).await);
+    }
     stage.app.finish().await;
 }
 

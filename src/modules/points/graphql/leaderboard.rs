@@ -6,7 +6,7 @@ use super::types::PointAccount;
 use crate::kernel::context::FacadeExt as _;
 use crate::kernel::error::Result;
 use crate::kernel::graphql::Count;
-use crate::kernel::page::{Connection, Cursor, Page};
+use crate::kernel::page::{Connection, Cursor, Page, checked_size};
 use crate::modules::points::PointsFacade;
 
 /// Marks the cursors of the leaderboard; another number than those of other lists.
@@ -22,6 +22,18 @@ impl LeaderboardTotal {
     async fn total_count(&self) -> Count {
         Count::from(self.0 as u64)
     }
+}
+
+/// The best accounts.
+pub(super) async fn best(ctx: &Context<'_>, first: i32) -> Result<Vec<PointAccount>> {
+    let size = checked_size("first", first)?;
+    let page = Page { size, backward: false, from: None, until: None };
+    let found = match size {
+        0 => Vec::new(),
+        _ => ctx.facade::<PointsFacade>()?.board().page(&page).await?,
+    };
+    // One more than was asked for is read.
+    Ok(found.into_iter().take(size).map(|ranked| PointAccount::ranked(ranked.account, ranked.rank)).collect())
 }
 
 /// A page of accounts by balance.

@@ -29,11 +29,21 @@ impl PointsQuery {
         Ok(PointAccount::new(ctx.facade::<PointsFacade>()?.account(user_id.uuid()).await?))
     }
 
-    /// Accounts by balance, best first; 20 unless `first` or `last` says otherwise, never both. Of equal balances the id
-    /// decides, and of users who are gone nothing is shown. The pages of this list move: an account whose balance changes
-    /// between two pages can be met twice or not at all. For teachers and above; one's own rank is in `me { pointAccount
-    /// { rank } }`.
+    /// The accounts with the most points, best first: one consistent list. Of equal balances the id decides, and of users
+    /// who are gone nothing is shown. `pointAccounts` goes on where it ends. For teachers and above; one's own rank is in
+    /// `me { pointAccount { rank } }`.
     async fn point_leaderboard(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 0 to 100.", default = 20)] first: i32,
+    ) -> Result<Vec<PointAccount>> {
+        leaderboard::best(ctx, first).await
+    }
+
+    /// All accounts by balance, in the order of `pointLeaderboard`, a page at a time; 20 unless `first` or `last` says
+    /// otherwise, never both. The pages of this list move: an account whose balance changes between two pages can be met
+    /// twice or not at all. For teachers and above.
+    async fn point_accounts(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "How many from the beginning, 0 to 100; 20 when left out.")] first: Option<i32>,
