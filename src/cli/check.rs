@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::serve::stop_on_signal;
-use super::{FOUND, OK, open_migrated, say};
+use super::{FAILED, FOUND, OK, open_migrated, say};
 use crate::app::App;
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Code, Error, Result};
@@ -138,7 +138,12 @@ fn failed(options: &Options, kernel: &Kernel, error: &Error) -> Result<u8> {
 async fn round(options: &Options, kernel: &Kernel, modules: &Modules, integrity: &Integrity) -> Result<u8> {
     let report = integrity.check(kernel, &options.which.scope(), "cli", &Progress::begin(false)).await?;
     // Beside a part of the checks it would only be in the way.
-    let overview = if report.scope.is_empty() { modules.overview(kernel).await? } else { Overview::new() };
+    let looked = if report.scope.is_empty() { modules.overview(kernel).await } else { Ok(Overview::new()) };
+    // What the checks found is shown all the same.
+    let (overview, failed) = match looked {
+        Ok(overview) => (overview, None),
+        Err(error) => (Overview::new(), Some(error)),
+    };
     if options.json {
         let tables = overview
             .iter()
@@ -157,7 +162,16 @@ async fn round(options: &Options, kernel: &Kernel, modules: &Modules, integrity:
         print_overview(&overview);
         say(verdict(&report));
     }
-    Ok(if report.state == State::Ok { OK } else { FOUND })
+    Ok(failed.map_or_else(|| status(&report), |error| super::fail(&error)))
+}
+
+/// The status to end with.
+pub(super) fn status(report: &Report) -> u8 {
+    match report.state {
+        State::Ok => OK,
+        State::Failed => FAILED,
+        _ => FOUND,
+    }
 }
 
 /// What the checks found, but for the last word.
@@ -169,12 +183,16 @@ pub(super) fn print(report: &Report) {
     let heading = if repairs { "  changed" } else { "" };
     let (module, name) = ("module", "check");
     say(format_args!("{module:<modules$} {name:<names$} {:>10} {:>8}{heading}", "checked", "drifted"));
-    for CheckLine { module, name, checked, drifted, changed, .. } in lines {
+    for CheckLine { module, name, checked, drifted, changed, failure, .. } in lines {
         let changed = if repairs { format!(" {changed:>8}") } else { String::new() };
-        say(format_args!("{module:<modules$} {name:<names$} {checked:>10} {drifted:>8}{changed}"));
+        let failed = if failure.is_some() { "  failed" } else { "" };
+        say(format_args!("{module:<modules$} {name:<names$} {checked:>10} {drifted:>8}{changed}{failed}"));
     }
     for drift in lines.iter().flat_map(|line| &line.examples) {
         say(format_args!("  {} {}: stored {}, the facts say {}", drift.id, drift.field, drift.stored, drift.actual));
+    }
+    for (line, failure) in lines.iter().filter_map(|line| Some((line, line.failure.as_ref()?))) {
+        say(format_args!("  {}: {}", line.name, failure.error));
     }
     for what in &report.recommendations {
         say(format_args!("- {what}"));
@@ -199,6 +217,10 @@ pub(super) fn verdict(report: &Report) -> String {
     let rate = percent(report.consistency_rate);
     if report.state == State::Ok {
         return "every number tallies".to_owned();
+    }
+    if report.state == State::Failed {
+        say(format_args!("{} figures do not tally, of what could be looked at", report.drifted()));
+        return report.error.clone().unwrap_or_else(|| "not everything could be checked".to_owned());
     }
     say(format_args!("{rate} of the compared items tally; {} figures do not", report.drifted()));
     "drift found".to_owned()

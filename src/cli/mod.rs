@@ -82,7 +82,7 @@ enum Command {
     /// How all is: nodes, versions, modules, jobs, queues, schema. Status 0: healthy, 1: something needs attention, 2: could
     /// not be run.
     Status(status::Options),
-    /// Recompute every figure from its facts. Status 0: all tallies, 1: drift found, 2: could not be run.
+    /// Recompute every figure from its facts. Status 0: all tallies, 1: drift found, 2: a check, or all, could not be made.
     Check(check::Options),
     /// Put right what the checks find: figures get what their facts say, and what was there before is kept. Then check
     /// again. Safe while servers run. Status 0: all tallies, 1: drift is left (of a dry run: found), 2: could not be run.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use super::backup::{BackupChoice, offer};
-use super::check::{Progress, Which, print, verdict};
+use super::check::{Progress, Which, print, status, verdict};
 use super::serve::stop_on_signal;
 use super::{FOUND, OK, open_migrated, say};
 use crate::app::App;
@@ -116,7 +116,7 @@ async fn repair(kernel: &Kernel, integrity: &Integrity, options: &Options, dry_r
         }
         say(verdict(&report));
     }
-    Ok(if report.state == State::Ok { OK } else { FOUND })
+    Ok(status(&report))
 }
 
 async fn undo(kernel: &Kernel, integrity: &Integrity, run: &str, json: bool) -> Result<u8> {
@@ -128,7 +128,11 @@ async fn undo(kernel: &Kernel, integrity: &Integrity, run: &str, json: bool) -> 
         print(&report);
         say(format_args!("{} figures put back, {} left as they are", report.changed(), report.left()));
     }
-    Ok(if report.left() == 0 { OK } else { FOUND })
+    Ok(match report.state {
+        State::Failed => status(&report),
+        _ if report.left() == 0 => OK,
+        _ => FOUND,
+    })
 }
 
 async fn list(kernel: &Kernel, integrity: &Integrity, json: bool) -> Result<u8> {

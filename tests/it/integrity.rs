@@ -2,6 +2,7 @@
 //! whose one figure is easy to plant a drift in.
 
 mod again;
+mod failing;
 mod jobs;
 mod online;
 mod remedies;

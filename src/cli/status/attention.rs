@@ -42,6 +42,10 @@ pub(super) fn of(report: &Report) -> Vec<Attention> {
             let what = format!("{} figure(s) were not what their facts say when last looked at", checks.drifted);
             found.push(Attention { what, command: "tally check" });
         }
+        if checks.failed > 0 {
+            let what = format!("{} check(s) could not be made when they were to run last", checks.failed);
+            found.push(Attention { what, command: "tally check" });
+        }
         if let Some(age) = checks.age_secs.filter(|age| *age > CHECKED_MOST) {
             found.push(Attention { what: format!("the last check was {} ago", span(age)), command: "tally check" });
         }

@@ -46,13 +46,15 @@ struct Report {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Checks {
-    /// `OK`, `DRIFT`, or `UNKNOWN` before every check has run.
+    /// `OK`, `DRIFT`, `FAILED` when one could not be made, or `UNKNOWN` before every check has run.
     state: &'static str,
     /// When the oldest of their runs began.
     ran_at: Option<String>,
     /// How long ago that was.
     age_secs: Option<i64>,
     drifted: u64,
+    /// How many checks could not be made.
+    failed: usize,
 }
 
 #[derive(Serialize)]
@@ -166,6 +168,7 @@ async fn look(kernel: &Kernel, modules: &Modules) -> Result<Report> {
             ran_at: latest.ran_at.map(|at| at.to_text()),
             age_secs: latest.ran_at.map(|at| (now.0 - at.0).max(0) / 1000),
             drifted: latest.checks().iter().map(|line| line.drifted).sum(),
+            failed: latest.checks().iter().filter(|line| line.failure.is_some()).count(),
         });
     }
     report.attention = attention::of(&report);

@@ -87,8 +87,8 @@ impl SystemHealth {
         });
         let jobs: Vec<_> = states.filter(|job| job.failed || job.overdue_secs > OVERDUE_SECS).collect();
         let latest = integrity.latest(kernel, None, None).await?;
-        let well =
-            queues.iter().all(|queue| queue.set_aside.0 == 0) && jobs.is_empty() && latest.report.state != State::Drift;
+        let found = matches!(latest.report.state, State::Drift | State::Failed);
+        let well = queues.iter().all(|queue| queue.set_aside.0 == 0) && jobs.is_empty() && !found;
         Ok(Self {
             state: if well { Health::Ok } else { Health::Attention },
             version: env!("CARGO_PKG_VERSION"),

@@ -90,6 +90,12 @@ impl IntegrityCheck {
     async fn examples(&self) -> Vec<IntegrityDrift> {
         self.0.examples.iter().cloned().map(IntegrityDrift::from).collect()
     }
+
+    /// Why the check could not be made, or its repair, in words that may change; null where it was. The numbers are then
+    /// of what was done before. Operators find the cause in the log and in `tally check`.
+    async fn error(&self) -> Option<&str> {
+        self.0.failure.as_ref().map(|failure| failure.client_error.as_str())
+    }
 }
 
 /// Whether figures are what their facts add up to.
@@ -103,13 +109,13 @@ struct IntegrityReport {
 /// Whether figures are what their facts add up to.
 #[Object]
 impl IntegrityReport {
-    /// How they stand; `UNKNOWN` while a check of these has never run.
+    /// How they stand; `UNKNOWN` while a check of these has never run, `FAILED` when one could not be made.
     async fn state(&self) -> State {
         self.report.state
     }
 
     /// The share of the compared items of which every figure tallies, from 0 to 1, in the least consistent of the checks;
-    /// null while nobody has looked, or a repair goes on.
+    /// null while nobody has looked, a check could not be made, or a repair goes on.
     async fn consistency_rate(&self) -> Option<f64> {
         let known = matches!(self.report.state, State::Ok | State::Drift);
         known.then_some(self.report.consistency_rate)

@@ -76,15 +76,18 @@ impl Alarm {
         .await;
     }
 
-    /// A run failed. The job's own line in the log has the cause.
-    pub(super) async fn failure(&self, job: &str, error: &Error) {
-        {
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            if failed.is_some_and(|last| last.elapsed() < FAILURES_APART) {
-                return;
-            }
+    /// Whether it is time to tell of a failure; from then on it is not, for an hour.
+    pub(super) fn is_due(&self) -> bool {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = failed.is_none_or(|last| last.elapsed() >= FAILURES_APART);
+        if due {
             *failed = Some(Instant::now());
         }
+        due
+    }
+
+    /// A run failed, or some of its checks. The job's own line in the log has the cause.
+    pub(super) async fn failure(&self, job: &str, error: &Error) {
         let body = json!({ "event": "integrity.failed", "job": job, "code": error.code().0, "error": error.client() });
         self.post(&body).await;
     }

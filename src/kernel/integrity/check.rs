@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::hand::{Hand, Hear};
-use super::report::{CheckLine, Kind, Report};
-use super::{Check, CheckReport, Chunk, Drift, Integrity, Key, Scope};
+use super::report::{CheckLine, Failure, Kind, Report};
+use super::{Check, CheckReport, Chunk, Drift, Integrity, Key, Scope, store};
 use crate::kernel::context::Kernel;
-use crate::kernel::error::Result;
+use crate::kernel::error::{Code, Error, Result};
 
 /// Items read at once.
 pub(super) const CHUNK: usize = 500;
@@ -14,31 +14,89 @@ pub(super) const CHUNK: usize = 500;
 const FEW: usize = 4;
 /// Drifts of a check that a report shows.
 const EXAMPLES: usize = 20;
+/// How old what a job finds may be, in milliseconds, when it runs again because something failed.
+const KEPT_MOST: i64 = 3_600_000;
 
 /// Runs a check over everything. `progress` hears how many items were compared so far.
 ///
 /// # Errors
 /// The database's own.
 pub async fn run(check: &dyn Check, kernel: &Kernel, progress: &(dyn Fn(u64) + Sync)) -> Result<CheckReport> {
-    examine(&Hand::of(kernel), check, None, progress, &|_, _| ()).await
+    let mut report = CheckReport::of(check);
+    examine(&Hand::of(kernel), check, None, progress, &|_, _| (), &mut report).await?;
+    Ok(report)
 }
 
-/// The same for everything or one item, with a pause between chunks in which the run may be told to end; `told` hears of
-/// every drift.
-pub(super) async fn examine(
+/// Whether an error is the run's, and not that of one check: the database is gone, the process is to end, another goes on.
+fn ends_run(error: &Error) -> bool {
+    [Code::UNAVAILABLE, Code::OVERLOADED, Code::LEASE_LOST].contains(&error.code())
+}
+
+/// Why a check could not be made.
+///
+/// # Errors
+/// The error itself, if it ends the run.
+pub(super) fn failure(check: &dyn Check, error: Error) -> Result<Failure> {
+    if ends_run(&error) {
+        return Err(error);
+    }
+    tracing::error!(check = check.name(), error = error.for_operator(), "a check could not be made");
+    Ok(Failure { error: error.for_operator(), client_error: error.client().to_owned() })
+}
+
+/// What a check finds, in a line. One that fails keeps the others from nothing: its line says why, and what it had found.
+///
+/// # Errors
+/// Those that end the run.
+pub(super) async fn look(
+    hand: &Hand<'_>,
+    check: &dyn Check,
+    only: Option<Key>,
+    hear: &dyn Hear,
+    told: &(dyn Fn(Key, &Drift) + Sync),
+) -> Result<CheckLine> {
+    hear.begins(check.name());
+    let mut report = CheckReport::of(check);
+    let done = examine(hand, check, only, &|checked| hear.checked(checked), told, &mut report).await;
+    let mut line = CheckLine::from(report);
+    if let Err(error) = done {
+        line.failure = Some(failure(check, error)?);
+    }
+    Ok(line)
+}
+
+/// What a job need not look at again. A tick that another process began goes on where it stopped: with the first check that
+/// has no result yet. A run after one that failed makes what that could not, and the others once they are an hour old: it
+/// comes each minute.
+async fn results_to_keep(hand: &Hand<'_>, report: &Report) -> Result<Vec<CheckLine>> {
+    let db = &hand.kernel.db;
+    let since = match hand.tick() {
+        Some(tick) => Some(tick),
+        None if !hand.is_asked() && store::is_after_failure(db, report).await? => {
+            Some(report.began_at.plus(-KEPT_MOST))
+        }
+        None => None,
+    };
+    let Some(since) = since else { return Ok(Vec::new()) };
+    let found = store::results_since(db, since).await?;
+    Ok(found.into_iter().filter(|line| line.failure.is_none()).collect())
+}
+
+/// Compares everything or one item, with a pause between chunks in which the run may be told to end; `told` hears of every
+/// drift. What was found until an error is in the report.
+async fn examine(
     hand: &Hand<'_>,
     check: &dyn Check,
     only: Option<Key>,
     progress: &(dyn Fn(u64) + Sync),
     told: &(dyn Fn(Key, &Drift) + Sync),
-) -> Result<CheckReport> {
+    report: &mut CheckReport,
+) -> Result<()> {
     let kernel = hand.kernel;
-    let (module, name) = (check.module(), check.name());
-    let mut report = CheckReport { module, name, checked: 0, drifted: 0, items: 0, examples: Vec::new() };
     if let Some(key) = only {
+        confirm(kernel, check, key, report, told).await?;
         report.checked = 1;
-        confirm(kernel, check, key, &mut report, told).await?;
-        return Ok(report);
+        return Ok(());
     }
     let all = AtomicU64::new(0);
     let walk = Walk { hand, check, told, all: &all, progress };
@@ -47,23 +105,23 @@ pub(super) async fn examine(
     while chunks < FEW {
         let chunk = walk.scan(after, CHUNK).await?;
         after = chunk.next;
-        walk.take(chunk, &mut report).await?;
+        walk.take(chunk, report).await?;
         if after.is_none() {
-            return Ok(report);
+            return Ok(());
         }
         hand.go_on().await?;
         chunks += 1;
     }
     match check.middle().filter(|middle| hand.is_asked() && after.is_some_and(|after| after < *middle)) {
         Some(middle) => {
-            let mut rest = CheckReport { examples: Vec::new(), checked: 0, drifted: 0, items: 0, ..report };
-            let first = walk.go(after, Some(middle), &mut report);
-            tokio::try_join!(first, walk.go(Some(middle), None, &mut rest))?;
+            let mut rest = CheckReport::of(check);
+            let first = walk.go(after, Some(middle), report);
+            let done = tokio::try_join!(first, walk.go(Some(middle), None, &mut rest));
             report.add(rest);
+            done.map(drop)
         }
-        None => walk.go(after, None, &mut report).await?,
+        None => walk.go(after, None, report).await,
     }
-    Ok(report)
 }
 
 /// A run of one check through its items.
@@ -131,6 +189,11 @@ async fn confirm(
 }
 
 impl CheckReport {
+    fn of(check: &dyn Check) -> Self {
+        let (module, name) = (check.module(), check.name());
+        Self { module, name, checked: 0, drifted: 0, items: 0, examples: Vec::new() }
+    }
+
     /// Adds what another walk of the same check found.
     fn add(&mut self, other: Self) {
         self.checked += other.checked;
@@ -143,7 +206,7 @@ impl CheckReport {
 
 impl Integrity {
     /// Runs the checks of a scope and records what they found. A database that takes no writes is checked all the same:
-    /// the record is then missing, which the log says.
+    /// the record is then missing, which the log says. A check that fails is named in the report, and the others are made.
     ///
     /// # Errors
     /// [`crate::kernel::error::Code::INVALID_INPUT`] for a scope without checks,
@@ -165,11 +228,7 @@ impl Integrity {
         if let Err(error) = hand.begin(&report).await {
             tracing::warn!(error = error.for_operator(), "the check goes on without a record of it");
         }
-        // A tick that another process began goes on where it stopped: with the first check that has no result yet.
-        let done = match hand.tick() {
-            Some(tick) => super::store::results_since(&hand.kernel.db, tick).await?,
-            None => Vec::new(),
-        };
+        let done = results_to_keep(&hand, &report).await?;
         let checked = async {
             for (check, key) in &chosen {
                 let kept = done.iter().find(|line| line.module == check.module() && line.name == check.name());
@@ -195,8 +254,7 @@ impl Integrity {
         report: &Report,
         hear: &dyn Hear,
     ) -> Result<CheckLine> {
-        hear.begins(check.name());
-        let line = CheckLine::from(examine(hand, check, key, &|checked| hear.checked(checked), &|_, _| ()).await?);
+        let line = look(hand, check, key, hear, &|_, _| ()).await?;
         // What is true of one item says nothing of the rest.
         if key.is_none() {
             hand.result(report, &line).await;

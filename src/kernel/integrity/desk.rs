@@ -92,7 +92,12 @@ impl Integrity {
         let chosen = self.choose(scope)?;
         let Some(id) = &scope.id else { return Ok(chosen) };
         for (check, _) in &chosen {
-            if check.is_there(kernel, id).await? {
+            let there = match check.is_there(kernel, id).await {
+                Ok(there) => there,
+                // What cannot be read is there, and its checks say what is wrong with it.
+                Err(error) => super::check::failure(check.as_ref(), error).map(|_| true)?,
+            };
+            if there {
                 return Ok(chosen);
             }
         }

@@ -26,7 +26,7 @@ pub(crate) fn jobs(integrity: &Integrity, settings: &Settings) -> Result<[Job; 2
                 late(&integrity, &alarm, &run, false).await;
                 let done = integrity.check_by(Hand::of_job(&run), &Scope::default(), BY, &Silent).await;
                 tell(&alarm, CHECK, &run, &done).await;
-                let report = done?;
+                let report = whole(done?)?;
                 let (checks, rate) = (report.checks.len(), percent(report.consistency_rate));
                 Ok(format!("{checks} checks, {} figures drifted, {rate} of the items tally", report.drifted()))
             }
@@ -41,10 +41,17 @@ pub(crate) fn jobs(integrity: &Integrity, settings: &Settings) -> Result<[Job; 2
                 tell(&alarm, REPAIR, &run, &done).await;
                 let report = done?;
                 let (changed, drifted, id) = (report.changed(), report.drifted(), report.id);
-                Ok(format!("{changed} figures put right by {id}, {drifted} still drifted"))
+                // No error: it would put all right each minute, for what the daily check fails of.
+                let failed = report.failure().map(|error| format!("; {}", error.client())).unwrap_or_default();
+                Ok(format!("{changed} figures put right by {id}, {drifted} still drifted{failed}"))
             }
         }),
     ])
+}
+
+/// A report of all checks, or the error of those that could not be made: the job is tried again.
+fn whole(report: Report) -> Result<Report> {
+    report.failure().map_or(Ok(report), Err)
 }
 
 /// Runs before this one that were cut off; that they cannot be told of now keeps nothing from its work.
@@ -57,8 +64,14 @@ async fn late(integrity: &Integrity, alarm: &Alarm, run: &JobRun, repairs: bool)
 async fn tell(alarm: &Alarm, job: &str, run: &JobRun, done: &Result<Report, Error>) {
     match done {
         Ok(report) => {
-            if report.drifted() + report.changed() > 0 {
+            let failure = report.failure();
+            // A job that fails is tried again soon, and finds again what it found: one message an hour is enough of that.
+            let due = failure.is_none() || alarm.is_due();
+            if report.changed() > 0 || due && report.drifted() > 0 {
                 alarm.drift(report).await;
+            }
+            if let Some(error) = failure.filter(|_| due) {
+                alarm.failure(job, &error).await;
             }
             let id = report.id.uuid();
             if let Err(error) = run.kernel.db.write(move |tx| Box::pin(store::run_told(tx, id))).await {
@@ -67,6 +80,7 @@ async fn tell(alarm: &Alarm, job: &str, run: &JobRun, done: &Result<Report, Erro
         }
         // It goes on elsewhere; what it changed until now is told of there.
         Err(error) if error.code() == Code::LEASE_LOST || run.kernel.shutdown.is_cancelled() => {}
-        Err(error) => alarm.failure(job, error).await,
+        Err(error) if alarm.is_due() => alarm.failure(job, error).await,
+        Err(_) => {}
     }
 }

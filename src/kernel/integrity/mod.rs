@@ -28,7 +28,7 @@ pub use explain::{Explain, Explained, Fact};
 pub use hand::{Hear, Silent};
 pub(crate) use job::jobs;
 pub(crate) use report::consistency;
-pub use report::{Change, CheckLine, Kind, Report, RunKind, State, percent};
+pub use report::{Change, CheckLine, Failure, Kind, Report, RunKind, State, percent};
 
 /// Titled tables of names and values, that a module shows beside its checks.
 pub type Overview = Vec<(String, Vec<(String, String)>)>;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::check::{CHUNK, examine};
+use super::check::{CHUNK, failure, look};
 use super::hand::{Hand, Hear};
-use super::report::{Change, CheckLine, Kind, Report};
+use super::report::{Change, CheckLine, Failure, Kind, Report};
 use super::tell::Tell;
 use super::{Check, Drift, Integrity, Key, Remedy, Scope, store};
 use crate::kernel::context::Kernel;
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
 
 /// Items of one transaction: on SQLite nobody else writes meanwhile.
 const AT_ONCE: usize = 25;
@@ -22,11 +22,14 @@ struct Part {
     key: Option<Key>,
     changed: u64,
     drifted: bool,
+    /// Why it could not be put right.
+    failure: Option<Failure>,
 }
 
 impl Integrity {
     /// Puts right what the checks of a scope find, keeps what was there before, and checks again. A dry run finds and
-    /// says, and changes nothing.
+    /// says, and changes nothing. A check that fails, or whose repair does, is named in the report, and the others are put
+    /// right.
     ///
     /// # Errors
     /// [`crate::kernel::error::Code::INVALID_INPUT`] for a scope without checks,
@@ -73,7 +76,8 @@ impl Integrity {
         let chosen = self.choose_there(hand.kernel, scope).await?;
         // Without its record nothing is changed: it could not be undone.
         hand.begin(&report).await?;
-        let parts = chosen.into_iter().map(|(check, key)| Part { check, key, changed: 0, drifted: true }).collect();
+        let part = |(check, key)| Part { check, key, changed: 0, drifted: true, failure: None };
+        let parts = chosen.into_iter().map(part).collect();
         let done = if report.dry_run {
             hand.alive_while(self.would_mend(&hand, parts, &mut report, hear)).await
         } else {
@@ -90,13 +94,12 @@ impl Integrity {
         for Part { check, key, .. } in parts {
             let check = check.as_ref();
             let repairs = check.remedy() == Remedy::Repair;
-            hear.begins(check.name());
             let told = |key: Key, drift: &Drift| {
                 if repairs {
                     hear.change(&change(check, key, drift.clone(), number.fetch_add(1, Ordering::Relaxed)));
                 }
             };
-            let mut line = CheckLine::from(examine(hand, check, key, &|items| hear.checked(items), &told).await?);
+            let mut line = look(hand, check, key, hear, &told).await?;
             line.changed = if repairs { line.drifted } else { 0 };
             hear.ends(&line);
             report.checks.push(line);
@@ -116,12 +119,12 @@ impl Integrity {
         let mut number = 1;
         for _ in 0..PASSES {
             let before = number;
-            for part in parts.iter_mut().filter(|part| part.drifted && part.check.remedy() == Remedy::Repair) {
+            for part in parts.iter_mut().filter(|part| part.is_to_do()) {
                 hear.begins(part.check.name());
                 let from = number;
                 let done = mend_one(hand, part, report, &mut number, tell, hear).await;
                 part.changed += (number - from).unsigned_abs();
-                if let Err(error) = done {
+                if let Err(error) = done.or_else(|error| part.fail(error)) {
                     // What was done until here is said, with what failed.
                     report.checks = parts.iter().filter(|part| part.changed > 0).map(Part::line).collect();
                     return Err(error);
@@ -134,10 +137,10 @@ impl Integrity {
                 let mut line = self.check_one(hand, part.check.as_ref(), part.key, report, hear).await?;
                 line.changed = part.changed;
                 part.drifted = line.drifted > 0;
+                line.failure = line.failure.or_else(|| part.failure.clone());
                 report.checks.push(line);
             }
-            let left = parts.iter().any(|part| part.drifted && part.check.remedy() == Remedy::Repair);
-            if !left || number == before {
+            if !parts.iter().any(Part::is_to_do) || number == before {
                 break;
             }
         }
@@ -146,6 +149,16 @@ impl Integrity {
 }
 
 impl Part {
+    fn is_to_do(&self) -> bool {
+        self.drifted && self.failure.is_none() && self.check.remedy() == Remedy::Repair
+    }
+
+    /// Notes why it could not be put right.
+    fn fail(&mut self, error: Error) -> Result<()> {
+        self.failure = Some(failure(self.check.as_ref(), error)?);
+        Ok(())
+    }
+
     fn line(&self) -> CheckLine {
         CheckLine::without_look(self.check.module(), self.check.name(), self.changed, 0)
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Check, CheckReport, Drift, Key, Remedy, Scope};
 use crate::kernel::clock::Millis;
 use crate::kernel::context::Kernel;
+use crate::kernel::error::{Code, Error};
 use crate::kernel::id::Id;
 
 crate::id_kind! {
@@ -64,7 +65,7 @@ words!(
         Drift = "DRIFT",
         /// The run has not ended.
         Running = "RUNNING",
-        /// The run ended with an error.
+        /// The run ended with an error, or one of its checks could not be made.
         Failed = "FAILED",
         /// The run was stopped, or its process is gone; what it did is recorded.
         Interrupted = "INTERRUPTED",
@@ -131,6 +132,19 @@ pub struct CheckLine {
     pub left: u64,
     /// The first of those that differ.
     pub examples: Vec<Drift>,
+    /// Why the check could not be made, or its repair; the numbers are then of what was done before.
+    #[serde(flatten)]
+    pub failure: Option<Failure>,
+}
+
+/// Why a check could not be made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// What the operator reads.
+    pub error: String,
+    /// What a client reads.
+    pub client_error: String,
 }
 
 /// A figure that a repair replaced.
@@ -164,7 +178,7 @@ impl From<CheckReport> for CheckLine {
     fn from(report: CheckReport) -> Self {
         let CheckReport { module, name, checked, drifted, items, examples } = report;
         let (module, name) = (module.to_owned(), name.to_owned());
-        Self { module, name, checked, drifted, items, changed: 0, left: 0, examples }
+        Self { module, name, checked, drifted, items, changed: 0, left: 0, examples, failure: None }
     }
 }
 
@@ -172,7 +186,7 @@ impl CheckLine {
     /// Of a check that has not looked.
     pub(super) fn without_look(module: &str, name: &str, changed: u64, left: u64) -> Self {
         let (module, name) = (module.to_owned(), name.to_owned());
-        Self { module, name, checked: 0, drifted: 0, items: 0, changed, left, examples: Vec::new() }
+        Self { module, name, checked: 0, drifted: 0, items: 0, changed, left, examples: Vec::new(), failure: None }
     }
 
     /// The line of a change's check, among others or new.
@@ -227,9 +241,29 @@ impl Report {
         self.checks.iter().map(|line| line.left).sum()
     }
 
+    /// The checks that could not be made.
+    fn failed(&self) -> impl Iterator<Item = (&CheckLine, &Failure)> {
+        self.checks.iter().filter_map(|line| Some((line, line.failure.as_ref()?)))
+    }
+
+    /// The error of a run in which not every check could be made; `None` if all were.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        let (names, causes): (Vec<_>, Vec<_>) =
+            self.failed().map(|(line, failure)| (&*line.name, format!("{}: {}", line.name, failure.error))).unzip();
+        let text = (!names.is_empty()).then(|| format!("checks that could not be made: {}", names.join(", ")));
+        text.map(|text| Error::new(Code::INTERNAL, text).caused_by(causes.join("; ")))
+    }
+
     /// State and rate, from what the checks found.
     pub(super) fn conclude(&mut self) {
-        self.state = if self.drifted() > 0 { State::Drift } else { State::Ok };
+        let failure = self.failure();
+        self.state = match failure {
+            Some(_) => State::Failed,
+            None if self.drifted() > 0 => State::Drift,
+            None => State::Ok,
+        };
+        self.error = failure.map(|error| error.client().to_owned());
         self.consistency_rate = consistency(&self.checks);
     }
 
@@ -259,14 +293,21 @@ impl Report {
             all.push("`tally explain FIGURE ID` lists the facts behind a figure".to_owned());
         }
         all.extend(advice);
+        all.extend(self.failed().map(|(line, _)| {
+            format!("{0}: could not be made; `tally check --check {0}` and the log say why", line.name)
+        }));
         self.recommendations = all;
     }
 }
 
 /// The share of the items that tallied in the least consistent of the checks; 1 of none. Not of all their items together:
-/// beside a million items of other checks, an account in 50 that is wrong would not show.
+/// beside a million items of other checks, an account in 50 that is wrong would not show. 0 with a check that could not be
+/// made: of its items nobody knows that they tally.
 pub(crate) fn consistency(checks: &[CheckLine]) -> f64 {
     let share = |line: &CheckLine| {
+        if line.failure.is_some() {
+            return 0.0;
+        }
         // What a check finds missing was never compared.
         let all = line.checked.max(line.items);
         #[expect(clippy::cast_precision_loss, reason = "a share, shown to a few digits")]

@@ -59,7 +59,8 @@ async fn measure(kernel: &Kernel) -> Result<()> {
     let found = kernel.metrics.integrity();
     let lines: Vec<CheckLine> = store::results(&kernel.db).await?.into_iter().map(|(_, line)| line).collect();
     for line in &lines {
-        found.drifted(&line.module, &line.name, i64::try_from(line.drifted).unwrap_or(i64::MAX));
+        let drifted = i64::try_from(line.drifted).unwrap_or(i64::MAX);
+        found.found(&line.module, &line.name, drifted, line.failure.is_some());
     }
     // They come by module.
     for of_module in lines.chunk_by(|one, next| one.module == next.module) {

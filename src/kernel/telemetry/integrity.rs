@@ -34,6 +34,7 @@ struct RunLabel {
 #[derive(Clone, Debug)]
 pub(crate) struct IntegrityMetrics {
     drift: Family<CheckLabels, Gauge>,
+    failed: Family<CheckLabels, Gauge>,
     consistency: Family<ModuleLabel, Gauge<f64, AtomicU64>>,
     last_run: Family<RunLabel, Gauge>,
     duration: Family<RunLabel, Gauge>,
@@ -43,14 +44,17 @@ impl IntegrityMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             drift: Family::default(),
+            failed: Family::default(),
             consistency: Family::default(),
             last_run: Family::default(),
             duration: Family::default(),
         };
         let drift = "Figures that differed from their facts when the check ran last; of the whole cluster";
         registry.register("integrity_drift", drift, metrics.drift.clone());
+        let failed = "Whether the check could not be made when it was to run last: 1, else 0; of the whole cluster";
+        registry.register("integrity_check_failed", failed, metrics.failed.clone());
         let share = "Share of the items that tallied in the least consistent of the module's checks when they ran last, \
-                     1 before; of the whole cluster";
+                     1 before, 0 when one could not be made; of the whole cluster";
         registry.register("integrity_consistency_ratio", share, metrics.consistency.clone());
         let last = "When a run over everything last ended, in seconds since 1970, 0 for never; of the whole cluster";
         registry.register("integrity_last_run_seconds", last, metrics.last_run.clone());
@@ -62,7 +66,7 @@ impl IntegrityMetrics {
     /// These checks are there.
     pub(crate) fn begin(&self, checks: &[Arc<dyn Check>]) {
         for check in checks {
-            self.drifted(check.module(), check.name(), 0);
+            self.found(check.module(), check.name(), 0, false);
             self.consistent(check.module(), 1.0);
         }
         for kind in KINDS {
@@ -70,9 +74,15 @@ impl IntegrityMetrics {
         }
     }
 
-    pub(crate) fn drifted(&self, module: &str, check: &str, figures: i64) {
+    /// What a check found, and whether it could not be made: then it says nothing of figures that it did not name.
+    pub(crate) fn found(&self, module: &str, check: &str, figures: i64, failed: bool) {
         let label = CheckLabels { module: module.to_owned(), check: check.to_owned() };
-        self.drift.get_or_create(&label).set(figures);
+        self.failed.get_or_create(&label).set(failed.into());
+        if failed && figures == 0 {
+            self.drift.remove(&label);
+        } else {
+            self.drift.get_or_create(&label).set(figures);
+        }
     }
 
     /// The share of a module's items that tally, from 0 to 1.

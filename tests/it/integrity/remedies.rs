@@ -147,8 +147,13 @@ async fn a_repair_that_fails_keeps_what_it_did(backend: Backend) {
     let app = TestApp::start(backend).await;
     let actor = Arc::new(Actor { fails_at: Some(3), ..Actor::new(Remedy::Repair, 5) });
     let integrity = of(&actor);
-    let error = integrity.repair(&app.kernel, &Scope::default(), false, "test", &Silent).await.unwrap_err();
-    assert_eq!(error.code(), Code::INTERNAL);
+    let report = integrity.repair(&app.kernel, &Scope::default(), false, "test", &Silent).await.unwrap();
+    let failure = report.checks[0].failure.as_ref().unwrap();
+    assert_eq!((report.state, report.changed(), report.drifted()), (State::Failed, 3, 2));
+    assert_eq!(
+        (&*failure.error, &*failure.client_error),
+        ("INTERNAL: internal error (it falls over)", "internal error")
+    );
     let failed = app.number("SELECT count(*) FROM integrity_runs WHERE state = 'FAILED' AND kind = 'REPAIR'").await;
     assert_eq!((failed, app.number("SELECT count(*) FROM integrity_changes").await), (1, 3));
     assert!(!integrity.is_repairing(&app.kernel).await.unwrap());

@@ -9,8 +9,8 @@ pub(crate) use changes::changes_page;
 pub(super) use changes::{changes_from, changes_open, changes_put, changes_tried, kept_before};
 pub(crate) use runs::{RunRow, last_runs, results, runs_page, runs_prune};
 pub(super) use runs::{
-    repairs_alive, result_put, results_since, run_alive, run_begin, run_by_id, run_claim_undo, run_end, run_told,
-    runs_untold,
+    is_after_failure, repairs_alive, result_put, results_since, run_alive, run_begin, run_by_id, run_claim_undo,
+    run_end, run_told, runs_untold,
 };
 
 use crate::kernel::db::{Db, Tx};

@@ -106,6 +106,25 @@ pub(in super::super) async fn run_end(tx: &Tx, report: &Report) -> Result<()> {
     Ok(())
 }
 
+/// Whether the run before this one by the same hand, for the same, failed.
+pub(in super::super) async fn is_after_failure(db: &Db, report: &Report) -> Result<bool> {
+    #[derive(FromQueryResult)]
+    struct Ended {
+        state: String,
+    }
+    let sql = "SELECT state FROM integrity_runs WHERE began_at <= $1 AND id <> $2 AND kind = $3 AND started_by = $4
+               AND scope = $5 ORDER BY began_at DESC, id DESC LIMIT 1";
+    let values = [
+        report.began_at.0.into(),
+        report.id.uuid().into(),
+        report.kind.word().into(),
+        report.started_by.as_str().into(),
+        report.scope.as_str().into(),
+    ];
+    let last: Vec<Ended> = read(db, sql, values).await?;
+    Ok(last.first().is_some_and(|run| run.state == State::Failed.word()))
+}
+
 /// The newest runs.
 pub(crate) async fn runs_page(db: &Db, most: i64) -> Result<Vec<RunRow>> {
     read(db, &format!("{ROW} ORDER BY r.began_at DESC, r.id DESC LIMIT $1"), [most.into()]).await
