@@ -89,8 +89,14 @@ migration!(
     ]
 );
 
+migration!(
+    /// Seals of what is known of acts. A row from before has none until its act is heard of again.
+    M0003PointRuleSeals,
+    ["ALTER TABLE point_rule_acts ADD COLUMN seal {bytes}"]
+);
+
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Points), Box::new(M0002PointRules)]
+    vec![Box::new(M0001Points), Box::new(M0002PointRules), Box::new(M0003PointRuleSeals)]
 }

@@ -9,6 +9,7 @@ mod check;
 mod consumer;
 mod heard;
 mod register;
+mod seal;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ pub(super) use check::PointRules;
 pub(super) use consumer::{CONSUMES, NAME, RulesConsumer, takes};
 pub(super) use heard::Subject;
 pub(super) use register::{Award, Day, Known};
+pub(super) use seal::seal;
 
 use super::ledger::TransactionRecord;
 use crate::kernel::clock::Millis;

@@ -1,6 +1,6 @@
 //! All SQL of the module: `batch` for the writer, `board` for the leaderboard, `imported` for imports, `read` for
 //! resolvers, `recount` for checks and explanations, `walk` for whoever follows the chain, `incidents` for whoever looks at
-//! what was found to differ, `rules` for what acts of others give.
+//! what was found to differ, `rules` for what acts of others give, `rule_checks` for their check.
 
 pub(super) mod batch;
 pub(super) mod board;
@@ -9,6 +9,7 @@ pub(super) mod incidents;
 mod plans;
 pub(super) mod read;
 pub(super) mod recount;
+pub(super) mod rule_checks;
 pub(super) mod rules;
 pub(super) mod walk;
 

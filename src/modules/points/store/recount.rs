@@ -23,14 +23,14 @@ pub(in super::super) async fn user_keys(
     after: Key,
     size: usize,
 ) -> Result<Vec<Key>> {
-    users_beside_accounts(connection, backend, "point_transactions", after, size).await
+    users_beside_accounts(connection, backend, ("point_transactions", "true"), after, size).await
 }
 
-/// The users after `after` who have an account, or rows in another table.
+/// The users after `after` who have an account, or such rows in another table.
 pub(super) async fn users_beside_accounts(
     connection: &impl ConnectionTrait,
     backend: DbBackend,
-    table: &'static str,
+    (table, which): (&'static str, &'static str),
     after: Key,
     size: usize,
 ) -> Result<Vec<Key>> {
@@ -39,7 +39,7 @@ pub(super) async fn users_beside_accounts(
          (SELECT lane, user_id FROM point_accounts WHERE (lane, user_id) > ($1, $2)
           ORDER BY lane, user_id LIMIT $3) a
          UNION SELECT lane, user_id FROM
-         (SELECT DISTINCT lane, user_id FROM {table} WHERE (lane, user_id) > ($1, $2)
+         (SELECT DISTINCT lane, user_id FROM {table} WHERE (lane, user_id) > ($1, $2) AND {which}
           ORDER BY lane, user_id LIMIT $3) t
          ORDER BY lane, user_id LIMIT $3"
     );

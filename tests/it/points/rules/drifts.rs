@@ -41,7 +41,7 @@ async fn every_hand_in_what_rules_gave_is_named(backend: Backend) {
     let of_likes = "WHERE rule = 0 AND award_id IS NOT NULL";
     for (hand, drifts, what) in [
         (format!("DELETE FROM point_rule_acts {of_likes}"), 2, "award under like:"),
-        (format!("UPDATE point_rule_acts SET award_id = NULL {of_likes}"), 2, "award under like:"),
+        (format!("UPDATE point_rule_acts SET award_id = NULL {of_likes}"), 4, "award under like:"),
         // Two that lead nowhere, and two in the ledger that nothing leads to.
         (format!("UPDATE point_rule_acts SET award_id = {any} {of_likes}"), 4, "award under like:"),
         (format!("UPDATE point_rule_acts SET user_id = {any} {of_likes}"), 4, "award under like:"),
@@ -53,7 +53,13 @@ async fn every_hand_in_what_rules_gave_is_named(backend: Backend) {
         (format!("UPDATE point_rule_acts SET day = day + 400 {of_likes}"), 2, "day of the act of point_transaction_"),
         (format!("UPDATE point_rule_acts SET points = 1 {of_likes}"), 2, "award under like:"),
         (format!("UPDATE point_rule_acts SET points = 9223372036854775807 {of_likes}"), 2, "award under like:"),
-        (format!("UPDATE point_rule_acts SET day_most = 3 {of_likes}"), 1, "points of like on 2"),
+        (format!("UPDATE point_rule_acts SET day_most = 3 {of_likes}"), 3, "points of like on 2"),
+        // Columns that no entry of the ledger holds.
+        (format!("UPDATE point_rule_acts SET sequence = 9223372036854775807 {of_likes}"), 2, "act like:"),
+        (format!("UPDATE point_rule_acts SET day = day - 1 {of_likes}"), 2, "act like:"),
+        (format!("UPDATE point_rule_acts SET day_most = day_most + 100 {of_likes}"), 2, "act like:"),
+        ("UPDATE point_rule_acts SET sequence = 9 WHERE rule = 0 AND award_id IS NULL".to_owned(), 1, "act like:"),
+        ("UPDATE point_rule_acts SET acted_at = 9 WHERE rule = 1 AND award_id IS NULL".to_owned(), 1, "act favorite:"),
         // Of a favorite that was taken back.
         (
             "UPDATE point_rule_acts SET award_id = (SELECT id FROM point_transactions WHERE kind = 4), points = 1, \
@@ -73,6 +79,50 @@ async fn every_hand_in_what_rules_gave_is_named(backend: Backend) {
         database.sql("DELETE FROM point_rule_acts").await;
         database.sql("INSERT INTO point_rule_acts SELECT * FROM kept").await;
         assert_eq!(found(&stage).await, [], "{hand}");
+    }
+    database.sql("DROP TABLE kept").await;
+    // Rows from before there were seals have none, until something is heard of them again.
+    database.sql("UPDATE point_rule_acts SET seal = NULL").await;
+    assert_eq!(found(&stage).await, []);
+    stage.acts("ben", "unlike", &content).await;
+    assert_eq!(stage.app.number("SELECT count(*) FROM point_rule_acts WHERE seal IS NOT NULL").await, 1);
+    stage.app.finish().await;
+}
+
+/// SQLite takes anything into the columns of this table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_is_named_and_hides_nothing() {
+    let stage = ruled(Backend::Sqlite, "like:2:40").await;
+    let content = stage.ann.publish("one").await;
+    for who in ["ben", "cara"] {
+        stage.acts(who, "like", &content).await;
+    }
+    let database = &stage.app.database;
+    database.sql("CREATE TABLE kept AS SELECT * FROM point_rule_acts").await;
+    let one = "WHERE award_id = (SELECT min(award_id) FROM point_rule_acts)";
+    for (column, value, field) in [
+        ("rule", "'like'", "rule of an act"),
+        ("content_id", "x'01'", "contentId of an act"),
+        ("subject_id", "'nobody'", "subjectId of an act"),
+        ("sequence", "'many'", "sequence of an act"),
+        ("acted_at", "x'00'", "actedAt of an act"),
+        ("day", "'today'", "day of an act"),
+        ("award_id", "'none'", "awardId of an act"),
+        ("points", "'two'", "points of an act"),
+        ("day_most", "1.5", "dayMost of an act"),
+        ("seal", "7", "seal of an act"),
+        ("user_id", "x'01'", "userId of an act"),
+        ("lane", "'somewhere'", "userId of an act"),
+    ] {
+        database.sql(&format!("UPDATE point_rule_acts SET {column} = {value} {one}")).await;
+        let named = found(&stage).await;
+        assert!(named.iter().any(|drift| drift.field == field), "{column}: {named:#?}");
+        let (status, text, errors) = stage.command(&["check"]).await;
+        assert_eq!((status, &*errors), (1, ""), "{column}: {text}");
+        assert!(text.contains(field) && text.contains("tombstones"), "{column}: {text}");
+        database.sql("DELETE FROM point_rule_acts").await;
+        database.sql("INSERT INTO point_rule_acts SELECT * FROM kept").await;
+        assert_eq!(found(&stage).await, [], "{column}");
     }
     database.sql("DROP TABLE kept").await;
     stage.app.finish().await;
@@ -108,9 +158,9 @@ async fn whoever_has_many_drifts_hides_nobody(backend: Backend) {
     database.sql("DELETE FROM point_rule_acts").await;
     assert_eq!(items().await, (3, 1_002), "of one the first 1,000");
     database.sql("INSERT INTO point_rule_acts SELECT * FROM kept").await;
-    // A day each, and as many as there are acts.
+    // A day each, and as many as there are acts, which are not as they were written.
     database.sql("UPDATE point_rule_acts SET day_most = 0").await;
-    assert_eq!(items().await, (3, 3));
+    assert_eq!(items().await, (3, 3 + 1_052));
     database.sql("UPDATE point_rule_acts SET day_most = 10000").await;
     database.sql("DROP TABLE kept").await;
     stage.app.finish().await;
