@@ -95,8 +95,27 @@ migration!(
     ["ALTER TABLE point_rule_acts ADD COLUMN seal {bytes}"]
 );
 
+migration!(
+    /// The rules from when on.
+    M0004PointRuleVersions,
+    [
+        // The first one is of all times before the second.
+        "CREATE TABLE point_rule_versions (
+            from_at {int} NOT NULL PRIMARY KEY,
+            rules {text} NOT NULL,
+            contents {text} NOT NULL,
+            time_zone {text} NOT NULL
+        ) {strict}",
+    ]
+);
+
 /// The module's migrations, oldest first.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn crate::MigrationTrait>> {
-    vec![Box::new(M0001Points), Box::new(M0002PointRules), Box::new(M0003PointRuleSeals)]
+    vec![
+        Box::new(M0001Points),
+        Box::new(M0002PointRules),
+        Box::new(M0003PointRuleSeals),
+        Box::new(M0004PointRuleVersions),
+    ]
 }

@@ -20,7 +20,14 @@ impl Days {
     /// # Errors
     /// For a zone that is none, which no checked setting holds.
     pub fn of(settings: &Settings) -> Result<Self> {
-        let name = settings.text(TIME_ZONE);
+        Self::of_zone(settings.text(TIME_ZONE))
+    }
+
+    /// That of a time zone of the IANA database.
+    ///
+    /// # Errors
+    /// For a name that is none of a zone.
+    pub fn of_zone(name: &str) -> Result<Self> {
         name.parse().map(Self).map_err(|_| Error::internal(format!("{TIME_ZONE}: {name} is no time zone")))
     }
 

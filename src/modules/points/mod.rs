@@ -111,6 +111,7 @@ impl Module for Points {
         start.check(Arc::new(board::check::PointRanking(Arc::clone(facade.board()))));
         let (kernel, writer) = (start.kernel.clone(), facade.writer());
         let rules = rules::Rules::of(&kernel.settings)?;
+        rules::begin(&kernel).await?;
         start.consumer(rules::NAME, Arc::new(rules::RulesConsumer { kernel, rules, writer }))?;
         start.provide(facade)
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::heard::{self, Heard};
 use super::register::Register;
+use super::versions::Versions;
 use super::{Rules, has_rule};
 use crate::kernel::batch::BatchWriter as _;
 use crate::kernel::config::Settings;
@@ -18,7 +19,7 @@ use crate::kernel::error::{Code, Result};
 use crate::kernel::events::{AfterCommit, Consumer, Consumes, Delivered};
 use crate::modules::points::commands::post::Post;
 use crate::modules::points::ledger::lane;
-use crate::modules::points::store::{batch, rules as store};
+use crate::modules::points::store::{batch, rule_versions, rules as store};
 use crate::modules::points::writer::PointsWriter;
 use crate::modules::users::UsersFacade;
 
@@ -36,6 +37,7 @@ pub(in super::super) fn takes(settings: &Settings, kind: &str) -> bool {
 /// Turns acts into points.
 pub(in super::super) struct RulesConsumer {
     pub(in super::super) kernel: Kernel,
+    /// Those of the settings, where none are written down.
     pub(in super::super) rules: Rules,
     pub(in super::super) writer: Arc<PointsWriter>,
 }
@@ -52,10 +54,11 @@ impl Consumer for RulesConsumer {
 
 impl RulesConsumer {
     async fn apply(&self, tx: &Tx, heard: &[Heard]) -> Result<AfterCommit> {
-        let mut register = self.read(tx, heard).await?;
+        let versions = Versions::new(&self.rules, &rule_versions::version_all(tx).await?)?;
+        let mut register = self.read(tx, heard, &versions).await?;
         let mut firsts = HashMap::new();
         for heard in heard {
-            let remember = self.must_remember(tx, heard, &mut firsts).await?;
+            let remember = self.must_remember(tx, heard, is_ruled(&versions, heard), &mut firsts).await?;
             register.take(heard, remember);
         }
         let gone: Vec<_> = register.gone().collect();
@@ -98,16 +101,19 @@ impl RulesConsumer {
     }
 
     /// Locks the authors' accounts; reads what is known of the subjects, and what their days have given.
-    async fn read<'a>(&'a self, tx: &Tx, heard: &[Heard]) -> Result<Register<'a>> {
+    async fn read<'a>(&'a self, tx: &Tx, heard: &[Heard], versions: &'a Versions) -> Result<Register<'a>> {
         let authors: BTreeSet<(i16, Uuid)> =
             heard.iter().map(|heard| (lane(heard.subject.author), heard.subject.author)).collect();
         batch::account_lock(tx, authors.iter().copied()).await?;
         let subjects: BTreeSet<_> = heard.iter().map(|heard| heard.subject).collect();
         let known = store::act_by_subjects(tx, subjects).await?;
-        let mut register = Register::new(&self.rules, &self.kernel.ids, known);
-        let given: Vec<&Heard> = heard.iter().filter(|heard| heard.on && self.is_ruled(heard)).collect();
+        let mut register = Register::new(versions, &self.kernel.ids, known);
+        let given: Vec<&Heard> = heard.iter().filter(|heard| heard.on && is_ruled(versions, heard)).collect();
         if !given.is_empty() {
-            let day = |heard: &&Heard| (heard.subject.author, heard.subject.act, self.rules.days.day(heard.at));
+            let day = |heard: &&Heard| {
+                let days = versions.at(heard.at).days;
+                (heard.subject.author, heard.subject.act, days.day(heard.at))
+            };
             let days: BTreeSet<_> = given.iter().map(day).collect();
             register.given = store::day_sums(tx, days).await?;
             // Nobody would see what a deleted user gets.
@@ -118,15 +124,17 @@ impl RulesConsumer {
         Ok(register)
     }
 
-    fn is_ruled(&self, heard: &Heard) -> bool {
-        self.rules.of_act(heard.subject.act, heard.content_kind).is_some()
-    }
-
     /// Whether an act of which nothing is known is to be known from now on: what is taken back must stay so, if what
     /// did it comes later. Without a rule only if something that came before it still waits or is set aside.
-    async fn must_remember(&self, tx: &Tx, heard: &Heard, firsts: &mut HashMap<Uuid, Option<i64>>) -> Result<bool> {
-        if self.is_ruled(heard) || heard.on {
-            return Ok(self.is_ruled(heard));
+    async fn must_remember(
+        &self,
+        tx: &Tx,
+        heard: &Heard,
+        is_ruled: bool,
+        firsts: &mut HashMap<Uuid, Option<i64>>,
+    ) -> Result<bool> {
+        if is_ruled || heard.on {
+            return Ok(is_ruled);
         }
         let content = heard.subject.content;
         let first = match firsts.entry(content) {
@@ -135,4 +143,9 @@ impl RulesConsumer {
         };
         Ok(first.is_some_and(|first| first < heard.sequence))
     }
+}
+
+/// Whether there was a rule for an act when it was done.
+fn is_ruled(versions: &Versions, heard: &Heard) -> bool {
+    versions.at(heard.at).of_act(heard.subject.act, heard.content_kind).is_some()
 }

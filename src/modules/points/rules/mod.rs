@@ -10,6 +10,7 @@ mod consumer;
 mod heard;
 mod register;
 mod seal;
+mod versions;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ pub(super) use consumer::{CONSUMES, NAME, RulesConsumer, takes};
 pub(super) use heard::Subject;
 pub(super) use register::{Award, Day, Known};
 pub(super) use seal::seal;
+pub(super) use versions::{Wording, begin};
 
 use super::ledger::TransactionRecord;
 use crate::kernel::clock::Millis;
@@ -117,7 +119,8 @@ struct Rule {
     day_most: i64,
 }
 
-/// The rules in force.
+/// The rules of a time.
+#[derive(Clone)]
 pub(super) struct Rules {
     by_act: BTreeMap<Act, Rule>,
     /// The numbers of the kinds of content.
@@ -134,6 +137,16 @@ impl Rules {
         let by_act = parse(settings.text(RULES)).map_err(|wrong| Error::invalid(format!("{RULES}: {wrong}")))?;
         let contents = settings.list(RULE_CONTENTS).filter_map(content_number).collect();
         Ok(Self { by_act, contents, days: Days::of(settings)? })
+    }
+
+    /// Those that a server wrote down.
+    ///
+    /// # Errors
+    /// For texts that are not of their forms.
+    fn worded(wording: &Wording) -> Result<Self> {
+        let by_act = parse(&wording.rules).map_err(|wrong| Error::internal(format!("{RULES}, as kept: {wrong}")))?;
+        let contents = wording.contents.split(',').filter_map(content_number).collect();
+        Ok(Self { by_act, contents, days: Days::of_zone(&wording.time_zone)? })
     }
 
     /// The rule for an act on a kind of content.

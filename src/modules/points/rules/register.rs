@@ -6,7 +6,8 @@ use indexmap::IndexMap;
 use uuid::Uuid;
 
 use super::heard::{Heard, Subject};
-use super::{Act, Rules, SYSTEM, award_key, back_key};
+use super::versions::Versions;
+use super::{Act, SYSTEM, award_key, back_key};
 use crate::kernel::clock::Millis;
 use crate::kernel::id::Ids;
 use crate::modules::points::commands::post::{Change, Entry};
@@ -41,7 +42,7 @@ pub(in super::super) type Day = (Uuid, Act, i64);
 
 /// What one transaction works on.
 pub(super) struct Register<'a> {
-    pub(super) rules: &'a Rules,
+    pub(super) rules: &'a Versions,
     pub(super) ids: &'a Ids,
     /// Authors who exist.
     pub(super) authors: HashSet<Uuid>,
@@ -56,7 +57,7 @@ pub(super) struct Register<'a> {
 }
 
 impl<'a> Register<'a> {
-    pub(super) fn new(rules: &'a Rules, ids: &'a Ids, known: BTreeMap<Subject, Known>) -> Self {
+    pub(super) fn new(rules: &'a Versions, ids: &'a Ids, known: BTreeMap<Subject, Known>) -> Self {
         Self {
             rules,
             ids,
@@ -81,7 +82,7 @@ impl<'a> Register<'a> {
         if let Some(Known { award: Some(award), at, day, .. }) = before {
             self.take_back(subject, award, at, day);
         }
-        let day = self.rules.days.day(heard.at);
+        let day = self.rules.at(heard.at).days.day(heard.at);
         let award = if heard.on { self.award(heard, day) } else { None };
         if before.is_some() || award.is_some() || remember {
             self.known.insert(subject, Known { sequence: heard.sequence, at: heard.at, day, award });
@@ -92,7 +93,7 @@ impl<'a> Register<'a> {
     /// Gives what the rule gives, if it does not exceed the day.
     fn award(&mut self, heard: &Heard, day: i64) -> Option<Award> {
         let subject = heard.subject;
-        let rule = self.rules.of_act(subject.act, heard.content_kind)?;
+        let rule = self.rules.at(heard.at).of_act(subject.act, heard.content_kind)?;
         let given = self.given.entry((subject.author, subject.act, day)).or_default();
         if !self.authors.contains(&subject.author) || given.saturating_add(rule.points) > rule.day_most {
             return None;

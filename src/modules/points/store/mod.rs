@@ -1,6 +1,7 @@
 //! All SQL of the module: `batch` for the writer, `board` for the leaderboard, `imported` for imports, `read` for
 //! resolvers, `recount` for checks and explanations, `walk` for whoever follows the chain, `incidents` for whoever looks at
-//! what was found to differ, `rules` for what acts of others give, `rule_checks` for their check.
+//! what was found to differ, `rules` for what acts of others give, `rule_checks` for their check,
+//! `rule_versions` for what they were when.
 
 pub(super) mod batch;
 pub(super) mod board;
@@ -10,6 +11,7 @@ mod plans;
 pub(super) mod read;
 pub(super) mod recount;
 pub(super) mod rule_checks;
+pub(super) mod rule_versions;
 pub(super) mod rules;
 pub(super) mod walk;
 

@@ -6,6 +6,7 @@ mod drifts;
 mod given;
 mod random;
 mod trouble;
+mod versions;
 
 use serde_json::{Value, json};
 use tally::app::Tally;
