@@ -92,8 +92,8 @@ impl PointsFacade {
     /// and for a balance beyond 64 bits, `NOT_FOUND` for an unknown user, `CONFLICT` for a key that was used otherwise,
     /// `INSUFFICIENT_POINTS`, `LEDGER_BROKEN`, `OVERLOADED`, `UNAVAILABLE`.
     pub async fn add(&self, new: &NewTransaction, dry_run: bool) -> Result<Posted> {
-        let entry = self.entry(new)?;
-        self.0.users.exists(entry.user).await?;
+        let mut entry = self.entry(new)?;
+        entry.user_is_gone = self.is_gone(entry.user).await?;
         self.post_one(entry, dry_run).await
     }
 
@@ -108,7 +108,8 @@ impl PointsFacade {
         let original = self.transaction(transaction).await?.ok_or_else(|| Error::not_found("no such transaction"))?;
         let (user, change) = (original.user_id, Change::Reverse(transaction));
         let id = transaction_id(self.0.kernel.ids.next(), user);
-        self.post_one(Entry { id, user, kind: Kind::Reversal, change, reason, actor, key }, false).await
+        let (kind, user_is_gone) = (Kind::Reversal, false);
+        self.post_one(Entry { id, user, kind, change, reason, actor, key, user_is_gone }, false).await
     }
 
     /// Sets how far below zero an account may go, as an entry of its ledger; durable when it returns. An account that is
@@ -128,10 +129,10 @@ impl PointsFacade {
         if limit < 0 {
             return Err(Error::invalid("the limit must not be below 0"));
         }
-        self.0.users.exists(user).await?;
+        let user_is_gone = self.is_gone(user).await?;
         let id = transaction_id(self.0.kernel.ids.next(), user);
         let (kind, change) = (Kind::OverdraftLimit, Change::Limit(limit));
-        self.post_one(Entry { id, user, kind, change, reason, actor, key }, false).await
+        self.post_one(Entry { id, user, kind, change, reason, actor, key, user_is_gone }, false).await
     }
 
     /// Gives or takes points of many, all of it or nothing, in one transaction; durable when it returns.
@@ -263,12 +264,12 @@ impl PointsFacade {
             return Err(Error::invalid(format!("item {at}: another item has the same idempotencyKey")));
         }
         let users: HashSet<Uuid> = items.iter().map(|item| item.user).collect();
-        let looked = users.into_iter().map(async |user| (user, self.0.users.exists(user).await));
-        let known: BTreeMap<Uuid, Result<()>> = futures_util::future::join_all(looked).await.into_iter().collect();
+        let looked = users.into_iter().map(async |user| (user, self.is_gone(user).await));
+        let gone: BTreeMap<Uuid, Result<bool>> = futures_util::future::join_all(looked).await.into_iter().collect();
         let entries = items.iter().map(|item| {
             let entry = self.entry(item)?;
-            known.get(&item.user).cloned().unwrap_or(Ok(()))?;
-            Ok(entry)
+            let user_is_gone = gone.get(&item.user).cloned().unwrap_or(Ok(false))?;
+            Ok(Entry { user_is_gone, ..entry })
         });
         Ok(entries.collect())
     }
@@ -291,7 +292,15 @@ impl PointsFacade {
         };
         let id = transaction_id(self.0.kernel.ids.next(), new.user);
         let (user, change, actor) = (new.user, Change::Add(amount), new.actor);
-        Ok(Entry { id, user, kind: new.kind, change, reason, actor, key })
+        Ok(Entry { id, user, kind: new.kind, change, reason, actor, key, user_is_gone: false })
+    }
+
+    /// Whether there is no such user. No error: whoever repeats what was done is told so, whatever has become of the user.
+    async fn is_gone(&self, user: Uuid) -> Result<bool> {
+        match self.0.users.exists(user).await {
+            Err(error) if error.code() != Code::NOT_FOUND => Err(error),
+            there => Ok(there.is_err()),
+        }
     }
 }
 

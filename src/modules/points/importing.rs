@@ -137,7 +137,7 @@ impl Importer {
         }
         let id = transaction_id(self.kernel.ids.next(), told.user);
         let (user, kind, change, actor) = (told.user, told.kind, Change::Told(told.amount, told.at), told.actor);
-        Ok(Entry { id, user, kind, change, reason, actor, key })
+        Ok(Entry { id, user, kind, change, reason, actor, key, user_is_gone: false })
     }
 }
 

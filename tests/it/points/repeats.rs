@@ -10,13 +10,14 @@ use tally::app::Tally;
 use tally::kernel::auth::{Role, Tokens};
 use tally::kernel::clock::SystemClock;
 
-use super::stage::{Stage, add, input, options};
+use super::stage::{Stage, add, add_batch, input, options};
 use crate::harness::{Backend, Client, Process, SECRET, TestApp, TestDatabase, on_every_backend, run};
 
 on_every_backend!(
     a_repeat_is_the_first_transaction,
     a_key_for_something_else_is_a_conflict,
     a_repeat_that_races_the_first_try_is_done_once,
+    a_repeat_after_its_user_is_gone_is_the_first_transaction,
     a_hot_account_takes_all_that_64_clients_give,
 );
 
@@ -40,6 +41,38 @@ async fn a_repeat_is_the_first_transaction(backend: Backend) {
     assert_eq!((&again["transaction"], &again["replayed"]), (&reversed["transaction"], &json!(true)));
     assert_eq!(stage.limit(&stage.id, 5, "l").await.data()["setOverdraftLimit"]["transaction"], limit);
     assert_eq!(stage.rows().await, [1, 4, 0]);
+    stage.app.finish().await;
+}
+
+async fn a_repeat_after_its_user_is_gone_is_the_first_transaction(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    let other = stage.people(1).await.remove(0);
+    let batch = vec![input(&stage.id, "ADD_POINTS", 5, "in a batch"), input(&other, "ADD_POINTS", 5, "in a batch too")];
+    add_batch(&stage.teacher, batch.clone(), true).await.data();
+    let first = stage.award(10, "a").await.data()["addPoints"]["transaction"]["id"].clone();
+    let limit = stage.limit(&stage.id, 5, "l").await.data()["setOverdraftLimit"]["transaction"]["id"].clone();
+    let delete = "mutation ($id: ID!) { deleteUser(id: $id) { changed } }";
+    stage.operator.run(delete, json!({ "id": stage.id })).await.data();
+    stage.app.settle().await;
+
+    for atomic in [true, false] {
+        let answer = add_batch(&stage.teacher, batch.clone(), atomic).await;
+        let payload = &answer.data()["addPointsBatch"];
+        assert_eq!((&payload["succeeded"], &payload["items"][0]["replayed"]), (&json!(2), &json!(true)), "{payload:#}");
+        assert_eq!(payload["items"][1]["replayed"], true);
+    }
+    let again = stage.award(10, "a").await.data()["addPoints"].clone();
+    assert_eq!((&again["transaction"]["id"], &again["replayed"]), (&first, &json!(true)));
+    let again = stage.limit(&stage.id, 5, "l").await.data()["setOverdraftLimit"].clone();
+    assert_eq!((&again["transaction"]["id"], &again["replayed"]), (&limit, &json!(true)));
+
+    // Nothing new, and another input under the key is still a conflict.
+    assert_eq!(stage.award(11, "a").await.code(), "CONFLICT");
+    assert_eq!(stage.award(1, "new").await.code(), "NOT_FOUND");
+    assert_eq!(stage.limit(&stage.id, 6, "new").await.code(), "NOT_FOUND");
+    let new = vec![input(&other, "ADD_POINTS", 1, "new"), input(&stage.id, "ADD_POINTS", 1, "new too")];
+    assert_eq!(add_batch(&stage.teacher, new, true).await.code(), "NOT_FOUND");
+    assert_eq!(stage.rows().await, [2, 4, 0]);
     stage.app.finish().await;
 }
 

@@ -38,6 +38,8 @@ pub(in super::super) struct Entry {
     pub(in super::super) reason: String,
     pub(in super::super) actor: Uuid,
     pub(in super::super) key: String,
+    /// Whether there is no such user any more: what was done for them before is told all the same, and nothing is added.
+    pub(in super::super) user_is_gone: bool,
 }
 
 impl Entry {
@@ -109,6 +111,9 @@ fn fold_one(work: &mut Work, entry: &Entry) -> Result<Posted> {
             return Err(Error::conflict("this idempotencyKey was used for another transaction of this account"));
         }
         return Ok(Posted { transaction: first.clone(), account: account.row.clone(), replayed: true });
+    }
+    if entry.user_is_gone {
+        return Err(Error::not_found("no such user"));
     }
     let (amount, reverses_id) = amount_of(work, entry)?;
     let account = work.account(entry.user)?;

@@ -108,6 +108,7 @@ impl<'a> Register<'a> {
             reason: subject.act.reason().to_owned(),
             actor: SYSTEM,
             key: award_key(subject.act, subject.content, subject.id, heard.at),
+            user_is_gone: false,
         };
         self.awards.insert(id, entry);
         Some(Award { id, points: rule.points, day_most: rule.day_most })
@@ -139,6 +140,7 @@ impl<'a> Register<'a> {
             reason: subject.act.reason_back().to_owned(),
             actor: SYSTEM,
             key: back_key(&award_key(subject.act, subject.content, subject.id, *at)),
+            user_is_gone: false,
         });
         backs.chain(self.awards.values().cloned()).collect()
     }
