@@ -11,7 +11,7 @@ use super::graphql::PointAccountKind;
 use super::incidents::{PointIncidents, sealed};
 use super::ledger::{AccountRecord, TransactionRecord, lane};
 use super::rules::PointRules;
-use super::standing::{Lost, differences, is_behind, lost};
+use super::standing::{Lost, claims, differences, is_behind, lost};
 use super::store::batch::{self, IncidentRow};
 use super::store::recount;
 use super::store::walk::{self, Link};
@@ -187,10 +187,8 @@ async fn compare(tx: &Tx, key: Key, chain: Chain) -> Result<Compared> {
     if let Some(row) = &stored
         && key.0 == lane(key.1)
         && broken.is_empty()
-        && let Some(Lost { field, stored, actual }) =
-            lost(row, &actual, known_to(tx, key, row, &actual).await?.as_ref())
     {
-        broken.push(Drift { id: id.clone(), field, stored, actual });
+        broken = lost_link(tx, key, row, &actual).await?;
     }
     if key.0 != lane(key.1) && stored.is_some() {
         found.push(("lane", key.0.to_string(), lane(key.1).to_string()));
@@ -218,7 +216,19 @@ async fn compare(tx: &Tx, key: Key, chain: Chain) -> Result<Compared> {
     Ok(Compared { stored, actual, drifts, broken })
 }
 
-/// What the ledger says at the sequence of an account that is behind it.
+/// The link that an account knows of and its ledger has not; with what else the account says: named, and not put right,
+/// because it may be the ledger that is another.
+async fn lost_link(tx: &Tx, key: Key, row: &AccountRecord, end: &AccountRecord) -> Result<Vec<Drift>> {
+    let at = known_to(tx, key, row, end).await?;
+    let Some(Lost { field, stored, actual }) = lost(row, end, at.as_ref()) else { return Ok(Vec::new()) };
+    let claimed = claims(row, at.as_ref()).into_iter();
+    let claimed = claimed.map(|(field, stored, actual)| (format!("{field} of the account"), stored, actual));
+    let id = Id::<UserKind>::new(key.1).to_string();
+    let drift = |(field, stored, actual)| Drift { id: id.clone(), field, stored, actual };
+    Ok(std::iter::once((field, stored, actual)).chain(claimed).map(drift).collect())
+}
+
+/// What the ledger says at the sequence of an account that is not ahead of it.
 async fn known_to(tx: &Tx, key: Key, row: &AccountRecord, end: &AccountRecord) -> Result<Option<AccountRecord>> {
     if row.sequence == 0 {
         return Ok(Some(AccountRecord::new(key.1)));
@@ -228,6 +238,9 @@ async fn known_to(tx: &Tx, key: Key, row: &AccountRecord, end: &AccountRecord) -
     }
     let before = row.sequence.saturating_sub(1);
     let found = walk::transaction_after(tx.connection(), tx.backend(), key, before, 1).await?;
+    if row.sequence == end.sequence {
+        return Ok(Some(end.clone()));
+    }
     let at = found.iter().find_map(|link| match link {
         Link::Read(at) if at.sequence == row.sequence => Some(TransactionRecord::account(at)),
         _ => None,

@@ -27,6 +27,14 @@ pub(super) fn differences(row: &AccountRecord, actual: &AccountRecord) -> Vec<Di
     pairs.into_iter().filter(|(_, stored, actual)| stored != actual).collect()
 }
 
+/// What else an account says than its ledger does at the same sequence, where the hashes differ: of an account that
+/// nobody puts right. None where the ledger ends before it.
+pub(super) fn claims(row: &AccountRecord, at: Option<&AccountRecord>) -> Vec<Difference> {
+    let differences = at.map(|at| differences(row, at)).unwrap_or_default().into_iter();
+    let named = differences.filter(|(field, ..)| !["sequence", "lastHash"].contains(field));
+    named.map(|(field, stored, actual)| (field, stored, format!("{actual} by the ledger as it is"))).collect()
+}
+
 /// Whether [`lost`] has to be told what the ledger says at the sequence of the row.
 pub(super) fn is_behind(row: &AccountRecord, end: &AccountRecord) -> bool {
     row.sequence < end.sequence && row.last_hash != end.last_hash
@@ -54,6 +62,6 @@ pub(super) fn lost(row: &AccountRecord, end: &AccountRecord, at: Option<&Account
     Some(Lost {
         field: format!("hash of transaction {}", row.sequence),
         stored: at.map_or_else(|| "none".to_owned(), |at| hex(&at.last_hash)),
-        actual: hex(&row.last_hash),
+        actual: format!("the account knows of {}", hex(&row.last_hash)),
     })
 }

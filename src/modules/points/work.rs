@@ -53,6 +53,8 @@ impl Account {
             Some(row) => {
                 let at = if row.sequence == 0 {
                     Some(AccountRecord::new(user))
+                } else if row.sequence == actual.sequence {
+                    Some(actual.clone())
                 } else {
                     read.at.map(TransactionRecord::account)
                 };
