@@ -39,6 +39,7 @@ struct Shown<'a> {
     facts: Vec<Line<'a>>,
     end_cursor: Option<String>,
     has_next_page: bool,
+    remedy: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -78,11 +79,12 @@ fn shown(explained: &Explained, end_cursor: Option<String>) -> Shown<'_> {
         facts: facts.collect(),
         end_cursor,
         has_next_page: explained.more,
+        remedy: explained.remedy.as_deref(),
     }
 }
 
 fn print(explained: &Explained, end: Option<&str>) {
-    let Explained { id, figure, stored, actual, unit, total, facts, more } = explained;
+    let Explained { id, figure, stored, actual, unit, total, facts, more, remedy } = explained;
     let width = facts.iter().map(|fact| fact.contribution.chars().count()).max().unwrap_or(0).max(12);
     let kinds = facts.iter().map(|fact| fact.kind.len()).max().unwrap_or(0).max(4);
     say(format_args!("{:<20}  {:<kinds$}  {:>width$}  source", "at", "kind", "contribution"));
@@ -94,9 +96,9 @@ fn print(explained: &Explained, end: Option<&str>) {
         say(format_args!("more: tally explain {figure} {id} --after {end}"));
     }
     say(format_args!("{figure} of {id}: {total} facts add up to {actual} {unit}; stored is {stored}"));
-    if stored == actual {
-        say("it tallies");
-    } else {
-        say(format_args!("it does not tally: `tally repair --id {id}` puts it right"));
+    match remedy {
+        _ if stored == actual => say("it tallies"),
+        Some(remedy) => say(format_args!("it does not tally: {remedy}")),
+        None => say(format_args!("it does not tally: `tally repair --id {id}` puts it right")),
     }
 }

@@ -208,6 +208,11 @@ impl FactFields {
     async fn total_count(&self) -> Count {
         self.0.total.into()
     }
+
+    /// Of a figure that does not tally, what to do where no repair puts it right; null where one does.
+    async fn remedy(&self) -> Option<&str> {
+        self.0.remedy.as_deref()
+    }
 }
 
 /// The root queries of integrity.

@@ -41,6 +41,8 @@ pub struct Explained {
     pub facts: Vec<Fact>,
     /// Whether there are more, in the direction of reading.
     pub more: bool,
+    /// Of a figure that does not tally, what to do where no repair puts it right; `None` where one does.
+    pub remedy: Option<String>,
 }
 
 /// Something that happened, and what it adds.

@@ -54,6 +54,7 @@ impl Explain for UnreadCount {
             total: row.actual.unsigned_abs(),
             facts,
             more,
+            remedy: None,
         }))
     }
 }

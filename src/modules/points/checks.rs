@@ -75,6 +75,11 @@ pub(super) async fn is_there(kernel: &Kernel, id: &str) -> Result<bool> {
     Ok(found.iter().any(|found| found.stored.is_some() || found.sum.count > 0))
 }
 
+/// The first link of a ledger that does not hold, or is lost: no repair puts its account right.
+pub(super) async fn broken_link(kernel: &Kernel, key: Key) -> Result<Option<String>> {
+    Ok(PointChain.confirm(kernel, key).await?.into_iter().next().map(|drift| drift.field))
+}
+
 /// Every ledger's chain: hashes, a sequence without gaps, balances after each transaction, and that it ends no earlier
 /// than its account knows of.
 struct PointChain;
@@ -233,14 +238,14 @@ async fn known_to(tx: &Tx, key: Key, row: &AccountRecord, end: &AccountRecord) -
     if row.sequence == 0 {
         return Ok(Some(AccountRecord::new(key.1)));
     }
+    if row.sequence == end.sequence {
+        return Ok(Some(end.clone()));
+    }
     if !is_behind(row, end) {
         return Ok(None);
     }
     let before = row.sequence.saturating_sub(1);
     let found = walk::transaction_after(tx.connection(), tx.backend(), key, before, 1).await?;
-    if row.sequence == end.sequence {
-        return Ok(Some(end.clone()));
-    }
     let at = found.iter().find_map(|link| match link {
         Link::Read(at) if at.sequence == row.sequence => Some(TransactionRecord::account(at)),
         _ => None,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::checks::account_key;
+use super::checks::{account_key, broken_link};
 use super::graphql::PointTransactionIdKind;
 use super::ledger::Kind;
 use super::store::recount::{self, Listed};
@@ -42,15 +42,22 @@ impl Explain for Balance {
         if page.backward {
             facts.reverse();
         }
+        let stored = stored.map_or_else(|| "none".to_owned(), |row| row.balance.to_string());
+        let actual = sum.total.to_string();
+        let broken = if stored == actual { None } else { broken_link(kernel, key).await? };
+        let remedy = broken.map(|link| {
+            format!("the ledger does not hold at «{link}»: see `tally check --check point-chain --id {id}`")
+        });
         Ok(Some(Explained {
             id: id.to_owned(),
             figure: self.figure().to_owned(),
-            stored: stored.map_or_else(|| "none".to_owned(), |row| row.balance.to_string()),
-            actual: sum.total.to_string(),
+            stored,
+            actual,
             unit: "points",
             total: sum.count.unsigned_abs(),
             facts,
             more,
+            remedy,
         }))
     }
 }

@@ -179,6 +179,7 @@ impl Explain for NotesCounted {
             total: total.unsigned_abs(),
             facts,
             more,
+            remedy: None,
         }))
     }
 }

@@ -28,12 +28,22 @@ async fn a_balance_is_explained_on_the_command_line(backend: Backend) {
     let database = &stage.app.database;
     database.sql("UPDATE point_accounts SET balance = 9").await;
     let (status, text) = explained(&stage).await;
-    assert!(status == 1 && text.contains(&format!("{last} 9")) && text.contains("it does not tally"), "{text}");
+    assert!(
+        status == 1 && text.contains(&format!("{last} 9")) && text.contains("it does not tally: `tally repair"),
+        "{text}"
+    );
     database.sql("UPDATE point_accounts SET balance = 6").await;
     // An entry that is not what was written adds up to what it says now.
     database.sql("UPDATE point_transactions SET amount = 12 WHERE sequence = 1").await;
     let (status, text) = explained(&stage).await;
     assert!(status == 1 && text.contains("2 facts add up to 8 points; stored is 6"), "{text}");
+    // No repair puts that right.
+    let remedy = format!("see `tally check --check point-chain --id {}`", stage.id);
+    let remedy = format!("the ledger does not hold at «amount of transaction 1»: {remedy}");
+    assert!(text.contains(&format!("it does not tally: {remedy}\n")) && !text.contains("tally repair"), "{text}");
+    let query = "query ($id: ID!) { explain(figure: \"balance\", id: $id) { remedy } }";
+    let answer = stage.operator.run(query, json!({ "id": stage.id })).await;
+    assert_eq!(answer.data()["explain"]["remedy"], json!(remedy));
     database.sql("UPDATE point_transactions SET amount = 10 WHERE sequence = 1").await;
     let (status, _, errors) = stage.command(&["explain", "balance", "artwork_01h455vb4pex5vsknk084sn02q"]).await;
     assert!(status == 2 && errors.contains("id"), "{errors}");

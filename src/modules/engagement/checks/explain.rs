@@ -278,7 +278,7 @@ impl Explain for Figure {
         let (facts, more) = self.page(&reader, &page).await?;
         reads.commit().await?;
         let (id, figure) = (id.to_owned(), self.name.to_owned());
-        Ok(Some(Explained { id, figure, stored: held, actual, unit: self.unit, total, facts, more }))
+        Ok(Some(Explained { id, figure, stored: held, actual, unit: self.unit, total, facts, more, remedy: None }))
     }
 }
 
