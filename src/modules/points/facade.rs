@@ -282,9 +282,15 @@ impl PointsFacade {
         let amount = match new.kind {
             Kind::AddPoints if new.amount > 0 => new.amount,
             Kind::DeductPoints | Kind::Redeem if new.amount > 0 => -new.amount,
-            // The smallest number has no opposite: it could not be reversed.
+            // The smallest number has no opposite.
             Kind::Adjustment if new.amount != 0 && new.amount != i64::MIN => new.amount,
-            Kind::Adjustment => return Err(Error::invalid("the amount of an adjustment must not be 0")),
+            Kind::Adjustment if new.amount == 0 => {
+                return Err(Error::invalid("the amount of an adjustment must not be 0"));
+            }
+            Kind::Adjustment => {
+                let text = format!("the amount of an adjustment must be above {}: it could not be reversed", i64::MIN);
+                return Err(Error::invalid(text));
+            }
             Kind::Reversal | Kind::OverdraftLimit => return Err(Error::invalid("this kind is not added so")),
             Kind::AddPoints | Kind::DeductPoints | Kind::Redeem => {
                 return Err(Error::invalid("the amount must be above 0: the kind gives the sign"));
@@ -334,8 +340,11 @@ fn all<T>(outcomes: Vec<Result<T>>) -> Result<Vec<T>> {
     let Some((_, first)) = errors.first() else { return Ok(values) };
     let named: Vec<_> = errors.iter().take(NAMED).map(|(at, error)| format!("item {at}: {error}")).collect();
     let more = if errors.len() > NAMED { format!("; and {} more", errors.len() - NAMED) } else { String::new() };
-    let items =
-        errors.iter().map(|(at, error)| json!({ "item": at, "code": error.code().0, "message": error.client() }));
+    let items = errors.iter().map(|(at, error)| {
+        let said = [("item", json!(at)), ("code", json!(error.code().0)), ("message", json!(error.client()))];
+        let all = said.into_iter().chain(error.details().iter().cloned());
+        all.map(|(name, value)| (name.to_owned(), value)).collect::<serde_json::Map<_, _>>()
+    });
     let text = format!("nothing was written: {}{more}", named.join("; "));
     let refused = Error::new(first.code(), text).with_detail("items", items.collect::<Vec<_>>());
     let ours = errors.iter().any(|(_, error)| error.is_ours());

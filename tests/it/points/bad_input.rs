@@ -43,7 +43,7 @@ async fn bad_input_is_refused_and_leaves_nothing(backend: Backend) {
         (input(&stage.id, "DEDUCT_POINTS", 11, "new"), "INSUFFICIENT_POINTS", "10 points"),
         (input(&stage.id, "REDEEM", i64::MAX, "new"), "INSUFFICIENT_POINTS", "10 points"),
         (input(&stage.id, "ADJUSTMENT", 0, "new"), "INVALID_INPUT", "adjustment"),
-        (input(&stage.id, "ADJUSTMENT", i64::MIN, "new"), "INVALID_INPUT", "adjustment"),
+        (input(&stage.id, "ADJUSTMENT", i64::MIN, "new"), "INVALID_INPUT", "above -9223372036854775808"),
         (input(&stage.id, "ADJUSTMENT", -11, "new"), "INSUFFICIENT_POINTS", "10 points"),
     ];
     for (input, code, word) in refused {

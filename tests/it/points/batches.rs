@@ -63,6 +63,9 @@ async fn an_atomic_batch_is_all_or_nothing_and_names_the_items(backend: Backend)
     assert!(!answer.message().contains("item 10: "), "{}", answer.message());
     let items = &answer.body["errors"][0]["extensions"]["items"];
     assert_eq!((&items[0]["item"], &items[1]["item"]), (&json!(11), &json!(12)), "{items:#}");
+    let found = |item: usize| [&items[item]["code"], &items[item]["balance"], &items[item]["overdraftLimit"]];
+    assert_eq!(found(0), ["INSUFFICIENT_POINTS", "5", "0"]);
+    assert_eq!(found(1), ["INSUFFICIENT_POINTS", "0", "0"]);
     assert_eq!(stage.rows().await, [0, 0, 0]);
     inputs.truncate(11);
     add_batch(&stage.teacher, inputs, true).await.data();
@@ -83,6 +86,9 @@ async fn independent_items_stand_for_themselves(backend: Backend) {
     assert_eq!((&payload["succeeded"], &payload["failed"]), (&json!(11), &json!(2)));
     assert_eq!(payload["items"][10]["error"]["code"], "INSUFFICIENT_POINTS");
     assert_eq!(payload["items"][11]["error"]["code"], "INVALID_INPUT");
+    let error = |item: usize| &payload["items"][item]["error"];
+    assert_eq!((&error(10)["balance"], &error(10)["overdraftLimit"]), (&json!(5), &json!(0)));
+    assert_eq!((&error(11)["balance"], &error(11)["overdraftLimit"]), (&json!(null), &json!(null)));
     assert_eq!(payload["items"][12]["account"]["balance"], 0);
     assert_eq!(stage.rows().await, [10, 11, 0]);
     stage.app.finish().await;

@@ -117,7 +117,7 @@ pub(super) async fn add(client: &Client, input: Value) -> Answer {
 
 pub(super) const BATCH: &str = "mutation ($inputs: [AddPointsInput!]!, $atomic: Boolean!) {
      addPointsBatch(inputs: $inputs, atomic: $atomic) { succeeded failed
-       items { replayed transaction { id amount balanceAfter } account { balance } error { code message } } } }";
+       items { replayed transaction { id amount balanceAfter } account { balance } error { code message balance overdraftLimit } } } }";
 
 pub(super) async fn add_batch(client: &Client, inputs: Vec<Value>, atomic: bool) -> Answer {
     client.run(BATCH, json!({ "inputs": inputs, "atomic": atomic })).await

@@ -91,6 +91,21 @@ pub struct PointBatchError {
     code: &'static str,
     /// In words; may change.
     message: String,
+    /// Of `INSUFFICIENT_POINTS`, the balance that the item found; null of most others.
+    balance: Option<BigInt>,
+    /// Of `INSUFFICIENT_POINTS`, how far below zero the balance might go; null of others.
+    overdraft_limit: Option<BigInt>,
+}
+
+impl From<&Error> for PointBatchError {
+    fn from(error: &Error) -> Self {
+        let number = |wanted: &str| {
+            let (_, value) = error.details().iter().find(|(name, _)| *name == wanted)?;
+            value.as_str()?.parse().ok().map(BigInt)
+        };
+        let (code, message) = (error.code().0, error.client().to_owned());
+        Self { code, message, balance: number("balance"), overdraft_limit: number("overdraftLimit") }
+    }
 }
 
 /// What came of one item of a batch: either `error`, or the rest.
@@ -133,8 +148,8 @@ impl PointBatchPayload {
                     if refused.cause().is_some() {
                         tracing::error!(error = refused.for_operator(), "an item of a batch failed");
                     }
-                    let error = PointBatchError { code: refused.code().0, message: refused.client().to_owned() };
-                    PointBatchItem { transaction: None, account: None, replayed: false, error: Some(error) }
+                    let error = Some(PointBatchError::from(&refused));
+                    PointBatchItem { transaction: None, account: None, replayed: false, error }
                 }
             });
         }
@@ -164,7 +179,7 @@ impl PointsMutation {
 
     /// The same for 1 to 1,000 at once: all of them or nothing, in one transaction, or each for itself. Two inputs with
     /// one key refuse the whole. With `atomic` an error names the refused items, and its extensions list them (`items {
-    /// item code message }`); without, each item has its own outcome. An ADJUSTMENT of somebody who is no administrator is
+    /// item code message }`, with `balance` and `overdraftLimit` where an item was `INSUFFICIENT_POINTS`); without, each item has its own outcome. An ADJUSTMENT of somebody who is no administrator is
     /// such a refused item, `FORBIDDEN`. `dryRun` is the same in all.
     async fn add_points_batch(
         &self,
