@@ -6,7 +6,7 @@ use tally::app::Tally;
 
 use super::exact::{named, tally};
 use super::{furnished, planted};
-use crate::harness::{Backend, Process, SECRET, TestApp, on_every_backend, run};
+use crate::harness::{Backend, Options, Process, SECRET, TestApp, on_every_backend, run};
 
 on_every_backend!(
     what_is_no_number_is_named_put_right_and_put_back,
@@ -122,7 +122,8 @@ async fn a_server_starts_beside_what_it_cannot_read(backend: Backend) {
     let process = Process::serve(&database).await;
     let (status, log) = process.stop().await;
     assert_eq!((status, log.contains(&one)), (0, backend == Backend::Sqlite), "{log}");
-    let app = TestApp::start_on::<Tally>(database, Default::default()).await;
+    let options = Options::default().with("engagement.settings_poll_ms", 50);
+    let app = TestApp::start_on::<Tally>(database, options).await;
     let ranked = async || {
         let answer = app.anonymous().query("{ hotRanking { content { title } } }").await;
         answer.data()["hotRanking"].as_array().unwrap().len()

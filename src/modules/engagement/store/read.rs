@@ -210,7 +210,8 @@ pub(in super::super) async fn content_count(db: &Db, filter: &Filter) -> Result<
 }
 
 /// The best `size` of a kind (`None`: of all), of those published since `since`: for the moments in which the rank index
-/// has not caught up with the settings in force. It walks down the index of heat until it has enough.
+/// has not caught up with the settings in force. It walks down the index of heat until it has enough. What cannot be read is
+/// in no ranking.
 pub(in super::super) async fn ranking(
     db: &Db,
     kind: Option<u8>,
@@ -227,7 +228,8 @@ pub(in super::super) async fn ranking(
     let (least, most) = kind.map_or((i16::MIN, i16::MAX), |kind| (i16::from(kind), i16::from(kind)));
     let since = since.map_or(i64::MIN, |since| since.0);
     let values: [Value; 4] = [least.into(), most.into(), since.into(), i64::try_from(size).unwrap_or(i64::MAX).into()];
-    records(&db.query(Statement::from_sql_and_values(db.backend(), text, values)).await?)
+    let found = db.query(Statement::from_sql_and_values(db.backend(), text, values)).await?;
+    Ok(found.iter().filter_map(|row| ContentRecord::from_query_result(row, "").ok()).collect())
 }
 
 /// A user's standing towards a content.
