@@ -21,7 +21,7 @@ use super::context::Kernel;
 use super::db::Tx;
 use super::error::{Error, Result};
 
-pub use cells::{Cell, Cells, Due, Left, Table};
+pub use cells::Cells;
 pub use check::run;
 pub use desk::{Integrity, Scope};
 pub use explain::{Explain, Explained, Fact};
@@ -29,6 +29,7 @@ pub use hand::{Hear, Silent};
 pub(crate) use job::jobs;
 pub(crate) use report::consistency;
 pub use report::{Change, CheckLine, Failure, Kind, Report, RunKind, State, percent};
+pub use store::cells::{Cell, Due, Left, Table};
 
 /// Titled tables of names and values, that a module shows beside its checks.
 pub type Overview = Vec<(String, Vec<(String, String)>)>;

@@ -96,6 +96,9 @@ async fn the_command_puts_right_what_drifted(backend: Backend) {
     app.database.sql("UPDATE content_figures SET last_hot_update = last_hot_update - 90000000").await;
     let (_, report, _) = recalculate(&app.database, &[], &["--stale"]).await;
     assert_eq!(report["total"], json!(3));
+    // Before the facts, which a check finds.
+    assert_eq!(app.drifted().await, ["heat"]);
+    app.database.sql("UPDATE content_figures SET last_hot_update = last_hot_update + 90000000").await;
     app.finish().await;
 }
 

@@ -1,5 +1,6 @@
-//! The statements of runs, of what repairs replaced, and of what each check found last.
+//! The statements of runs, of what repairs replaced, of what each check found last, and of cells that cannot be read.
 
+pub(super) mod cells;
 mod changes;
 mod runs;
 

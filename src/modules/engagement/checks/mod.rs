@@ -12,7 +12,6 @@ mod orphans;
 mod people;
 mod ranking;
 mod tombstones;
-mod types;
 mod views;
 
 use std::collections::HashMap;
@@ -54,7 +53,7 @@ pub(super) fn all() -> Vec<Arc<dyn Check>> {
         Arc::new(people::Strangers),
     ];
     // What cannot be read first: the others pass over it.
-    let first: [Arc<dyn Check>; 2] = [Arc::new(types::TYPES), Arc::new(Of::new(missing::Missing))];
+    let first: [Arc<dyn Check>; 2] = [Arc::new(super::store::types::TYPES), Arc::new(Of::new(missing::Missing))];
     first.into_iter().chain(counts).chain(others).collect()
 }
 

@@ -1,5 +1,5 @@
 //! All SQL of the module: `read` for resolvers, `batch` for the writer, `recount`, `rollups` and `explain` for checks and
-//! explanations, `repairs` for what they put right, `facts`, `in_force` and `next` for recalculations, `retention` for what
+//! explanations, `repairs` for what they put right, `types` for what cannot be read, `facts`, `in_force` and `next` for recalculations, `retention` for what
 //! goes in time, and what concerns one table alone.
 
 pub(super) mod batch;
@@ -21,6 +21,7 @@ pub(super) mod retention;
 pub(super) mod rollups;
 pub(super) mod shares;
 pub(super) mod suspicion;
+pub(super) mod types;
 pub(super) mod views;
 
 /// What [`super::content::ContentInfo`] is read from; `c`, `a` and `v` are the three tables.

@@ -367,7 +367,7 @@ async fn newest(reads: &DatabaseTransaction, key: Key, [behaviors, comments]: [&
     Ok(found.map(|row| row.try_get("", "at")).transpose()?.flatten())
 }
 
-/// How many contents were announced at each level.
+/// How many contents were announced at each level. What is no level's number is left out.
 pub(in super::super) async fn level_counts(db: &Db) -> Result<Vec<(i16, i64)>> {
     let text = format!(
         "SELECT f.hot_level, count(*) AS n FROM content_figures f
@@ -375,6 +375,5 @@ pub(in super::super) async fn level_counts(db: &Db) -> Result<Vec<(i16, i64)>> {
          GROUP BY f.hot_level ORDER BY f.hot_level"
     );
     let found = db.query(Statement::from_string(db.backend(), text)).await?;
-    let rows = found.iter().map(|row| Ok((row.try_get("", "hot_level")?, row.try_get("", "n")?)));
-    Ok(rows.collect::<Result<_, DbErr>>()?)
+    Ok(found.iter().filter_map(|row| Some((row.try_get("", "hot_level").ok()?, row.try_get("", "n").ok()?))).collect())
 }

@@ -11,7 +11,8 @@ use crate::modules::engagement::graphql::content_id_text;
 use crate::modules::engagement::store::in_force;
 
 /// Figures become 0, or nothing, for the checks that follow to find. Facts nobody can tell.
-pub(super) const TYPES: Cells = Cells { module: "engagement", name: "types", tables: TABLES, changed: Some(changed) };
+pub(in super::super) const TYPES: Cells =
+    Cells { module: "engagement", name: "types", tables: TABLES, changed: Some(changed) };
 
 /// Figures changed behind the back of the servers' rank indexes.
 fn changed(tx: &Tx) -> BoxFuture<'_, Result<()>> {
