@@ -13,7 +13,7 @@ build-release:
 
 test:
 	@scripts/setup.sh test
-	scripts/mariadb.sh scripts/postgres.sh cargo test --locked --workspace
+	scripts/in_memory.sh scripts/mariadb.sh scripts/postgres.sh cargo test --locked --workspace
 	scripts/pages.sh target/debug/tally
 	scripts/conformance.sh target/debug/tally
 
@@ -24,7 +24,7 @@ lint:
 # Long random schedules; TALLY_TEST_SOAK multiplies their rounds, and the random requests.
 soak:
 	@scripts/setup.sh test
-	TALLY_TEST_SOAK=$${TALLY_TEST_SOAK:-20} scripts/postgres.sh cargo test --locked --test it -- chaos model hotness simulation forgetting --nocapture
+	TALLY_TEST_SOAK=$${TALLY_TEST_SOAK:-20} scripts/in_memory.sh scripts/postgres.sh cargo test --locked --test it -- chaos model hotness simulation forgetting --nocapture
 	cargo build --locked --bin tally
 	SOAK=$${TALLY_TEST_SOAK:-20} scripts/conformance.sh target/debug/tally validation fuzz
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::backup::note;
-use super::{FOUND, OK, open, say, settings};
+use super::{FAILED, FOUND, OK, open, say, settings};
 use crate::app::App;
 use crate::kernel::clock::{Clock, SystemClock};
 use crate::kernel::error::Result;
@@ -61,5 +61,9 @@ pub(super) async fn run<A: App>(options: &Options) -> Result<u8> {
         (_, 0) => "drift found: `tally check` shows all of it",
         _ => "not everything could be checked: `tally check` says why",
     });
-    Ok(if drifted + failed == 0 { OK } else { FOUND })
+    Ok(match (drifted, failed) {
+        (0, 0) => OK,
+        (_, 0) => FOUND,
+        _ => FAILED,
+    })
 }

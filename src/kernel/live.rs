@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::ops::Deref;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,6 +21,8 @@ use super::error::{Code, Error, Result};
 
 /// How many ticks a slow listener may be behind before it is cut off: with ten a second, six seconds.
 const BEHIND: usize = 64;
+/// Topics that all listeners together may ask for: each takes some 200 bytes.
+const TOPICS_MOST: usize = 1_000_000;
 
 /// A change that a newer one of the same thing replaces.
 pub trait Conflate: Send + Sync + 'static {
@@ -95,6 +97,10 @@ fn behind() -> Error {
     Error::new(Code::OVERLOADED, "this listener fell behind; subscribe again")
 }
 
+fn full() -> Error {
+    Error::new(Code::OVERLOADED, "too much is listened to already; subscribe to less, or later")
+}
+
 /// Everything that a listener of all hears, change by change, each with its number. Ends when the server stops, and with
 /// [`Code::OVERLOADED`] for a listener that fell behind.
 pub fn changes<T: Send + Sync + 'static>(
@@ -130,6 +136,7 @@ struct Heard<T> {
 #[derive(Clone, Copy)]
 enum End {
     Behind,
+    Full,
     Closed,
 }
 
@@ -153,8 +160,8 @@ impl<T> Ear<T> {
         self.waker.wake();
     }
 
-    fn close(&self) {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).end.get_or_insert(End::Closed);
+    fn end(&self, why: End) {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).end.get_or_insert(why);
         self.waker.wake();
     }
 }
@@ -175,12 +182,12 @@ impl<T: Conflate> Stream for Listener<T> {
         let mut heard = self.ear.heard.lock().unwrap_or_else(PoisonError::into_inner);
         match (heard.changes.pop_front(), heard.end) {
             (Some((_, number, change)), _) => Poll::Ready(Some(Ok((number, change)))),
-            (None, Some(End::Behind)) => {
-                heard.end = Some(End::Closed);
-                Poll::Ready(Some(Err(behind())))
-            }
-            (None, Some(End::Closed)) => Poll::Ready(None),
             (None, None) => Poll::Pending,
+            (None, Some(End::Closed)) => Poll::Ready(None),
+            (None, Some(why)) => {
+                heard.end = Some(End::Closed);
+                Poll::Ready(Some(Err(if matches!(why, End::Full) { full() } else { behind() })))
+            }
         }
     }
 }
@@ -189,20 +196,26 @@ impl<T: Conflate> Drop for Listener<T> {
     fn drop(&mut self) {
         let mut ears = self.live.ears.lock().unwrap_or_else(PoisonError::into_inner);
         for topic in self.topics.drain(..) {
-            if let Entry::Occupied(mut of) = ears.of.entry(topic) {
-                of.get_mut().remove(&Arc::as_ptr(&self.ear).addr());
-                if of.get().is_empty() {
-                    of.remove();
-                }
+            let Entry::Occupied(mut of) = ears.of.entry(topic) else { continue };
+            if let Some(at) = of.get().iter().position(|ear| Arc::ptr_eq(ear, &self.ear)) {
+                of.get_mut().swap_remove(at);
+                self.live.topics.fetch_sub(1, Ordering::Release);
             }
+            if of.get().is_empty() {
+                of.remove();
+            }
+        }
+        if ears.of.capacity() > 1_024 && ears.of.len() < ears.of.capacity() / 8 {
+            let left = 2 * ears.of.len();
+            ears.of.shrink_to(left);
         }
     }
 }
 
 /// Those who listen to some topics.
 struct Ears<T: Conflate> {
-    /// Of each topic, by the address of each.
-    of: HashMap<T::Topic, HashMap<usize, Arc<Ear<T>>>>,
+    /// Of each topic, in no order.
+    of: HashMap<T::Topic, Vec<Arc<Ear<T>>>>,
     /// How many intervals there were.
     intervals: u64,
     is_closed: bool,
@@ -214,6 +227,8 @@ pub struct Live<T: Conflate> {
     wake: Notify,
     ticks: broadcast::Sender<Tick<T>>,
     ears: Mutex<Ears<T>>,
+    /// How many there are, one of several topics as often. Changed under the lock of `ears`.
+    topics: AtomicUsize,
 }
 
 impl<T: Conflate> Live<T> {
@@ -224,6 +239,7 @@ impl<T: Conflate> Live<T> {
             wake: Notify::new(),
             ticks: broadcast::Sender::new(BEHIND),
             ears: Mutex::new(Ears { of: HashMap::new(), intervals: 0, is_closed: false }),
+            topics: AtomicUsize::new(0),
         });
         let ticking = Arc::clone(&live);
         tasks.spawn(async move {
@@ -262,7 +278,7 @@ impl<T: Conflate> Live<T> {
     /// Whether somebody listens.
     #[must_use]
     pub fn is_heard(&self) -> bool {
-        self.ticks.receiver_count() > 0 || !self.ears.lock().unwrap_or_else(PoisonError::into_inner).of.is_empty()
+        self.ticks.receiver_count() > 0 || self.topics.load(Ordering::Acquire) > 0
     }
 
     /// Has listeners look again though no single thing changed: an empty tick.
@@ -277,17 +293,26 @@ impl<T: Conflate> Live<T> {
         self.ticks.subscribe()
     }
 
-    /// Listens to these topics from now on: what concerns others costs this listener nothing.
+    /// Listens to these topics from now on: what concerns others costs this listener nothing. Where too much is listened
+    /// to already, it hears of that and no more.
     #[must_use]
     pub fn listen_to(self: &Arc<Self>, topics: impl IntoIterator<Item = T::Topic>) -> Listener<T> {
-        let listener = Listener { ear: Ear::new(), live: Arc::clone(self), topics: topics.into_iter().collect() };
+        let mut listener = Listener { ear: Ear::new(), live: Arc::clone(self), topics: topics.into_iter().collect() };
         let mut ears = self.ears.lock().unwrap_or_else(PoisonError::into_inner);
         if ears.is_closed {
-            listener.ear.close();
+            listener.ear.end(End::Closed);
+        }
+        if self.topics.load(Ordering::Acquire) + listener.topics.len() > TOPICS_MOST {
+            listener.ear.end(End::Full);
+            listener.topics.clear();
         }
         for topic in &listener.topics {
             let of = ears.of.entry(topic.clone()).or_default();
-            of.insert(Arc::as_ptr(&listener.ear).addr(), Arc::clone(&listener.ear));
+            // Asked for twice, it was the last to come.
+            if !of.last().is_some_and(|last| Arc::ptr_eq(last, &listener.ear)) {
+                of.push(Arc::clone(&listener.ear));
+                self.topics.fetch_add(1, Ordering::Release);
+            }
         }
         drop(ears);
         listener
@@ -301,14 +326,18 @@ impl<T: Conflate> Live<T> {
         let tick = Tick::new(changes.into_values().collect());
         let mut ears = self.ears.lock().unwrap_or_else(PoisonError::into_inner);
         ears.intervals += 1;
+        let (interval, mut told) = (ears.intervals, Vec::new());
         if !ears.of.is_empty() {
             for (number, change) in tick.clone().numbered() {
-                for ear in ears.of.get(&change.topic()).into_iter().flat_map(HashMap::values) {
-                    ear.hear(ears.intervals, number, change.clone());
-                }
+                let of = ears.of.get(&change.topic()).into_iter().flatten();
+                told.extend(of.map(|ear| (Arc::clone(ear), number, change.clone())));
             }
         }
+        // Writers and newcomers wait for the list, not for those who are woken.
         drop(ears);
+        for (ear, number, change) in told {
+            ear.hear(interval, number, change);
+        }
         // An error here: nobody listens to everything.
         let _ = self.ticks.send(tick);
     }
@@ -316,8 +345,8 @@ impl<T: Conflate> Live<T> {
     fn close(&self) {
         let mut ears = self.ears.lock().unwrap_or_else(PoisonError::into_inner);
         ears.is_closed = true;
-        for ear in ears.of.values().flat_map(HashMap::values) {
-            ear.close();
+        for ear in ears.of.values().flatten() {
+            ear.end(End::Closed);
         }
     }
 }

@@ -15,16 +15,28 @@ pub fn required(field: &str, text: &str, most: usize) -> Result<String> {
     bounded(field, text, most)
 }
 
-/// Whether nobody sees it: white space, and the characters without width that only say how others are shown.
+/// Whether nobody sees it: white space, and the characters without width.
 fn is_unseen(char: char) -> bool {
+    // Unicode's Default_Ignorable_Code_Point, and the empty Braille pattern.
     const WITHOUT_WIDTH: &[std::ops::RangeInclusive<char>] = &[
         '\u{ad}'..='\u{ad}',
-        '\u{180e}'..='\u{180e}',
+        '\u{34f}'..='\u{34f}',
+        '\u{61c}'..='\u{61c}',
+        '\u{115f}'..='\u{1160}',
+        '\u{17b4}'..='\u{17b5}',
+        '\u{180b}'..='\u{180f}',
         '\u{200b}'..='\u{200f}',
         '\u{202a}'..='\u{202e}',
         '\u{2060}'..='\u{206f}',
+        '\u{2800}'..='\u{2800}',
+        '\u{3164}'..='\u{3164}',
         '\u{fe00}'..='\u{fe0f}',
         '\u{feff}'..='\u{feff}',
+        '\u{ffa0}'..='\u{ffa0}',
+        '\u{fff0}'..='\u{fff8}',
+        '\u{1bca0}'..='\u{1bca3}',
+        '\u{1d173}'..='\u{1d17a}',
+        '\u{e0000}'..='\u{e0fff}',
     ];
     char.is_whitespace() || WITHOUT_WIDTH.iter().any(|range| range.contains(&char))
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tally::app::Tally;
 
 use crate::harness::{Backend, Client, Listener, Options, TestApp, http};
+use crate::probe::{ProbeFacade, Probed, until};
 
 /// Of an answer, in bytes.
 const MOST: usize = 100_000;
@@ -25,7 +26,10 @@ fn contents(ids: &[String]) -> Value {
 }
 
 fn too_large(answer: &Value) {
-    assert_eq!((&answer["data"], &answer["errors"][0]["extensions"]["code"]), (&Value::Null, &json!("TOO_COMPLEX")));
+    assert_eq!(
+        (answer.get("data"), &answer["errors"][0]["extensions"]["code"]),
+        (Some(&Value::Null), &json!("TOO_COMPLEX"))
+    );
     let message =
         "the answer has more than 100000 bytes: ask for fewer items or fields; what was changed stays changed";
     assert_eq!(answer["errors"], json!([{ "message": message, "extensions": { "code": "TOO_COMPLEX" } }]));
@@ -139,5 +143,37 @@ async fn the_whole_schema_fits_into_an_answer() {
     let types = answer.data()["__schema"]["types"].as_array().unwrap().len();
     assert!(types > 80, "{types}");
     assert!(answer.body.to_string().len() < 4 << 20, "half of the bound is left");
+    app.finish().await;
+}
+
+/// One that is under way holds what its answer may take; others wait for it, and not for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_under_way_are_bounded_together() {
+    let options = Options::default().with("server.answers_mib", 1);
+    let app = TestApp::start_with::<Probed>(Backend::Sqlite, options).await;
+    let (probe, client): (ProbeFacade, _) = (app.facade(), app.anonymous());
+    let large = "{ __schema { types { fields { args { name } } } } }";
+    client.query(large).await.data();
+    let slow = "{ wait __schema { types { fields { args { name } } } } }";
+    let batch = json!([{ "query": slow }, { "query": large }, { "query": large }]);
+    let url = format!("{}/graphql", app.url);
+    let batch = tokio::spawn(http().post(url).json(&batch).send());
+    until("it waits", || probe.begun() == 1).await;
+    let refused = client.query(large).await;
+    assert_eq!((refused.status, refused.code()), (503, "OVERLOADED"));
+    let mut socket = Listener::acknowledged(&app.url).await;
+    socket.send(json!({ "type": "subscribe", "id": "1", "payload": { "query": large } })).await;
+    assert_eq!(socket.message().await["payload"]["errors"][0]["extensions"]["code"], "OVERLOADED");
+    client.query("{ __typename }").await.data();
+
+    // None of a batch waits for another of it, though they may take more than all there is.
+    probe.let_go();
+    let answers: Value = batch.await.unwrap().unwrap().json().await.unwrap();
+    assert!(answers.as_array().unwrap().iter().all(|answer| answer["data"]["__schema"].is_object()), "{answers}");
+    socket.send(json!({ "type": "subscribe", "id": "2", "payload": { "query": slow } })).await;
+    until("it waits, on the socket", || probe.begun() == 2).await;
+    let waiting = tokio::spawn(async move { client.query(large).await });
+    probe.let_go();
+    waiting.await.unwrap().data();
     app.finish().await;
 }

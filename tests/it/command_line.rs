@@ -71,6 +71,7 @@ async fn a_clean_database_tallies(backend: Backend) {
     let checks = report["checks"].as_array().unwrap();
     let names: Vec<_> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
     let of_contents = [
+        "types",
         "figures",
         "like-count",
         "favorite-count",
@@ -87,6 +88,7 @@ async fn a_clean_database_tallies(backend: Backend) {
     ];
     let of_users = ["user-remains", "user-orphans"];
     let others = [
+        "notification-types",
         "notification-actors",
         "unread-count",
         "notification-orphans",
@@ -105,13 +107,16 @@ async fn a_clean_database_tallies(backend: Backend) {
         Some("outbox") => 1,
         _ => i32::from(check["module"] == "engagement"),
     };
-    assert!(checks.iter().all(|check| check["checked"] == checked(check) && check["drifted"] == 0), "{report:#}");
+    // Those of what cells hold count the items of every table, of those tables that the database does not see to.
+    let counts = |check: &Value| !check["name"].as_str().unwrap().ends_with("types");
+    assert!(checks.iter().all(|check| !counts(check) || check["checked"] == checked(check)), "{report:#}");
+    assert!(checks.iter().all(|check| check["drifted"] == 0), "{report:#}");
 
     let (status, output, _) = on(&database, &["check", "--check", "heat", "--module", "engagement"]).await;
     assert_eq!((status, output.matches("engagement").count()), (0, 1), "one line: {output}");
     let (status, output, errors) = on(&database, &["check", "--check", "nonsense"]).await;
     assert_eq!((status, &*output), (2, ""));
-    assert!(errors.contains("there are engagement/figures, engagement/like-count, "), "{errors}");
+    assert!(errors.contains("there are engagement/types, engagement/figures, engagement/like-count, "), "{errors}");
     database.remove().await;
 }
 

@@ -20,6 +20,7 @@ on_every_backend!(
     a_start_on_a_clock_that_is_behind_runs_no_tick_twice,
     a_clock_that_jumped_keeps_no_job_from_its_schedule,
     a_clock_set_back_by_hours_keeps_no_job_from_its_schedule,
+    a_job_that_was_made_by_a_clock_ahead_runs_by_its_schedule,
     a_clock_that_is_ahead_makes_no_job_run_back_to_back,
     a_woken_run_that_failed_is_tried_again,
     a_woken_job_runs_whatever_its_probe_finds,
@@ -281,6 +282,19 @@ async fn a_clock_set_back_by_hours_keeps_no_job_from_its_schedule(backend: Backe
     world.app.database.sql(&died).await;
     world.later(5 * MINUTE);
     assert_eq!(world.run().await, 1, "its run is taken over");
+    world.app.finish().await;
+}
+
+async fn a_job_that_was_made_by_a_clock_ahead_runs_by_its_schedule(backend: Backend) {
+    let options = || alone().with("courier.tick", "0 */5 * * * *").with("jobs.retention", "off");
+    let ahead = Arc::new(ManualClock::new(START.plus(365 * 24 * 60 * MINUTE)));
+    let database = TestApp::start_with::<WithCourier>(backend, options().at(&ahead)).await.stop().await;
+    let clock = Arc::new(ManualClock::new(START.plus(MINUTE)));
+    let app = TestApp::start_on::<WithCourier>(database, options().at(&clock)).await;
+    let world = World { courier: app.facade::<CourierFacade>(), app, clock };
+    assert_eq!(world.run().await, 0, "it is not due");
+    world.later(4 * MINUTE);
+    assert_eq!((world.run().await, world.ticks().await), (1, vec![5 * MINUTE]));
     world.app.finish().await;
 }
 

@@ -65,6 +65,12 @@ pub const SETTINGS: &[Setting] = &[
         "size of all bodies together that are being read or answered, in MiB; past it requests are answered with 503",
     ),
     Setting::new(
+        "server.answers_mib",
+        Some("256"),
+        Form::Count(1, 1_000_000),
+        "memory that all answers together may take while they are made and written, in MiB, by what their operations cost, 2 KiB a unit; past it operations wait, 3 s at most, and are answered with 503",
+    ),
+    Setting::new(
         "server.mode",
         Some("auto"),
         Form::Word(&["auto", "development", "production"]),

@@ -128,7 +128,11 @@ impl Relay {
         if now.0.abs_diff(self.set_right_at.load(Ordering::Relaxed)) < Millis::MINUTE.unsigned_abs() {
             return Ok(());
         }
-        let (name, longest) = (self.name, now.plus(BACKOFF_MOST));
+        // Clocks of nodes differ by less than a lease, of which the patience is half.
+        let (name, longest) = (
+            self.name,
+            now.plus(BACKOFF_MOST + 2 * i64::try_from(self.limits.patience.as_millis()).unwrap_or(i64::MAX) * 4),
+        );
         // A read alone: to ask by a write is to wait for others' transactions.
         if store::is_astray(&self.db, name, longest).await? {
             let set = self.db.write(move |tx| Box::pin(store::set_right(tx, name, now, longest))).await?;

@@ -58,6 +58,8 @@ pub struct Gate {
 pub struct Admitted {
     /// Whether it asks, changes or listens.
     pub kind: OperationType,
+    /// What it costs.
+    pub cost: u64,
     /// Its name, as the document gives it.
     pub name: Option<Arc<str>>,
     /// Whether its document is a trusted one: whoever writes another may name it anything.
@@ -121,9 +123,10 @@ impl Gate {
     pub fn admit(&self, params: &Params, session: &Session) -> Result<Admitted, Rejection> {
         let (document, known) = self.find(params).map_err(Refused::reject)?;
         let operation = document.operation(params.operation_name.as_deref()).map_err(Refused::reject)?;
-        let (request, likeness) = self.prepare(&document, operation, params, session).map_err(Refused::reject)?;
+        let (request, cost, likeness) = self.prepare(&document, operation, params, session).map_err(Refused::reject)?;
         Ok(Admitted {
             kind: operation.kind,
+            cost,
             name: operation.name.clone(),
             trusted: document.trusted,
             document: Arc::clone(&document.hash),
@@ -152,7 +155,7 @@ impl Gate {
         operation: &Operation,
         params: &Params,
         session: &Session,
-    ) -> Result<(Request, Option<Likeness>), Refused> {
+    ) -> Result<(Request, u64, Option<Likeness>), Refused> {
         if operation.introspects && !self.introspection {
             return Err(Refused::of("introspection", Error::new(Code::FORBIDDEN, "introspection is off")));
         }
@@ -173,7 +176,7 @@ impl Gate {
         let mut request = Request::new(String::new());
         request.set_parsed_query(document.instantiate(operation, &values));
         let listens = operation.kind == OperationType::Subscription;
-        Ok((request, listens.then(|| document.likeness(operation, &values))))
+        Ok((request, cost, listens.then(|| document.likeness(operation, &values))))
     }
 
     /// The document that a request means, by its text, by a trusted id, or by a hash that was registered; and whether it

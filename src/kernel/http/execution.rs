@@ -34,8 +34,20 @@ pub(super) fn execute(site: &Site, operation: Operation, request: Option<Request
         let answers = AssertUnwindSafe(within(request, || site.stream(operation))).catch_unwind();
         return answers.map(|answer| answer.unwrap_or_else(|_| panicked().into())).boxed();
     }
-    let running = site.clone();
-    stream::once(carried(request, async move { run(&running, operation).await.into() })).boxed()
+    let site = site.clone();
+    // Its share of the room for answers is held until more is asked of it: until its answer was sent.
+    stream::unfold((Some(operation), None), move |(operation, _share)| {
+        let (site, request) = (site.clone(), request.clone());
+        carried(request, async move {
+            let operation = operation?;
+            let (answer, share) = match site.room.take(operation.cost).await {
+                Ok(share) => (run(&site, operation).await, Some(share)),
+                Err(error) => (refusal(error), None),
+            };
+            Some((answer.into(), (None, share)))
+        })
+    })
+    .boxed()
 }
 
 fn panicked() -> Response {

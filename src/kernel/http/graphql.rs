@@ -13,8 +13,7 @@ use mime::Mime;
 
 use super::answer::{MediaType, Outcome, refuse, refuse_by_code, write, write_batch};
 use super::params::{self, Body};
-use super::{ClientAddress, Operation, Params, Site, execution, refusal, socket};
-use crate::kernel::auth::Session;
+use super::{ClientAddress, Operation, Site, execution, refusal, socket};
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::telemetry::Transport;
 
@@ -61,7 +60,7 @@ async fn get(site: &Site, media: MediaType, request: &Parts, client: ClientAddre
         Ok(operation) if operation.kind == OperationType::Mutation => {
             not_allowed(media, POST, "GET is for queries: send a mutation with POST")
         }
-        admitted => write(media, &run(site, admitted).await, site.answer_most),
+        admitted => answer_one(site, media, admitted).await,
     }
 }
 
@@ -90,11 +89,36 @@ async fn post(
         return refuse_by_code(media, error);
     }
     match body {
-        Body::Single(params) => {
-            let outcome = run(site, site.admit(&params, &session, client, Transport::Http)).await;
-            write(media, &outcome, site.answer_most)
+        Body::Single(params) => answer_one(site, media, site.admit(&params, &session, client, Transport::Http)).await,
+        Body::Batch(batch) => {
+            let admitted = batch.iter().map(|params| site.admit(params, &session, client, Transport::Http));
+            answer_batch(site, media, admitted.collect()).await
         }
-        Body::Batch(batch) => write_batch(media, &run_batch(site, &batch, &session, client).await, site.answer_most),
+    }
+}
+
+/// What an admitted operation costs; a refused one nothing.
+fn cost(admitted: &Result<Operation, Response>) -> u64 {
+    admitted.as_ref().map_or(0, |operation| operation.cost)
+}
+
+/// Runs one and writes its answer, both within its share of the room for answers.
+async fn answer_one(site: &Site, media: MediaType, admitted: Result<Operation, Response>) -> axum::response::Response {
+    match site.room.take(cost(&admitted)).await {
+        Ok(_share) => write(media, &run(site, admitted).await, site.answer_most),
+        Err(error) => refuse_by_code(media, error),
+    }
+}
+
+/// The same for a batch: one share for all, so that none of it waits for another of it.
+async fn answer_batch(
+    site: &Site,
+    media: MediaType,
+    admitted: Vec<Result<Operation, Response>>,
+) -> axum::response::Response {
+    match site.room.take(admitted.iter().map(cost).fold(0, u64::saturating_add)).await {
+        Ok(_share) => write_batch(media, &run_batch(site, admitted).await, site.answer_most),
+        Err(error) => refuse_by_code(media, error),
     }
 }
 
@@ -110,8 +134,7 @@ async fn run(site: &Site, admitted: Result<Operation, Response>) -> Outcome {
 }
 
 /// Queries run together; where something is changed, one after the other in the batch's order.
-async fn run_batch(site: &Site, batch: &[Params], session: &Session, client: ClientAddress) -> Vec<Outcome> {
-    let admitted: Vec<_> = batch.iter().map(|params| site.admit(params, session, client, Transport::Http)).collect();
+async fn run_batch(site: &Site, admitted: Vec<Result<Operation, Response>>) -> Vec<Outcome> {
     let changes = |admitted: &Result<Operation, Response>| {
         admitted.as_ref().is_ok_and(|operation| operation.kind == OperationType::Mutation)
     };

@@ -16,6 +16,7 @@ mod mode;
 mod origins;
 mod params;
 mod pulse;
+mod room;
 mod routes;
 mod seats;
 mod security;

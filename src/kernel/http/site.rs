@@ -11,6 +11,7 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 use super::client::ClientAddress;
 use super::limits::Limits;
 use super::params::Params;
+use super::room::Room;
 use super::seats::{Seat, Seats};
 use crate::kernel::auth::{Asked, Caller, Session, Tokens};
 use crate::kernel::context::Kernel;
@@ -33,6 +34,7 @@ pub struct Shared {
     limits: Limits,
     listeners: Arc<Seats>,
     equals: Arc<Equals>,
+    pub(super) room: Room,
     pub(super) batch_most: usize,
     /// Bytes of an answer.
     pub(super) answer_most: usize,
@@ -42,6 +44,8 @@ pub struct Shared {
 pub struct Operation {
     /// Whether it asks, changes or listens.
     pub kind: OperationType,
+    /// What it costs: see [`crate::kernel::gate`].
+    pub(super) cost: u64,
     /// What metrics, logs and traces know of it.
     pub facts: Facts,
     /// Of a subscription.
@@ -65,8 +69,19 @@ impl Site {
         let listeners = Seats::of_listeners(&kernel.settings);
         let batch_most = kernel.settings.count("limits.batch") as usize;
         let answer_most = kernel.settings.count("limits.answer_bytes") as usize;
-        let equals = Equals::new();
-        Self(Arc::new(Shared { kernel, schema, gate, tokens, limits, listeners, equals, batch_most, answer_most }))
+        let (equals, room) = (Equals::new(), Room::new(&kernel.settings));
+        Self(Arc::new(Shared {
+            kernel,
+            schema,
+            gate,
+            tokens,
+            limits,
+            listeners,
+            equals,
+            room,
+            batch_most,
+            answer_most,
+        }))
     }
 
     /// As [`Site::session`], for a client at `address`: too many bad tokens from there, and no token is looked at for a
@@ -141,19 +156,19 @@ impl Site {
         let admitted = self.gate.admit(params, session);
         let metrics = &self.kernel.metrics;
         match admitted {
-            Ok(Admitted { request, likeness, kind, name, trusted, document, known }) => {
+            Ok(Admitted { request, likeness, kind, cost, name, trusted, document, known }) => {
                 metrics.document_looked_up(known);
                 let facts = Facts { kind, transport, name, trusted, document: Some(document) };
                 let Some(likeness) = likeness else {
                     let request = request.data(Caller::once(session.clone()));
                     // What asks or listens does not depend on where from.
                     let request = if kind == OperationType::Mutation { request.data(client) } else { request };
-                    return Ok(Operation { kind, facts, listener: None, request });
+                    return Ok(Operation { kind, cost, facts, listener: None, request });
                 };
                 let asked = Asked::default();
                 let listener = self.equals.join(likeness, asked.clone());
                 let request = request.data(Caller::listening(session.clone(), asked)).data(Arc::clone(&listener));
-                Ok(Operation { kind, facts, listener: Some(listener), request })
+                Ok(Operation { kind, cost, facts, listener: Some(listener), request })
             }
             Err(Rejection { reason, response }) => {
                 metrics.document_refused(reason, &response);

@@ -21,13 +21,24 @@ pub struct Cells {
     pub tables: &'static [Table],
     /// Called after repairs, as [`Check::changed`].
     pub changed: Option<for<'a> fn(&'a Tx) -> BoxFuture<'a, Result<()>>>,
+    /// Lane and id of the item with this TypeID; `None` of what is in none of the tables.
+    pub item: fn(&str) -> Option<(i16, Uuid)>,
 }
 
-/// Items of a table: its place among the tables, and a lane, are in the first part of a key.
+/// Items of a table: its place among the tables, and a lane, are in the first part of a key. That of an item in all of them
+/// is below 0.
 const LANES: i16 = 256;
 
 impl Cells {
-    /// The table of a key, and the key in it.
+    /// What a key is of: one table, or all of them, where it is that of an item. And the item.
+    fn tables(&self, key: Key) -> (&'static [Table], (i16, Uuid)) {
+        match self.of(key) {
+            Some((at, _, item)) => (&self.tables[at..=at], item),
+            None => (self.tables, (-1 - key.0, key.1)),
+        }
+    }
+
+    /// The table of a key of a scan, and the key in it.
     fn of(&self, (place, id): Key) -> Option<(usize, &'static Table, (i16, Uuid))> {
         let at = usize::try_from(place.div_euclid(LANES)).ok()?;
         Some((at, self.tables.get(at)?, (place.rem_euclid(LANES), id)))
@@ -49,8 +60,24 @@ impl Check for Cells {
         self.name
     }
 
+    fn key(&self, id: &str) -> Option<Key> {
+        (self.item)(id).map(|(lane, id)| (-1 - lane, id))
+    }
+
+    async fn is_there(&self, kernel: &Kernel, id: &str) -> Result<bool> {
+        let Some(item) = (self.item)(id) else { return Ok(false) };
+        for table in self.tables {
+            if table.has(&kernel.db, item).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn remedy(&self) -> Remedy {
-        Remedy::Repair
+        Remedy::RepairOr(
+            "what a fact held a repair cannot tell, and leaves: the drift names table and column; put back what a backup has",
+        )
     }
 
     /// One pass over the rows of a chunk of one table's items.
@@ -75,17 +102,27 @@ impl Check for Cells {
 
     /// In a transaction that writes: on SQLite nobody else does meanwhile. On PostgreSQL nothing is put right.
     async fn confirm(&self, kernel: &Kernel, key: Key) -> Result<Vec<Drift>> {
-        let Some((_, table, item)) = self.of(key) else { return Ok(Vec::new()) };
-        let found = kernel.db.write(move |tx| Box::pin(table.find(tx.connection(), item)));
+        let (tables, item) = self.tables(key);
+        let found = kernel.db.write(move |tx| {
+            Box::pin(async move {
+                let mut found = Vec::new();
+                for table in tables {
+                    found.extend(table.find(tx.connection(), item).await?);
+                }
+                Ok(found)
+            })
+        });
         Ok(found.await?.into_iter().map(|wrong| wrong.drift).collect())
     }
 
     async fn repair(&self, kernel: &Kernel, tx: &Tx, key: Key) -> Result<Vec<Drift>> {
-        let Some((_, table, item)) = self.of(key) else { return Ok(Vec::new()) };
+        let (tables, item) = self.tables(key);
         let mut repaired = Vec::new();
-        for wrong in table.find(tx.connection(), item).await? {
-            if table.mend(tx, item, &wrong, kernel.clock.now()).await? {
-                repaired.push(wrong.drift);
+        for table in tables {
+            for wrong in table.find(tx.connection(), item).await? {
+                if table.mend(tx, item, &wrong, kernel.clock.now()).await? {
+                    repaired.push(wrong.drift);
+                }
             }
         }
         Ok(repaired)
@@ -97,12 +134,13 @@ impl Check for Cells {
         for drift in drifts {
             let (name, row) = drift.field.split_once(" of ").unwrap_or((&drift.field, ""));
             let row = row.split_once(' ').map(|(_, row)| row);
-            let column = name.split_once('.').map(|(_, column)| column);
-            restored.push(match (self.of(key), column) {
-                (Some((_, table, item)), Some(column)) => {
-                    table.put_back(tx, item, (column, row), &drift.stored).await?
-                }
-                _ => false,
+            let (tables, item) = self.tables(key);
+            let named = name
+                .split_once('.')
+                .and_then(|(table, column)| Some((tables.iter().find(|held| held.name == table)?, column)));
+            restored.push(match named {
+                Some((table, column)) => table.put_back(tx, item, (column, row), &drift.stored).await?,
+                None => false,
             });
         }
         Ok(restored)

@@ -8,6 +8,7 @@ mod explain;
 mod hand;
 mod job;
 mod late;
+mod patience;
 mod repair;
 mod report;
 pub(crate) mod store;
@@ -27,6 +28,7 @@ pub use desk::{Integrity, Scope};
 pub use explain::{Explain, Explained, Fact};
 pub use hand::{Hear, Silent};
 pub(crate) use job::jobs;
+pub use patience::Patience;
 pub(crate) use report::consistency;
 pub use report::{Change, CheckLine, Failure, Kind, Report, RunKind, State, percent};
 pub use store::cells::{Cell, Due, Left, Table};
@@ -74,7 +76,7 @@ pub trait Check: Send + Sync {
 
     /// Puts an item right in a transaction: takes the lock of [`Check::confirm`], compares again, writes what the facts
     /// say and raises the version of what it writes. What was wrong, as it was: this is kept, and undone by
-    /// [`Check::restore`]. Nothing when all tallies by now. Called where [`Check::remedy`] is [`Remedy::Repair`].
+    /// [`Check::restore`]. Nothing when all tallies by now. Called where [`Check::remedy`] is [`Remedy::Repair`] or [`Remedy::RepairOr`].
     async fn repair(&self, _kernel: &Kernel, _tx: &Tx, _key: Key) -> Result<Vec<Drift>> {
         Err(Error::internal(format!("{} repairs nothing", self.name())))
     }
@@ -116,8 +118,18 @@ pub trait Check: Send + Sync {
 pub enum Remedy {
     /// `tally repair` writes what the facts say.
     Repair,
+    /// The same, but for some of it: what to do about that, in a sentence.
+    RepairOr(&'static str),
     /// A person decides, or something that is no repair: what to do, in a sentence.
     Advice(&'static str),
+}
+
+impl Remedy {
+    /// Whether `tally repair` writes anything.
+    #[must_use]
+    pub const fn repairs(&self) -> bool {
+        !matches!(self, Self::Advice(_))
+    }
 }
 
 /// Where an item stands in key order.

@@ -7,7 +7,7 @@ use super::check::{CHUNK, failure, look};
 use super::hand::{Hand, Hear};
 use super::report::{Change, CheckLine, Failure, Kind, Report};
 use super::tell::Tell;
-use super::{Check, Drift, Integrity, Key, Remedy, Scope, store};
+use super::{Check, Drift, Integrity, Key, Scope, store};
 use crate::kernel::context::Kernel;
 use crate::kernel::error::{Error, Result};
 
@@ -93,7 +93,7 @@ impl Integrity {
         let number = AtomicI64::new(1);
         for Part { check, key, .. } in parts {
             let check = check.as_ref();
-            let repairs = check.remedy() == Remedy::Repair;
+            let repairs = check.remedy().repairs();
             let told = |key: Key, drift: &Drift| {
                 if repairs {
                     hear.change(&change(check, key, drift.clone(), number.fetch_add(1, Ordering::Relaxed)));
@@ -150,7 +150,7 @@ impl Integrity {
 
 impl Part {
     fn is_to_do(&self) -> bool {
-        self.drifted && self.failure.is_none() && self.check.remedy() == Remedy::Repair
+        self.drifted && self.failure.is_none() && self.check.remedy().repairs()
     }
 
     /// Notes why it could not be put right.

@@ -278,6 +278,10 @@ impl Report {
         for (line, remedy) in remedies {
             match remedy {
                 Remedy::Repair => repairs.push(line.name.as_str()),
+                Remedy::RepairOr(what) => {
+                    repairs.push(line.name.as_str());
+                    advice.push(format!("{}: {what}", line.name));
+                }
                 Remedy::Advice(what) => advice.push(format!("{}: {what}", line.name)),
             }
         }

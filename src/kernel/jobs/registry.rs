@@ -168,7 +168,7 @@ impl Jobs {
     async fn claim(&self, kernel: &Kernel) -> Result<Vec<super::runner::Claimed>> {
         let _one_at_a_time = self.0.claiming.lock().await;
         let jobs = self.0.started.read().unwrap_or_else(PoisonError::into_inner).jobs.clone();
-        claim_due(kernel, &jobs, self.0.lease_millis).await
+        claim_due(kernel, &jobs, &self.0.node, self.0.lease_millis).await
     }
 
     fn kernel(&self) -> Option<Kernel> {

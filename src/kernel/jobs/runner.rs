@@ -39,12 +39,13 @@ pub(super) struct Claimed {
 pub(super) async fn claim_due(
     kernel: &Kernel,
     jobs: &BTreeMap<&'static str, Arc<Registered>>,
+    owner: &str,
     lease_millis: i64,
 ) -> Result<Vec<Claimed>> {
     let now = kernel.clock.now();
     let at = Moment::new(now, lease_millis);
     let mut claimed = Vec::new();
-    for due in store::due(&kernel.db, at).await? {
+    for due in store::due(&kernel.db, owner, at).await? {
         // Another version's, or of a module that is switched off here.
         let Some(registered) = jobs.get(&*due.name) else {
             continue;

@@ -63,10 +63,14 @@ pub(super) struct Claimable {
     pub(super) woken: i16,
 }
 
-/// Due at $1, with the horizon $2: a lease beyond it ends by a clock that jumped.
-const DUE: &str = "(owner = '' OR lease_until <= $1 OR lease_until > $2) AND (tick IS NOT NULL OR next_run_at <= $1)";
-/// What a last tick beyond the horizon says of the schedule is not waited for.
-const ASTRAY: &str = "tick IS NULL AND owner = '' AND schedule <> 'off' AND last_tick > $2";
+/// Due at $1, with the horizon $2: a lease beyond it ends by a clock that jumped. This process, $3, still runs what is its
+/// own: its next renewal is by the clock as it is.
+const DUE: &str = "(owner = '' OR lease_until <= $1 OR lease_until > $2 AND owner <> $3)
+    AND (tick IS NOT NULL OR next_run_at <= $1)";
+/// What a last tick beyond the horizon says of the schedule is not waited for; nor is the first tick of a job that was
+/// made by such a clock.
+const ASTRAY: &str = "tick IS NULL AND owner = '' AND schedule <> 'off'
+    AND (last_tick > $2 OR last_tick IS NULL AND next_run_at > $2)";
 
 impl Claimable {
     /// The last tick, unless a clock that jumped took it.
@@ -86,11 +90,11 @@ impl Claimable {
 }
 
 /// The jobs that are due and that nobody runs, and those whose row a clock that jumped left.
-pub(super) async fn due(db: &Db, at: Moment) -> Result<Vec<Claimable>> {
+pub(super) async fn due(db: &Db, owner: &str, at: Moment) -> Result<Vec<Claimable>> {
     let sql = format!(
         "SELECT name, next_run_at, tick, last_tick, fence, woken FROM jobs WHERE ({DUE}) OR ({ASTRAY}) ORDER BY name"
     );
-    let values = [at.now.0.into(), at.horizon.0.into()];
+    let values = [at.now.0.into(), at.horizon.0.into(), owner.into()];
     let found = db.query(Statement::from_sql_and_values(db.backend(), sql, values)).await?;
     Ok(found.iter().map(|row| Claimable::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
@@ -120,22 +124,22 @@ pub(super) struct Claim {
 /// Claims a job that is still as it was read. How often its tick was begun, or none when another node was faster.
 pub(super) async fn claim(tx: &Tx, claim: &Claim, Moment { now, horizon }: Moment) -> Result<Option<i64>> {
     let Claim { job, owner, tick, begun, next, fence, until } = claim;
-    // `owner = $9`: our own claim, whose COMMIT was not answered, has the next fence already.
+    // `owner = $3`: our own claim, whose COMMIT was not answered, has the next fence already.
     let sql = format!(
-        "UPDATE jobs SET owner = $9, lease_until = $3, fence = $4 + 1, tick = $5, last_tick = $5,
+        "UPDATE jobs SET owner = $3, lease_until = $9, fence = $4 + 1, tick = $5, last_tick = $5,
          next_run_at = CASE WHEN $8 = 1 THEN next_run_at ELSE $6 END, woken = CASE WHEN $8 = 1 THEN woken ELSE 0 END
-         WHERE name = $7 AND ((fence = $4 AND {DUE}) OR (fence = $4 + 1 AND owner = $9))"
+         WHERE name = $7 AND ((fence = $4 AND {DUE}) OR (fence = $4 + 1 AND owner = $3))"
     );
     let values = [
         now.0.into(),
         horizon.0.into(),
-        until.0.into(),
+        owner.as_str().into(),
         (*fence).into(),
         tick.0.into(),
         optional(*next),
         (*job).into(),
         i64::from(*begun).into(),
-        owner.as_str().into(),
+        until.0.into(),
     ];
     if run(tx, &sql, values).await? == 0 {
         return Ok(None);

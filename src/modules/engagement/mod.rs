@@ -128,7 +128,7 @@ impl Module for Engagement {
     async fn start(start: &mut Start<'_>) -> Result<()> {
         let counted = metrics::LimitMetrics::default();
         let facade = EngagementFacade::start(start.kernel, counted.clone()).await?;
-        start.check(Arc::new(checks::Ranking(Arc::clone(facade.ranks()))));
+        start.check(Arc::new(checks::Ranking::new(Arc::clone(facade.ranks()))));
         let ranks = Arc::clone(facade.ranks());
         start.metrics(|registry| {
             registry.register_collector(Box::new(metrics::RankSizes(ranks)));

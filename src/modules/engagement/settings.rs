@@ -12,7 +12,7 @@ use crate::kernel::clock::Millis;
 use crate::kernel::config::{Form, Setting, Settings};
 use crate::kernel::context::Kernel;
 use crate::kernel::db::Tx;
-use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::error::{Error, Result};
 
 const fn number(key: &'static str, default: &'static str, least: f64, most: f64, doc: &'static str) -> Setting {
     Setting { key, alias: None, default: Some(default), form: Form::Number(least, most), doc }
@@ -243,7 +243,7 @@ pub(super) async fn register(kernel: &Kernel) -> Result<Standing> {
 async fn register_in(tx: &Tx, wanted: Hotness, now: Millis) -> Result<Standing> {
     let Some(state) = in_force::in_force(tx.connection(), tx.backend(), Lock::Own).await? else {
         if Entity::find().one(tx.connection()).await?.is_some() {
-            return Err(nothing_in_force());
+            return Err(in_force::nothing_in_force());
         }
         let first = with_version(wanted, 1);
         insert(tx, &first, now).await?;
@@ -266,22 +266,6 @@ async fn register_in(tx: &Tx, wanted: Hotness, now: Millis) -> Result<Standing> 
     Ok(standing)
 }
 
-/// Nobody says which settings the figures are made with.
-pub(super) fn nothing_in_force() -> Error {
-    Error::new(Code::INTERNAL, "the table heat_in_force is empty: which settings are in force is lost").caused_by(
-        "take it from a backup; or INSERT INTO heat_in_force (one, version, generation) VALUES (1, VERSION, 0), with the \
-         heat_version that content_figures has, then run `tally check`",
-    )
-}
-
-/// A version of the settings is named, and is nowhere.
-fn not_stored(version: i64) -> Error {
-    Error::new(Code::INTERNAL, format!("settings of version {version} are not in the table heat_settings")).caused_by(
-        "heat_in_force.version, heat_in_force.next_version or content_view_epochs.heat_version names them: put back the \
-         row of heat_settings from a backup; or set heat_in_force.version to the heat_version that content_figures has",
-    )
-}
-
 /// What is in force now, and what this process wants instead; reads only.
 ///
 /// # Errors
@@ -302,7 +286,7 @@ pub(super) async fn standing(kernel: &Kernel) -> Result<Standing> {
 fn compare(known: &[Hotness], version: i64, wanted: Hotness) -> Result<Standing> {
     let same = |hotness: &Hotness| with_version(*hotness, 0) == wanted;
     let in_force = known.iter().find(|hotness| hotness.heat.version == version).copied();
-    let in_force = in_force.ok_or_else(|| not_stored(version))?;
+    let in_force = in_force.ok_or_else(|| in_force::not_stored(version))?;
     if same(&in_force) {
         return Ok(Standing { in_force, pending: None });
     }
@@ -373,7 +357,7 @@ impl Versions {
             return Ok(known);
         }
         let row = Entity::find_by_id(version).one(connection).await?;
-        let row = row.ok_or_else(|| not_stored(version))?;
+        let row = row.ok_or_else(|| in_force::not_stored(version))?;
         // A server stores thresholds before it reads a version; checks that need them have them from `for_checks`.
         Ok(self.add(of_row(&row, Thresholds { warm: 20.0, hot: 50.0, blazing: 100.0 })))
     }

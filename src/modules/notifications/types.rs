@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::graphql::notification_id_text;
+use super::notification::lane;
 use crate::kernel::id::Id;
 use crate::kernel::integrity::Due::{Int, IntOrNull, Known, Small};
 use crate::kernel::integrity::Left::{All, Neutral, Now};
@@ -11,7 +12,13 @@ use crate::modules::users::UserKind;
 
 /// Figures become 0, or nothing, for the checks that follow to find. What users did nobody can tell.
 pub(super) const TYPES: Cells =
-    Cells { module: "notifications", name: "notification-types", tables: TABLES, changed: None };
+    Cells { module: "notifications", name: "notification-types", tables: TABLES, changed: None, item };
+
+/// Of a user: the others are found by theirs.
+fn item(id: &str) -> Option<(i16, Uuid)> {
+    let user = id.parse::<Id<UserKind>>().ok()?.uuid();
+    Some((lane(user), user))
+}
 
 fn user(_: i16, id: Uuid) -> String {
     Id::<UserKind>::new(id).to_string()

@@ -108,7 +108,7 @@ impl Module for Points {
             registry.register_collector(Box::new(metrics::BoardSize(board)));
             counted.register(registry);
         });
-        start.check(Arc::new(board::check::PointRanking(Arc::clone(facade.board()))));
+        start.check(Arc::new(board::check::PointRanking::new(Arc::clone(facade.board()))));
         let (kernel, writer) = (start.kernel.clone(), facade.writer());
         let rules = rules::Rules::of(&kernel.settings)?;
         rules::begin(&kernel).await?;

@@ -12,6 +12,8 @@ on_every_backend!(
     what_is_no_number_is_named_put_right_and_put_back,
     a_number_that_stands_for_nothing_breaks_no_other_check,
     a_server_starts_beside_what_it_cannot_read,
+    a_server_goes_on_beside_what_it_cannot_read,
+    a_moment_to_come_is_not_taken_for_the_last_interaction,
     settings_in_force_that_are_gone_are_no_good_news,
     a_notification_is_unread_or_not,
 );
@@ -47,7 +49,7 @@ fn of(table: &str) -> String {
 
 /// SQLite alone takes them.
 async fn what_is_no_number_is_named_put_right_and_put_back(backend: Backend) {
-    let (app, ..) = furnished(backend).await;
+    let (app, one, _) = furnished(backend).await;
     if backend == Backend::Postgres {
         return app.finish().await;
     }
@@ -71,10 +73,19 @@ async fn what_is_no_number_is_named_put_right_and_put_back(backend: Backend) {
         let back =
             format!("SELECT count(*) FROM {table} WHERE {of} AND quote({column}) = '{}'", told.replace('\'', "''"));
         assert!(app.number(&back).await > 0, "{what}: as it was: {undone:#}");
+        // Asked for by its id alone.
+        let (status, report) = tally(&app, &["check", "--id", example["id"].as_str().unwrap()]).await;
+        assert_eq!((status, named(&report).iter().any(|(name, _)| name == check)), (1, true), "{what}: {report:#}");
         let (status, repaired) = tally(&app, &["repair", "--no-backup"]).await;
         assert_eq!(status, 0, "{what}: {repaired:#}");
         app.audit().await;
     }
+    app.database.sql(&planted("UPDATE content_figures SET like_count = 'abc' WHERE content_id = ONE")).await;
+    let (status, repaired) = tally(&app, &["repair", "--no-backup", "--check", "types", "--id", &one]).await;
+    assert_eq!((status, &repaired["state"]), (0, &json!("OK")), "{repaired:#}");
+    let (_, undone) = tally(&app, &["repair", "--undo", repaired["run"].as_str().unwrap()]).await;
+    assert_eq!(app.number("SELECT count(*) FROM content_figures WHERE like_count = 'abc'").await, 1, "{undone:#}");
+    assert_eq!(tally(&app, &["repair", "--no-backup"]).await.0, 0);
     app.finish().await;
 }
 
@@ -107,6 +118,33 @@ async fn a_number_that_stands_for_nothing_breaks_no_other_check(backend: Backend
         app.database.sql(&mend).await;
         app.audit().await;
     }
+    app.finish().await;
+}
+
+/// Others are served, and the content is in no ranking once the check of the server's index has looked.
+async fn a_server_goes_on_beside_what_it_cannot_read(backend: Backend) {
+    let (app, one, other) = furnished(backend).await;
+    if backend == Backend::Postgres {
+        return app.finish().await;
+    }
+    app.database.sql(&planted("UPDATE contents SET quality = 'fine' WHERE id = ONE")).await;
+    let answer = app.anonymous().query("{ hotRanking { content { title } } }").await;
+    assert_eq!(answer.data()["hotRanking"], json!([{ "content": { "title": "other" } }]));
+    let both = "query ($ids: [ID!]) { contents(ids: $ids) { title } }";
+    let answer = app.anonymous().run(both, json!({ "ids": [one, other] })).await;
+    assert_eq!(answer.data()["contents"], json!([null, { "title": "other" }]));
+    app.database.sql(&planted("UPDATE contents SET quality = 100 WHERE id = ONE")).await;
+    app.finish().await;
+}
+
+/// A fact that is to come is nothing that the next one is dated after.
+async fn a_moment_to_come_is_not_taken_for_the_last_interaction(backend: Backend) {
+    let (app, one, _) = furnished(backend).await;
+    let acts = planted("UPDATE behaviors SET acted_at = 4102444800000 WHERE content_id = ONE AND kind = 1");
+    app.database.sql(&acts).await;
+    tally(&app, &["repair", "--no-backup"]).await;
+    let last = planted("SELECT last_hot_update FROM content_figures WHERE content_id = ONE");
+    assert!(app.number(&last).await < 4_102_444_800_000, "of {one}");
     app.finish().await;
 }
 

@@ -341,7 +341,10 @@ impl Connection {
                     Err(End::Gone)
                 }
             },
-            never = operations.go_on() => match never {},
+            () = operations.go_on() => {
+                tracing::debug!("a socket that asks and does not read is dropped");
+                Err(End::Gone)
+            }
             () = site.kernel.shutdown.cancelled() => Err(End::Gone),
         }
     }

@@ -1,6 +1,5 @@
 //! The operations under way on one socket.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
@@ -12,6 +11,8 @@ use crate::kernel::graphql::Answer;
 
 /// Results are written into buffers of the last one's size: one allocation a result, none kept between them.
 const ROOM_MOST: usize = 64 * 1024;
+/// Answers of the largest size that may wait for a client that does not read.
+const READY_MOST: usize = 8;
 
 /// Operations that take turns. A list: most sockets have one or two, and all wake the same task anyhow.
 #[derive(Default)]
@@ -115,18 +116,23 @@ impl Operations {
 
     /// Lets operations go on while a message is being sent, each to its next answer at most. Without this a client that
     /// does not read would keep what they hold: connections to the database, of which there are few. What has not begun
-    /// holds nothing, and waits.
-    pub(super) async fn go_on(&mut self) -> Infallible {
+    /// holds nothing, and waits. Returns once more waits for the client than [`READY_MOST`] allows.
+    pub(super) async fn go_on(&mut self) {
         poll_fn(|cx| {
-            let waiting = |running: &&mut Running| running.begun && running.ready.is_none();
-            for running in self.running.iter_mut().filter(waiting) {
-                if let Poll::Ready(Some(text)) = running.poll(cx, self.room, self.most) {
+            let mut held = 0_usize;
+            for running in self.running.iter_mut().filter(|running| running.begun) {
+                if running.ready.is_none()
+                    && let Poll::Ready(Some(text)) = running.poll(cx, self.room, self.most)
+                {
                     running.ready = Some(text);
                 }
+                if let Some(Ok(text)) = &running.ready {
+                    held = held.saturating_add(text.len());
+                }
             }
-            Poll::Pending
+            if held > self.most.saturating_mul(READY_MOST) { Poll::Ready(()) } else { Poll::Pending }
         })
-        .await
+        .await;
     }
 }
 

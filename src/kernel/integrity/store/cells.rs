@@ -146,6 +146,13 @@ impl Table {
         Ok(Some(found.iter().map(read).collect::<Result<_, DbErr>>()?))
     }
 
+    /// Whether an item has a row.
+    pub(in super::super) async fn has(&self, db: &Db, (lane, id): (i16, Uuid)) -> Result<bool> {
+        let text = format!("SELECT 1 AS one FROM {} t WHERE t.lane = $1 AND t.{} = $2 LIMIT 1", self.name, self.id);
+        let statement = Statement::from_sql_and_values(db.backend(), text, [lane.into(), id.into()]);
+        Ok(!db.query(statement).await?.is_empty())
+    }
+
     /// The wrong cells of an item.
     pub(in super::super) async fn find(
         &'static self,

@@ -81,7 +81,7 @@ impl Ground {
     async fn read(kernel: &Kernel, versions: Versions, reads: &DatabaseTransaction) -> Result<Self> {
         let state = in_force::in_force(reads, reads.get_database_backend(), Lock::None).await?;
         if state.is_none() && recount::has_contents(reads).await? {
-            return Err(settings::nothing_in_force());
+            return Err(super::store::in_force::nothing_in_force());
         }
         let hotness = match state {
             Some(state) => Some(versions.of(reads, state.version).await?),

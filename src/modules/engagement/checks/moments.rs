@@ -14,8 +14,8 @@ use crate::modules::engagement::store::recount::{self, Newest, Stored, Which};
 pub(super) const CLOCK_SKEW: i64 = 10 * 60_000;
 
 /// The moment of the last interaction as it should be, where the stored one cannot be: to come, and later than any fact;
-/// or before `held`, the newest fact that holds. (Another one nobody can tell: hiding a content moves it, too, and leaves
-/// no fact.)
+/// or before `held`, the newest fact that holds, unless that is to come itself. (Another one nobody can tell: hiding a
+/// content moves it, too, and leaves no fact.)
 pub(super) async fn hot_update(
     ground: &Ground,
     reads: &DatabaseTransaction,
@@ -24,14 +24,17 @@ pub(super) async fn hot_update(
     held: Option<Millis>,
 ) -> Result<Option<Millis>> {
     let at = figures.last_hot_update;
-    let too_early = held.is_some_and(|held| at < held);
-    if at <= ground.latest && !too_early {
+    let missed = held.filter(|held| at < *held && *held <= ground.latest);
+    if at <= ground.latest && missed.is_none() {
         return Ok(None);
     }
     let newest = recount::newest_fact(reads, key(stored.id)).await?;
     let newest = newest.unwrap_or(stored.published_at).max(stored.published_at);
-    let wrong = too_early || at > newest && is_to_come(ground, reads, at).await?;
-    Ok(wrong.then_some(newest))
+    if let Some(held) = missed {
+        // What is done next is done after this: never a moment to come.
+        return Ok(Some(if newest <= ground.latest { newest } else { held }));
+    }
+    Ok((at > newest && is_to_come(ground, reads, at).await?).then_some(newest))
 }
 
 /// The moment of the newest row of history as it should be, where the stored one cannot be: before that row, or to come,

@@ -1,7 +1,6 @@
 //! The rank index of this process.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -10,7 +9,7 @@ use super::locked;
 use crate::kernel::context::Kernel;
 use crate::kernel::db::Tx;
 use crate::kernel::error::Result;
-use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
+use crate::kernel::integrity::{Check, Chunk, Drift, Key, Patience, Remedy};
 use crate::kernel::ranking::{RankIndex, Seen, Standing};
 use crate::modules::engagement::content::key;
 use crate::modules::engagement::graphql::content_id_text;
@@ -18,10 +17,17 @@ use crate::modules::engagement::ranks::{self, Ranks};
 use crate::modules::engagement::store::read;
 
 /// The rank index of this process against the database: what it holds, and where it ranks it in every window.
-pub(in crate::modules::engagement) struct Ranking(pub(in crate::modules::engagement) Arc<Ranks>);
+pub(in crate::modules::engagement) struct Ranking {
+    ranks: Arc<Ranks>,
+    /// A write shows in the index after its commit, on other servers a moment later.
+    patience: Patience,
+}
 
-/// A write shows in the index after its commit: a difference counts once it has lasted.
-const LASTS: Duration = Duration::from_millis(200);
+impl Ranking {
+    pub(in crate::modules::engagement) fn new(ranks: Arc<Ranks>) -> Self {
+        Self { ranks, patience: Patience::default() }
+    }
+}
 
 #[async_trait]
 impl Check for Ranking {
@@ -44,16 +50,16 @@ impl Check for Ranking {
     async fn is_there(&self, kernel: &Kernel, id: &str) -> Result<bool> {
         let listed = || {
             let key = super::content_key(id).ok()?;
-            self.0.now().index.standing(key.1).filter(|standing| standing.listed)
+            self.ranks.now().index.standing(key.1).filter(|standing| standing.listed)
         };
         Ok(super::is_content(kernel, id).await? || listed().is_some())
     }
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
         // Here, and not in a repair: that would read a whole ranking anew while it holds the writer.
-        self.0.refresh().await?;
+        self.ranks.refresh().await?;
         let after = after.unwrap_or((i16::MIN, Uuid::nil()));
-        let ranking = self.0.now();
+        let ranking = self.ranks.now();
         if let Some(from) = beyond(after) {
             return self.scan_index(kernel, &ranking.index, from, size).await;
         }
@@ -63,25 +69,36 @@ impl Check for Ranking {
             let due = ranking.index.due(now, *standing);
             *version != ranking.hotness.heat.version || ranking.index.seen(now, standing.id) != Some(due)
         });
-        let suspects: Vec<Key> = suspects.map(|(standing, _)| key(standing.id)).collect();
+        let mut suspects: Vec<Key> = suspects.map(|(standing, _)| key(standing.id)).collect();
+        // Of what cannot be read the index must know nothing.
+        let listed = |id: Uuid| ranking.index.standing(id).is_some_and(|standing| standing.listed);
+        suspects.extend(chunk.unreadable.iter().filter(|(_, id)| listed(*id)).map(|(_, id)| key(*id)));
         let last = chunk.last.map(key).filter(|_| chunk.size == size);
         Ok(Chunk { checked: chunk.size as u64, suspects, next: last.or(Some(place(0))) })
     }
 
     async fn confirm(&self, kernel: &Kernel, content: Key) -> Result<Vec<Drift>> {
         // Other settings may have come into force: a change that this process takes in by itself.
-        self.0.refresh().await?;
+        self.ranks.refresh().await?;
         let first = self.compare(kernel, content).await?;
         if first.drifts.is_empty() {
             return Ok(first.drifts);
         }
-        tokio::time::sleep(LASTS).await;
-        self.0.refresh().await?;
-        let second = self.compare(kernel, content).await?;
-        // Of a content that another server writes all the time the index is always a moment behind: it lags if it has
-        // not even what was there before the pause.
-        let follows = second.held < second.version() && second.held >= first.version();
-        Ok(if follows && second.is_of(&self.0.now()) { Vec::new() } else { second.drifts })
+        let wait = self.patience.begin();
+        loop {
+            let goes_on = wait.goes_on().await;
+            self.ranks.refresh().await?;
+            let second = self.compare(kernel, content).await?;
+            // Of a content that another server writes all the time the index is always a moment behind: it lags if it has
+            // not even what was there before the pause.
+            let follows = second.held < second.version() && second.held >= first.version();
+            if second.drifts.is_empty() || follows && second.is_of(&self.ranks.now()) {
+                return Ok(Vec::new());
+            }
+            if !goes_on {
+                return Ok(second.drifts);
+            }
+        }
     }
 
     /// Under the lock of the content's figures: whoever writes it next comes after, with a newer version. The index is
@@ -90,7 +107,7 @@ impl Check for Ranking {
     async fn repair(&self, kernel: &Kernel, tx: &Tx, content: Key) -> Result<Vec<Drift>> {
         locked::lock(tx, content).await?;
         let mut compared = self.compare(kernel, content).await?;
-        let ranking = self.0.now();
+        let ranking = self.ranks.now();
         if !compared.is_of(&ranking) {
             compared.drifts.clear();
         }
@@ -125,7 +142,7 @@ impl Compared {
 
 impl Ranking {
     async fn compare(&self, kernel: &Kernel, content: Key) -> Result<Compared> {
-        let ranking = self.0.now();
+        let ranking = self.ranks.now();
         // Before the read: what the index had by then was committed, so that no row of the database is older.
         let early = ranking.index.seen(kernel.clock.now(), content.1);
         let records = read::content_by_ids(&kernel.db, &[content.1]).await?;

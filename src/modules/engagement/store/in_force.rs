@@ -170,3 +170,19 @@ pub(in super::super) const TABLES_IN_USE: Code = Code("TABLES_IN_USE");
 fn in_use(cause: &Error) -> Error {
     Error::new(TABLES_IN_USE, "somebody holds on to the tables").caused_by(cause.for_operator())
 }
+
+/// Nobody says which settings the figures are made with.
+pub(in super::super) fn nothing_in_force() -> Error {
+    Error::new(Code::INTERNAL, "the table heat_in_force is empty: which settings are in force is lost").caused_by(
+        "take it from a backup; or INSERT INTO heat_in_force (one, version, generation) VALUES (1, VERSION, 0), with the \
+         heat_version that content_figures has, then run `tally check`",
+    )
+}
+
+/// A version of the settings is named, and is nowhere.
+pub(in super::super) fn not_stored(version: i64) -> Error {
+    Error::new(Code::INTERNAL, format!("settings of version {version} are not in the table heat_settings")).caused_by(
+        "heat_in_force.version, heat_in_force.next_version or content_view_epochs.heat_version names them: put back the \
+         row of heat_settings from a backup; or set heat_in_force.version to the heat_version that content_figures has",
+    )
+}

@@ -17,7 +17,20 @@ fn records(found: &[sea_orm::QueryResult]) -> Result<Vec<ContentRecord>> {
     Ok(found.iter().map(|row| ContentRecord::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
-/// Contents by their ids, in no order; unknown ones are left out.
+/// Those that can be read. One that cannot be is no reason to keep the others from anybody; the check `types` names it.
+fn readable(found: &[sea_orm::QueryResult]) -> Vec<ContentRecord> {
+    let read = |row| match ContentRecord::from_query_result(row, "") {
+        Ok(record) => Some(record),
+        Err(error) => {
+            let id: Option<Uuid> = row.try_get("", "id").ok();
+            tracing::error!(?id, %error, "a content cannot be read: `tally check --check types` says why");
+            None
+        }
+    };
+    found.iter().filter_map(read).collect()
+}
+
+/// Contents by their ids, in no order; unknown ones, and those that cannot be read, are left out.
 pub(in super::super) async fn content_by_ids(db: &Db, ids: &[Uuid]) -> Result<Vec<ContentRecord>> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
         Sql::new(
@@ -34,7 +47,7 @@ pub(in super::super) async fn content_by_ids(db: &Db, ids: &[Uuid]) -> Result<Ve
         let (lane, id) = key(*id);
         rows.push([lane.into(), id.into()]);
     }
-    records(&db.query(SQL.bind(db.backend(), rows, [])).await?)
+    Ok(readable(&db.query(SQL.bind(db.backend(), rows, [])).await?))
 }
 
 /// Which of these contents there are, in no order.

@@ -1,18 +1,24 @@
 //! What the cells of the module's tables may hold: the list that the check `types` goes through.
 
 use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
 use crate::kernel::db::Tx;
 use crate::kernel::error::Result;
 use crate::kernel::integrity::Due::{Int, IntOrNull, Known, Real, Small};
 use crate::kernel::integrity::Left::{All, Neutral, Now};
 use crate::kernel::integrity::{Cell, Cells, Table};
-use crate::modules::engagement::graphql::content_id_text;
+use crate::modules::engagement::content::key;
+use crate::modules::engagement::graphql::{ContentId, content_id_text};
 use crate::modules::engagement::store::in_force;
 
 /// Figures become 0, or nothing, for the checks that follow to find. Facts nobody can tell.
 pub(in super::super) const TYPES: Cells =
-    Cells { module: "engagement", name: "types", tables: TABLES, changed: Some(changed) };
+    Cells { module: "engagement", name: "types", tables: TABLES, changed: Some(changed), item };
+
+fn item(id: &str) -> Option<(i16, Uuid)> {
+    Some(key(id.parse::<ContentId>().ok()?.uuid))
+}
 
 /// Figures changed behind the back of the servers' rank indexes.
 fn changed(tx: &Tx) -> BoxFuture<'_, Result<()>> {

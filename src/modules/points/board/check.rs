@@ -1,7 +1,6 @@
 //! The leaderboard of this process against the database.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::DbBackend;
@@ -12,7 +11,7 @@ use crate::kernel::context::Kernel;
 use crate::kernel::db::Tx;
 use crate::kernel::error::Result;
 use crate::kernel::id::Id;
-use crate::kernel::integrity::{Check, Chunk, Drift, Key, Remedy};
+use crate::kernel::integrity::{Check, Chunk, Drift, Key, Patience, Remedy};
 use crate::kernel::ranking::Standing;
 use crate::modules::points::checks::account_key;
 use crate::modules::points::events::PointsEvent;
@@ -21,10 +20,17 @@ use crate::modules::points::store::{board, read, recount};
 use crate::modules::users::{UserKind, UsersFacade};
 
 /// The leaderboard against the accounts: what it holds of each, and that it lists no others.
-pub(in super::super) struct PointRanking(pub(in super::super) Arc<Board>);
+pub(in super::super) struct PointRanking {
+    board: Arc<Board>,
+    /// A write shows in the index after its commit, on other servers a moment later.
+    patience: Patience,
+}
 
-/// A write shows in the index after its commit, on other servers a moment later: a difference counts once it has lasted.
-const LASTS: Duration = Duration::from_millis(200);
+impl PointRanking {
+    pub(in super::super) fn new(board: Arc<Board>) -> Self {
+        Self { board, patience: Patience::default() }
+    }
+}
 const START: Key = (i16::MIN, Uuid::nil());
 
 #[async_trait]
@@ -47,15 +53,15 @@ impl Check for PointRanking {
 
     async fn is_there(&self, kernel: &Kernel, id: &str) -> Result<bool> {
         let user = account_key(id)?.1;
-        let listed = self.0.index.standing(user).is_some_and(|standing| standing.listed);
+        let listed = self.board.index.standing(user).is_some_and(|standing| standing.listed);
         Ok(listed || !UsersFacade::among(&kernel.db, &[user]).await?.is_empty())
     }
 
     async fn scan(&self, kernel: &Kernel, after: Option<Key>, size: usize) -> Result<Chunk> {
-        let index = &self.0.index;
+        let index = &self.board.index;
         if after.is_none() && kernel.backend() == DbBackend::Sqlite {
             // Commands beside the server write and have nobody to tell. On PostgreSQL they tell, and what is missed counts.
-            self.0.read_all().await?;
+            self.board.read_all().await?;
         }
         if let Some(from) = after.and_then(beyond) {
             let Some(listed) = index.listed_chunk(from, size) else {
@@ -81,12 +87,20 @@ impl Check for PointRanking {
         if first.drifts.is_empty() {
             return Ok(first.drifts);
         }
-        tokio::time::sleep(LASTS).await;
-        let second = self.compare(kernel, account).await?;
-        // Of an account that another server writes all the time the index is always a moment behind: it lags if it has
-        // not even what was there before the pause.
-        let follows = second.held < second.version() && second.held >= first.version();
-        Ok(if follows { Vec::new() } else { second.drifts })
+        let wait = self.patience.begin();
+        loop {
+            let goes_on = wait.goes_on().await;
+            let second = self.compare(kernel, account).await?;
+            // Of an account that another server writes all the time the index is always a moment behind: it lags if it has
+            // not even what was there before the pause.
+            let follows = second.held < second.version() && second.held >= first.version();
+            if follows || second.drifts.is_empty() {
+                return Ok(Vec::new());
+            }
+            if !goes_on {
+                return Ok(second.drifts);
+            }
+        }
     }
 
     /// Under the account's lock: whoever writes it next comes after, with a newer version. The index is this process's; a
@@ -95,10 +109,10 @@ impl Check for PointRanking {
         recount::account_lock(tx, account).await?;
         let Compared { drifts, actual, .. } = self.compare(kernel, account).await?;
         if !drifts.is_empty() {
-            let newer = actual.filter(|read| self.0.is_newer(read));
-            let last = self.0.last_of(newer.into_iter().map(|read| read.id)).await?;
-            self.0.index.put(ALL.now, account.1, actual);
-            self.0.live.publish(last.into_iter().map(PointsEvent));
+            let newer = actual.filter(|read| self.board.is_newer(read));
+            let last = self.board.last_of(newer.into_iter().map(|read| read.id)).await?;
+            self.board.index.put(ALL.now, account.1, actual);
+            self.board.live.publish(last.into_iter().map(PointsEvent));
         }
         Ok(drifts)
     }
@@ -121,7 +135,7 @@ impl Compared {
 
 impl PointRanking {
     async fn compare(&self, kernel: &Kernel, (_, user): Key) -> Result<Compared> {
-        let index = &self.0.index;
+        let index = &self.board.index;
         // Before the read: what the index had by then was committed, so that no row of the database is older.
         let early = index.seen(ALL.now, user);
         let account = read::account_by_users(&kernel.db, &[user]).await?.remove(&user);

@@ -54,20 +54,29 @@ impl Versions {
     }
 }
 
-/// Writes the settings down, from now on, if they are not the last ones. Of servers that start at once one does.
+/// How far the clock of another node may be ahead.
+const CLOCK_SKEW: i64 = 10 * Millis::MINUTE;
+
+/// Writes the settings down, from now on, if they are not the last ones. Of servers that start at once one does. What a
+/// clock that jumped wrote down for a time to come is not waited for: it goes.
 ///
 /// # Errors
 /// The database's own.
 pub(in super::super) async fn begin(kernel: &Kernel) -> Result<()> {
     let own = Wording::of(&kernel.settings);
     // Most starts change nothing, and need no writer.
-    if store::version_last(kernel.db.reader(), kernel.backend()).await?.is_some_and(|(_, last)| last == own) {
+    let now = kernel.clock.now();
+    let latest = now.plus(CLOCK_SKEW);
+    let last = store::version_last(kernel.db.reader(), kernel.backend()).await?;
+    if last.is_some_and(|(from, last)| last == own && from <= latest) {
         return Ok(());
     }
-    let now = kernel.clock.now();
     let write = kernel.db.write(move |tx| {
         let own = own.clone();
         Box::pin(async move {
+            if store::versions_remove_after(tx, latest).await? > 0 {
+                tracing::warn!("rules were written down for a time to come: the clock was set");
+            }
             let from = match store::version_last(tx.connection(), tx.backend()).await? {
                 Some((_, last)) if last == own => return Ok(()),
                 Some((from, _)) => now.max(from.plus(1)),

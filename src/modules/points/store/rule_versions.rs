@@ -32,6 +32,12 @@ pub(in super::super) async fn version_last(
     Ok(found.as_ref().map(version).transpose()?)
 }
 
+/// Removes those that are from later on; how many.
+pub(in super::super) async fn versions_remove_after(tx: &Tx, latest: Millis) -> Result<u64> {
+    let text = "DELETE FROM point_rule_versions WHERE from_at > $1";
+    Ok(tx.execute(Statement::from_sql_and_values(tx.backend(), text, [latest.0.into()])).await?.rows_affected())
+}
+
 /// Adds one. Of two servers that add one from the same moment on, the second is refused, and looks again.
 pub(in super::super) async fn version_insert(tx: &Tx, from: Millis, wording: &Wording) -> Result<()> {
     let text = "INSERT INTO point_rule_versions (from_at, rules, contents, time_zone) VALUES ($1, $2, $3, $4)";

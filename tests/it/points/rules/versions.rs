@@ -12,6 +12,7 @@ use crate::points::stage::Stage;
 on_every_backend!(
     acts_that_wait_give_what_they_gave_when_they_were_done,
     a_day_is_one_of_the_time_zone_of_then,
+    a_version_of_a_time_to_come_is_not_waited_for,
     servers_that_start_at_once_write_one_version,
 );
 
@@ -70,6 +71,19 @@ async fn a_day_is_one_of_the_time_zone_of_then(backend: Backend) {
     let days = "SELECT CAST(sum(day) AS bigint) FROM point_rule_acts";
     assert_eq!(stage.app.number(days).await, today + 1 + today);
     assert_eq!(stage.balance().await, 2);
+    stage.app.finish().await;
+}
+
+async fn a_version_of_a_time_to_come_is_not_waited_for(backend: Backend) {
+    let clock = Arc::new(ManualClock::new(START));
+    let mut stage = Stage::of(TestApp::start_with::<Tally>(backend, at("like:1:3", ZONE, &clock)).await).await;
+    clock.set(START.plus(Millis::DAY));
+    stage = restarted(stage, "like:2:9", ZONE, &clock).await;
+    clock.set(START.plus(1_000));
+    stage = restarted(stage, "like:2:9", ZONE, &clock).await;
+    let content = stage.ann.publish("one").await;
+    stage.acts("ben", "like", &content).await;
+    assert_eq!(stage.balance().await, 2, "the settings, since the start");
     stage.app.finish().await;
 }
 
