@@ -13,8 +13,8 @@ if [ -n "${TMPDIR:-}" ] || [ ! -w /dev/shm ] || [ "${there:-0}" -lt "$NEEDED_THE
     exec "$@"
 fi
 TMPDIR=$(mktemp -d /dev/shm/tally.XXXXXX)
-# The database servers run as users of their own.
-chmod 755 "$TMPDIR"
+# The database servers run as users of their own, with temporary files of their own: as in any folder for such.
+chmod 1777 "$TMPDIR"
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
 "$@"

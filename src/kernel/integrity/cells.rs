@@ -11,6 +11,9 @@ use crate::kernel::context::Kernel;
 use crate::kernel::db::Tx;
 use crate::kernel::error::Result;
 
+/// What a repair does besides, in a transaction of its own.
+pub type Changed = for<'a> fn(&'a Tx) -> BoxFuture<'a, Result<()>>;
+
 /// A module's check of its tables.
 pub struct Cells {
     /// Whose tables they are.
@@ -20,7 +23,7 @@ pub struct Cells {
     /// The tables.
     pub tables: &'static [Table],
     /// Called after repairs, as [`Check::changed`].
-    pub changed: Option<for<'a> fn(&'a Tx) -> BoxFuture<'a, Result<()>>>,
+    pub changed: Option<Changed>,
     /// Lane and id of the item with this TypeID; `None` of what is in none of the tables.
     pub item: fn(&str) -> Option<(i16, Uuid)>,
 }

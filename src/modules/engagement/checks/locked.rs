@@ -77,7 +77,7 @@ pub(super) struct Locked<'a> {
 
 /// Locks one content's figures, as every writer of it does first.
 pub(super) async fn lock(tx: &Tx, content: Key) -> Result<()> {
-    batch::figures_lock(tx, &[content.1]).await.map(|_| ())
+    batch::figures_lock_only(tx, &[content.1]).await
 }
 
 impl<'a> Locked<'a> {

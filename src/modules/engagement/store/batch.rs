@@ -98,6 +98,20 @@ pub(in super::super) async fn content_taken(
 /// Locks the figures in key order and returns them. PostgreSQL hands out the newest version of a locked row itself;
 /// everything else is read in later statements, which see what was committed before the lock was granted.
 pub(in super::super) async fn figures_lock(tx: &Tx, ids: &[Uuid]) -> Result<Vec<FiguresRow>> {
+    locked(tx, ids).await
+}
+
+/// The same lock, and whose it is: what the figures are need not be readable.
+pub(in super::super) async fn figures_lock_only(tx: &Tx, ids: &[Uuid]) -> Result<()> {
+    #[derive(FromQueryResult)]
+    struct Whose {
+        #[expect(dead_code, reason = "read, so that its row is one")]
+        content_id: Uuid,
+    }
+    locked::<Whose>(tx, ids).await.map(drop)
+}
+
+async fn locked<R: FromQueryResult + Send + Sync>(tx: &Tx, ids: &[Uuid]) -> Result<Vec<R>> {
     static SQL: LazyLock<Sql> = LazyLock::new(|| {
         let select = format!("SELECT f.content_id, {FIGURES} FROM {{rows}}");
         Sql::new(
