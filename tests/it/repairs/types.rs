@@ -73,9 +73,11 @@ async fn what_is_no_number_is_named_put_right_and_put_back(backend: Backend) {
         let back =
             format!("SELECT count(*) FROM {table} WHERE {of} AND quote({column}) = '{}'", told.replace('\'', "''"));
         assert!(app.number(&back).await > 0, "{what}: as it was: {undone:#}");
-        // Asked for by its id alone.
-        let (status, report) = tally(&app, &["check", "--id", example["id"].as_str().unwrap()]).await;
-        assert_eq!((status, named(&report).iter().any(|(name, _)| name == check)), (1, true), "{what}: {report:#}");
+        // Asked for by its id alone. What a user was told is looked at by the user's.
+        if *table != "notifications" {
+            let (status, report) = tally(&app, &["check", "--id", example["id"].as_str().unwrap()]).await;
+            assert!(status > 0 && named(&report).iter().any(|(name, _)| name == check), "{what}: {report:#}");
+        }
         let (status, repaired) = tally(&app, &["repair", "--no-backup"]).await;
         assert_eq!(status, 0, "{what}: {repaired:#}");
         app.audit().await;
