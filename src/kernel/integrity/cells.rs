@@ -70,7 +70,7 @@ impl Check for Cells {
     async fn is_there(&self, kernel: &Kernel, id: &str) -> Result<bool> {
         let Some(item) = (self.item)(id) else { return Ok(false) };
         for table in self.tables {
-            if table.has(&kernel.db, item).await? {
+            if table.has(&kernel.db, item, id).await? {
                 return Ok(true);
             }
         }

@@ -146,11 +146,17 @@ impl Table {
         Ok(Some(found.iter().map(read).collect::<Result<_, DbErr>>()?))
     }
 
-    /// Whether an item has a row.
-    pub(in super::super) async fn has(&self, db: &Db, (lane, id): (i16, Uuid)) -> Result<bool> {
-        let text = format!("SELECT 1 AS one FROM {} t WHERE t.lane = $1 AND t.{} = $2 LIMIT 1", self.name, self.id);
+    /// Whether the item with this TypeID has a row.
+    pub(in super::super) async fn has(&self, db: &Db, (lane, id): (i16, Uuid), named: &str) -> Result<bool> {
+        let text = format!(
+            "SELECT {} AS kind FROM {} t WHERE t.lane = $1 AND t.{} = $2 LIMIT 1",
+            self.kind, self.name, self.id
+        );
         let statement = Statement::from_sql_and_values(db.backend(), text, [lane.into(), id.into()]);
-        Ok(!db.query(statement).await?.is_empty())
+        let found = db.query(statement).await?;
+        // Of a kind that cannot be read it may be.
+        let is_named = |row: &QueryResult| row.try_get("", "kind").map_or(true, |kind| (self.text)(kind, id) == named);
+        Ok(found.first().is_some_and(is_named))
     }
 
     /// The wrong cells of an item.
