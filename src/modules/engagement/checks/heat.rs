@@ -21,7 +21,7 @@ use crate::modules::engagement::store::recount::{self, Range, Stored, StoredMass
 pub(super) struct HeatMass;
 
 /// What follows from facts and quality, which version of the settings it was made with, and the moment of the last
-/// interaction, as far as it can be told: it is not to come, and not before the newest fact.
+/// interaction, as far as it can be told: it is not to come, and not before the newest fact but views.
 pub(super) struct Heat;
 
 /// Some contents, and what their facts add up to by the settings in force, and by those to come.
@@ -31,7 +31,8 @@ struct Recounted {
     in_force: HeatSettings,
     next: Option<HeatSettings>,
     sums: HashMap<Uuid, [Sums; 2]>,
-    /// The moment of the newest fact of each, publications included.
+    /// The moment of the newest fact of each, publications included. No views: by a clock that is behind the hour that one
+    /// counts in may have yet to begin.
     newest: HashMap<Uuid, Millis>,
 }
 
@@ -48,7 +49,9 @@ impl Recounted {
         let mut take = |id: Uuid, source: Source| {
             // What is not asked for lies in the range: rows of a content that is being deleted, or of none at all.
             let Some(sums) = sums.get_mut(&id) else { return };
-            if let Source::Fact(fact) = &source {
+            if let Source::Fact(fact) = &source
+                && fact.weight != Weight::View
+            {
                 let newest = newest.entry(id).or_insert(fact.at);
                 *newest = fact.at.max(*newest);
             }

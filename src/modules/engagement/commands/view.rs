@@ -60,8 +60,7 @@ pub(in crate::modules::engagement) fn fold(work: &mut Work<'_>, view: &View) -> 
         // At the start of the hour, so that a count an hour is all that has to be kept.
         item.add(&hotness, &Fact { weight: Weight::View, at: hour, count: 1 })?;
         item.figures.view_count += 1;
-        // Of a clock that is behind, an hour that is still open may have yet to begin.
-        item.touch(&hotness, Cause::Viewed, now.max(hour).max(item.figures.last_hot_update));
+        item.touch(&hotness, Cause::Viewed, now.max(item.figures.last_hot_update));
         work.interactions.add_view(*content, viewer);
         counted += 1;
     }

@@ -339,29 +339,30 @@ pub(in super::super) async fn history_misplaced(reads: &DatabaseTransaction, key
 
 /// The moment of the newest fact of a content, what was taken back included.
 pub(in super::super) async fn newest_fact(reads: &DatabaseTransaction, key: Key) -> Result<Option<Millis>> {
-    newest(reads, key, ["coalesce(t.removed_at, t.acted_at)", "coalesce(t.deleted_at, t.commented_at)"]).await
+    let views = ["content_views", "content_view_hours"];
+    newest(reads, key, ["coalesce(t.removed_at, t.acted_at)", "coalesce(t.deleted_at, t.commented_at)"], &views).await
 }
 
-/// The moment of the newest fact that holds. What was taken back may have been so before it was given, and nobody
-/// noticed.
+/// The moment of the newest fact that holds, but for views, whose hour may be one to come. What was taken back may have
+/// been so before it was given, and nobody noticed.
 pub(in super::super) async fn newest_held(reads: &DatabaseTransaction, key: Key) -> Result<Option<Millis>> {
     let held = |at: &str, gone: &str| format!("CASE WHEN t.{gone} IS NULL THEN t.{at} END");
-    newest(reads, key, [&held("acted_at", "removed_at"), &held("commented_at", "deleted_at")]).await
+    newest(reads, key, [&held("acted_at", "removed_at"), &held("commented_at", "deleted_at")], &[]).await
 }
 
-async fn newest(reads: &DatabaseTransaction, key: Key, [behaviors, comments]: [&str; 2]) -> Result<Option<Millis>> {
+async fn newest(
+    reads: &DatabaseTransaction,
+    key: Key,
+    [behaviors, comments]: [&str; 2],
+    views: &[&str],
+) -> Result<Option<Millis>> {
     let newest = |(moment, table): (&str, &str)| {
         format!("SELECT max({moment}) AS at FROM {table} t WHERE t.lane = $1 AND t.content_id = $2")
     };
-    let moments = [
-        (behaviors, "behaviors"),
-        (comments, "comments"),
-        ("t.shared_at", "shares"),
-        ("t.hour", "content_views"),
-        ("t.hour", "content_view_hours"),
-        ("t.at", "content_openings"),
-    ];
-    let text = format!("SELECT max(at) AS at FROM ({}) m", moments.map(newest).join(" UNION ALL "));
+    let facts =
+        [(behaviors, "behaviors"), (comments, "comments"), ("t.shared_at", "shares"), ("t.at", "content_openings")];
+    let moments: Vec<_> = facts.into_iter().chain(views.iter().map(|table| ("t.hour", *table))).map(newest).collect();
+    let text = format!("SELECT max(at) AS at FROM ({}) m", moments.join(" UNION ALL "));
     let statement = Statement::from_sql_and_values(reads.get_database_backend(), text, [key.0.into(), key.1.into()]);
     let found = reads.query_one_raw(statement).await?;
     Ok(found.map(|row| row.try_get("", "at")).transpose()?.flatten())
