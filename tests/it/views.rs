@@ -120,11 +120,7 @@ async fn a_thousand_views_are_a_few_statements(backend: Backend) {
     let options = Options::default().at(&clock).with("worker.enabled", "false").with("batch.groups", 1);
     let app = TestApp::start_with::<Tally>(backend, options).await;
     let author = app.user("author");
-    let ids = join_all((0..1_000).map(|n| {
-        let author = author.clone();
-        async move { author.publish(&format!("content {n}")).await }
-    }))
-    .await;
+    let ids = author.publish_many(1_000).await;
     let reader = app.user("reader");
     assert_eq!(counted(&reader, &ids[..1]).await, 1, "the reader is known");
     let before = app.kernel.db.statement_count();
