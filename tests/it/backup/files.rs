@@ -125,7 +125,7 @@ fn beside_a_disk(disk: &Path, size: &str, before: &str, arguments: &[&str], url:
     };
     let mount = format!("mount -t tmpfs -o size={size} none {}", disk.display());
     if !shell(&mount).is_ok_and(|made| made.status.success()) {
-        println!("nobody may make a disk here: what a full one is told as is not tested");
+        eprintln!("nobody may make a disk here: what a full one is told as is not tested");
         return None;
     }
     let ended = shell(&format!("{mount} && {before} && exec \"$0\" \"$@\"")).unwrap();
