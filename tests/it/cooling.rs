@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tally::app::Tally;
 use tally::kernel::clock::{ManualClock, Millis};
-use tally::modules::engagement::EngagementFacade;
+use tally::kernel::id::parse_any;
+use tally::modules::engagement::content::{BehaviorKind, Kind};
 use tally::modules::engagement::hotness::{Hotness, NEW_FOR};
+use tally::modules::engagement::{Act, EngagementFacade};
 use uuid::Uuid;
 
 use crate::harness::{Backend, Options, START, TestApp, on_every_backend};
@@ -16,6 +19,7 @@ on_every_backend!(
     each_level_ends_at_its_own_moment,
     days_of_downtime_are_made_up_for_at_once,
     an_act_that_comes_before_the_timer_records_what_faded,
+    acts_of_the_timers_own_batch_are_recorded,
     a_like_between_two_crossings_moves_the_next_one,
     an_unlike_moves_the_crossing_to_an_earlier_moment,
     new_ends_after_a_day_and_not_a_millisecond_earlier,
@@ -88,7 +92,7 @@ impl World {
 
     /// What is stored, past the derived level of the API.
     async fn figures(&self, id: &str) -> tally::modules::engagement::content::Figures {
-        let (_, uuid) = tally::kernel::id::parse_any(id).unwrap();
+        let (_, uuid) = parse_any(id).unwrap();
         self.app.facade::<EngagementFacade>().content(uuid).await.unwrap().unwrap().figures
     }
 
@@ -277,9 +281,47 @@ async fn nothing_is_written_when_nothing_is_due(backend: Backend) {
     world.app.finish().await;
 }
 
+/// The timer comes for contents that acts of the same batch have just made warm.
+async fn acts_of_the_timers_own_batch_are_recorded(backend: Backend) {
+    let world = World::new(backend).await;
+    let engagement = world.app.facade::<EngagementFacade>();
+    let ids = world.app.user("author").publish_many(20).await;
+    let uuid = |id: &str| parse_any(id).unwrap().1;
+    let mut fans = Vec::new();
+    for n in 0..3 {
+        fans.push(uuid(&world.app.user(&format!("fan {n}")).id().await));
+    }
+    let day = START.0 + NEW_FOR;
+    world.clock.set(Millis(day));
+    // Queued in this order, all at once: while the first are committed, the others form a batch.
+    join_all(ids.iter().map(async |id| {
+        let (content, engagement) = (uuid(id), &engagement);
+        let acts = fans.iter().map(async |user| {
+            let act = Act {
+                content,
+                content_kind: Kind::Artwork,
+                user: *user,
+                kind: BehaviorKind::Favorite,
+                on: true,
+                at: None,
+            };
+            assert!(engagement.act(act).await.unwrap().changed);
+        });
+        tokio::join!(join_all(acts), async { engagement.cool(content).await.unwrap() })
+    }))
+    .await;
+    for id in &ids {
+        let history = world.history(id).await;
+        assert_eq!(history[0], row("NEW", START.0, "REALTIME"));
+        assert_eq!(history.last(), Some(&row("WARM", day, "REALTIME")), "{history:?}");
+    }
+    world.app.audit().await;
+    world.app.finish().await;
+}
+
 async fn many_are_cooled_in_chunks(backend: Backend) {
     let world = World::new(backend).await;
-    let ids = futures_util::future::join_all((0..600).map(|_| world.publish(0))).await;
+    let ids = join_all((0..600).map(|_| world.publish(0))).await;
     world.tick(START.0 + 2 * Millis::DAY).await;
     for id in &ids {
         assert_eq!(world.history(id).await.len(), 2);
@@ -298,7 +340,7 @@ async fn two_servers_at_once_announce_it_once(backend: Backend) {
         let second = TestApp::start_on::<Tally>(world.app.database.shared(), World::options(&world.clock)).await;
         // The same contents from both sides, past the jobs, which would let one server do it.
         let (one, two) = (world.app.facade::<EngagementFacade>(), second.facade::<EngagementFacade>());
-        let uuids: Vec<Uuid> = ids.iter().map(|id| tally::kernel::id::parse_any(id).unwrap().1).collect();
+        let uuids: Vec<Uuid> = ids.iter().map(|id| parse_any(id).unwrap().1).collect();
         let cool = |engagement: EngagementFacade| {
             let uuids = uuids.clone();
             async move { futures_util::future::join_all(uuids.iter().map(|id| engagement.cool(*id))).await }

@@ -227,11 +227,14 @@ impl Item {
 
     /// Fades until a moment, that one included; whether anything changed.
     pub(super) fn cool(&mut self, hotness: &Hotness, until: Millis) -> bool {
+        let acted = self.unsettled;
         self.announce(hotness);
         let cooled = self.fade(hotness, until);
+        // What acts of this batch left lasts: it is theirs to announce, with its row of history, when the batch ends.
+        self.unsettled = acted && !cooled;
         if cooled {
             self.note(Cause::Cooled);
-        } else if self.settled_anew {
+        } else if self.settled_anew && !acted {
             self.note(Cause::Recalculated);
         }
         cooled || self.settled_anew
