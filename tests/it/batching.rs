@@ -46,6 +46,22 @@ fn counted(app: &TestApp, what: &str) -> u64 {
     text.lines().find_map(|line| line.strip_prefix(&series)).expect("the series").parse().unwrap()
 }
 
+/// Waits until so many commands are queued.
+async fn queued_up(app: &TestApp, commands: u64) {
+    let length = || {
+        let text = app.kernel.metrics.text().unwrap();
+        let lengths = text.lines().filter(|line| line.starts_with("tally_batch_queue_length{writer=\"engagement\""));
+        lengths.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
+    };
+    for _ in 0..2_000 {
+        if length() == commands {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} instead of {commands} commands are queued", length());
+}
+
 async fn acts_that_meet_in_one_batch_each_get_their_own_outcome(backend: Backend) {
     let app = TestApp::start(backend).await;
     let (reader, other) = (app.user("reader"), app.user("other"));
@@ -61,14 +77,14 @@ async fn acts_that_meet_in_one_batch_each_get_their_own_outcome(backend: Backend
         async move { other.act("favorite", &id).await }
     });
     // The first is under way, behind the lock; the others queue up in this order.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let acts = ["like", "like", "unlike", "like", "unlike", "unlike"];
     let mut queued = Vec::new();
-    for verb in acts {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    for (verb, number) in acts.into_iter().zip(1..) {
         let (reader, id) = (reader.clone(), id.clone());
         queued.push(tokio::spawn(async move { reader.act(verb, &id).await }));
+        queued_up(&app, number).await;
     }
-    tokio::time::sleep(Duration::from_millis(100)).await;
     held.release().await;
 
     assert_eq!(first.await.unwrap().data()["favorite"]["changed"], true);
