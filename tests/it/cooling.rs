@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use tally::app::Tally;
 use tally::kernel::clock::{ManualClock, Millis};
@@ -321,7 +322,8 @@ async fn acts_of_the_timers_own_batch_are_recorded(backend: Backend) {
 
 async fn many_are_cooled_in_chunks(backend: Backend) {
     let world = World::new(backend).await;
-    let ids = join_all((0..600).map(|_| world.publish(0))).await;
+    // Some at once, as in `publish_many`.
+    let ids: Vec<_> = stream::iter((0..600).map(|_| world.publish(0))).buffered(50).collect().await;
     world.tick(START.0 + 2 * Millis::DAY).await;
     for id in &ids {
         assert_eq!(world.history(id).await.len(), 2);
@@ -343,7 +345,7 @@ async fn two_servers_at_once_announce_it_once(backend: Backend) {
         let uuids: Vec<Uuid> = ids.iter().map(|id| parse_any(id).unwrap().1).collect();
         let cool = |engagement: EngagementFacade| {
             let uuids = uuids.clone();
-            async move { futures_util::future::join_all(uuids.iter().map(|id| engagement.cool(*id))).await }
+            async move { join_all(uuids.iter().map(|id| engagement.cool(*id))).await }
         };
         let (first, other) = tokio::join!(cool(one), cool(two));
         for (first, other) in first.into_iter().zip(other) {

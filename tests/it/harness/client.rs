@@ -80,8 +80,8 @@ impl Client {
         answer.data()["publishArtwork"]["artwork"]["id"].as_str().expect("an id").to_owned()
     }
 
-    /// Publishes so many artworks, some at once, and returns their ids in order. All at once would let one request
-    /// wait for all others, longer than a server takes for an answer.
+    /// Publishes so many artworks, some at once, and returns their ids in order: of hundreds of
+    /// new connections at once, some would say nothing for longer than `server.first_byte_secs` on a slow machine.
     pub(crate) async fn publish_many(&self, count: usize) -> Vec<String> {
         let published = (0..count).map(|n| async move { self.publish(&format!("artwork {n}")).await });
         futures_util::stream::iter(published).buffered(50).collect().await
