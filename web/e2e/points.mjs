@@ -32,6 +32,47 @@ async function loseAnswers(page, times) {
 }
 
 /**
+ * From now on the page's reads of its account wait, each until the function that `next` gave for
+ * it is called, and all of them until `end`: on their way to the server, or on their way back.
+ * @param {Page} page
+ * @param {'request' | 'answer'} what
+ */
+async function hold(page, what) {
+  /** @type {(() => void)[]} */
+  const held = [];
+  let holding = true;
+  const wait = () => holding && new Promise((release) => held.push(() => release(null)));
+  await page.route('**/graphql', async (route) => {
+    if (!route.request().postData()?.includes('query PointAccount(')) return route.continue();
+    if (what === 'request') await wait();
+    const response = await route.fetch();
+    if (what === 'answer') await wait();
+    return route.fulfill({ response });
+  });
+  return {
+    async next() {
+      for (let tries = 0; tries < 300; tries++) {
+        const release = held.shift();
+        if (release) return release;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      throw new Error('the page reads nothing');
+    },
+    end() {
+      holding = false;
+      for (const release of held.splice(0)) release();
+    },
+  };
+}
+
+/**
+ * As a tab does that is shown again.
+ * @param {Page} page
+ */
+const lookAgain = (page) =>
+  page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+
+/**
  * The page of points where it changes something.
  * @param {import('./server.mjs').Server} server
  */
@@ -198,6 +239,53 @@ export const points = (server) => ({
       await sequences(page),
       Array.from({ length: 30 }, (_, i) => 30 - i),
     );
+  },
+
+  /** @param {Browser} browser */
+  async 'a read that is overtaken takes nothing from the list'(browser) {
+    const room = await Classroom.enter(server);
+    await room.book(...Array(25).fill(['ADD_POINTS', 1, 'before']));
+    const page = await room.openAsStudent(browser);
+    await page.click('[data-action="older"]');
+    await page.waitForSelector('.entry[data-sequence="1"]');
+    const answers = await hold(page, 'answer');
+    await lookAgain(page);
+    // Twice in a row the subscription tells of something newer before the answer is there.
+    for (const count of [26, 27]) {
+      const release = await answers.next();
+      await room.book(['ADD_POINTS', 1, `no. ${count}`]);
+      await shows(page, count, count);
+      release();
+    }
+    (await answers.next())();
+    answers.end();
+    await room.book(['ADD_POINTS', 1, 'after']);
+    await shows(page, 28, 28);
+    await page.waitForSelector('.entry[data-sequence="28"]');
+    assert.deepEqual(
+      await sequences(page),
+      Array.from({ length: 28 }, (_, i) => 28 - i),
+    );
+  },
+
+  /** @param {Browser} browser */
+  async 'a list that began empty catches up like any other'(browser) {
+    const room = await Classroom.enter(server);
+    const page = await room.openAsStudent(browser);
+    await page.waitForSelector('[data-empty]');
+    const requests = await hold(page, 'request');
+    await lookAgain(page);
+    const release = await requests.next();
+    await room.book(...Array(45).fill(['ADD_POINTS', 1, 'many']));
+    release();
+    requests.end();
+    await shows(page, 45, 45);
+    await page.waitForSelector('.entry[data-sequence="1"]');
+    assert.deepEqual(
+      await sequences(page),
+      Array.from({ length: 45 }, (_, i) => 45 - i),
+    );
+    assert.equal(await page.locator('[data-action="older"]').count(), 0, 'there is no more');
   },
 
   /** @param {Browser} browser */

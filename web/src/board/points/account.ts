@@ -78,12 +78,12 @@ const LOOK_AGAIN_MS = 30_000;
 /** One list: of one account, through one filter. Answers to an earlier one are dropped. */
 interface Look {
   userId: string;
-  /** The cursor of the newest entry that was read. */
+  /** The first page has been read: what is read from now on is what is newer. */
+  begun: boolean;
+  /** The cursor of the newest entry that was read; null while there is none. */
   newest: string | null;
   reading: boolean;
   again: boolean;
-  /** The last read was older than what is known. */
-  doubted: boolean;
 }
 let look: Look | null = null;
 /** Of the account: one subscription for all filters. */
@@ -149,7 +149,7 @@ function begin(userId: string): void {
     readingOlder.value = false;
     trouble.value = null;
   });
-  look = { userId, newest: null, reading: false, again: false, doubted: false };
+  look = { userId, begun: false, newest: null, reading: false, again: false };
   refresh();
 }
 
@@ -173,11 +173,12 @@ async function read(of: Look): Promise<void> {
   }
   of.reading = true;
   of.again = false;
-  const page = of.newest === null ? { first: PAGE } : { last: CATCH_UP, before: of.newest };
+  const page = of.begun ? { last: CATCH_UP, before: of.newest } : { first: PAGE };
+  const known = account.peek()?.sequence ?? 0n;
   try {
     const answer = await requestAsViewer<AccountRead>(accountQuery, variables(of, page));
     if (of !== look) return;
-    batch(() => take(of, answer));
+    batch(() => take(of, answer, known));
     if (unsubscribe === null) listen(of.userId);
   } catch (error) {
     if (of !== look) return;
@@ -188,24 +189,24 @@ async function read(of: Look): Promise<void> {
   }
 }
 
-function take(of: Look, { me, pointAccount }: AccountRead): void {
+/** `before` is the sequence that was known when the read began. */
+function take(of: Look, { me, pointAccount }: AccountRead, before: bigint): void {
   roles.value = me?.roles ?? [];
   trouble.value = null;
-  const known = account.peek();
   const name = pointAccount.user?.name ?? null;
   const found = { name, ...figures(pointAccount) };
   const { nodes, pageInfo } = pointAccount.history;
-  const behind = known !== null && found.sequence < known.sequence;
-  if (behind && of.doubted) {
-    // Twice the same: it is the ledger that has changed, not this read that was overtaken.
+  if (found.sequence < before) {
+    // A read never misses what was known when it began: it is the ledger that is another one.
     account.value = found;
     startOver(of);
     return;
   }
-  of.doubted = behind;
-  of.again ||= behind;
-  if (!behind) account.value = found;
-  if (of.newest === null) {
+  // The subscription has overtaken the read: what is shown is newer, and one more read follows.
+  const overtaken = found.sequence < (account.peek()?.sequence ?? 0n);
+  if (overtaken) of.again = true;
+  else account.value = found;
+  if (!of.begun) {
     entries.value = nodes;
     older.value = pageInfo.hasNextPage ? pageInfo.endCursor : null;
   } else if (pageInfo.hasPreviousPage) {
@@ -214,12 +215,13 @@ function take(of: Look, { me, pointAccount }: AccountRead): void {
   } else if (nodes.length > 0) {
     entries.value = merged(nodes, entries.peek() ?? []);
   }
+  of.begun = true;
   of.newest = pageInfo.startCursor ?? of.newest;
 }
 
 function startOver(of: Look): void {
+  of.begun = false;
   of.newest = null;
-  of.doubted = false;
   of.again = true;
 }
 
@@ -323,8 +325,8 @@ function figures(read: AccountFigures): Omit<Account, 'name'> {
   };
 }
 
-/** Newer ones before older ones, each once. */
-function merged(newer: readonly Transaction[], shown: readonly Transaction[]): Transaction[] {
-  const ids = new Set(newer.map((entry) => entry.id));
-  return [...newer, ...shown.filter((entry) => !ids.has(entry.id))];
+/** Newest first, each once. */
+function merged(some: readonly Transaction[], others: readonly Transaction[]): Transaction[] {
+  const byId = new Map([...others, ...some].map((entry) => [entry.id, entry]));
+  return [...byId.values()].sort((a, b) => Number(BigInt(b.sequence) - BigInt(a.sequence)));
 }
