@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 
 import { fill, isLive, shows } from './classroom.mjs';
+import { clickedAt, sees } from './moments.mjs';
 
 /** @typedef {import('playwright-core').Page} Page */
 /** @typedef {import('./browser.mjs').Browser} Browser */
@@ -18,55 +19,11 @@ const viewer = (page) => page.getAttribute('.viewer', 'data-user');
 const button = (page, id, action) => page.locator(`[data-id="${id}"] [data-action="${action}"]`);
 
 /**
- * Resolves, in the page, with the time at which the row shows this count. Observed there rather
- * than polled from here, so that the test does not measure itself.
- * @param {Page} page
  * @param {string} id
  * @param {'likes' | 'favorites'} what
  * @param {number} count
  */
-function sees(page, id, what, count) {
-  return page.evaluate(
-    ([id, what, count]) =>
-      /** @type {Promise<number>} */ (
-        new Promise((resolve, reject) => {
-          const selector = `[data-id="${id}"][data-${what}="${count}"]`;
-          const observer = new MutationObserver(look);
-          const timer = setTimeout(() => reject(new Error(`never saw ${selector}`)), 10_000);
-          function look() {
-            if (!document.querySelector(selector)) return;
-            observer.disconnect();
-            clearTimeout(timer);
-            resolve(Date.now());
-          }
-          observer.observe(document.body, { subtree: true, childList: true, attributes: true });
-          look();
-        })
-      ),
-    /** @type {const} */ ([id, what, count]),
-  );
-}
-
-/**
- * Clicks, and returns when the click arrived in the page.
- * @param {Page} page
- * @param {import('playwright-core').Locator} target
- */
-async function clickedAt(page, target) {
-  const clicked = page.evaluate(
-    () =>
-      /** @type {Promise<number>} */ (
-        new Promise((resolve) => {
-          document.addEventListener('click', () => resolve(Date.now()), {
-            capture: true,
-            once: true,
-          });
-        })
-      ),
-  );
-  await target.click();
-  return clicked;
-}
+const counts = (id, what, count) => `[data-id="${id}"][data-${what}="${count}"]`;
 
 /**
  * Clicks and waits for the server: the button is optimistic, and what counts is what it knows.
@@ -75,11 +32,13 @@ async function clickedAt(page, target) {
  * @param {'like' | 'favorite'} action
  */
 async function press(page, id, action) {
-  const answered = page.waitForResponse(
-    (response) => response.request().postData()?.includes('mutation') ?? false,
-  );
-  await button(page, id, action).click();
-  assert.equal((await answered).status(), 200);
+  const [answered] = await Promise.all([
+    page.waitForResponse(
+      (response) => response.request().postData()?.includes('mutation') ?? false,
+    ),
+    button(page, id, action).click(),
+  ]);
+  assert.equal(answered.status(), 200);
 }
 
 /**
@@ -116,11 +75,14 @@ async function reactionTravels(browser, action) {
     ['true', before + 1],
     ['false', before],
   ])) {
-    const seen = sees(other, id, what, count);
-    const took = -(await clickedAt(one, target)) + (await seen);
+    const [seen, clicked] = await Promise.all([
+      sees(other, counts(id, what, count)),
+      clickedAt(one, target),
+    ]);
+    const took = seen - clicked;
     assert.ok(took < WITHIN_MS, `the other browser saw it after ${took} ms`);
     slowest = Math.max(slowest, took);
-    await sees(one, id, what, count);
+    await sees(one, counts(id, what, count));
     assert.equal(await target.getAttribute('aria-pressed'), pressed);
     assert.equal(await others(), pressedByOther);
   }

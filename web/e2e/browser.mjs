@@ -98,7 +98,11 @@ export class Browser {
 
   /** Closes the pages of a test and hands over what was wrong with them. */
   async endTest() {
-    await Promise.all(this.chromium.contexts().map((context) => context.close()));
+    const contexts = this.chromium.contexts();
+    // A request that a test holds, or that is under way through one, ends with its page.
+    const pages = contexts.flatMap((context) => context.pages());
+    await Promise.all(pages.map((page) => page.unrouteAll({ behavior: 'ignoreErrors' })));
+    await Promise.all(contexts.map((context) => context.close()));
     const forgiven = this.#forgiven.splice(0);
     return this.#complaints
       .splice(0)

@@ -102,9 +102,27 @@ export async function isLive(page) {
  * @param {number} count of transactions
  */
 export async function shows(page, balance, count) {
-  await page.waitForSelector(
-    `.points-summary[data-balance="${balance}"][data-sequence="${count}"]`,
-    { timeout: 15_000 },
+  await page.waitForSelector(summary(balance, count), { timeout: 15_000 });
+}
+
+/**
+ * @param {number} balance
+ * @param {number} count of transactions
+ */
+export const summary = (balance, count) =>
+  `.points-summary[data-balance="${balance}"][data-sequence="${count}"]`;
+
+/**
+ * Waits until a field of the form has this in it.
+ * @param {Page} page
+ * @param {string} field
+ * @param {string} value
+ */
+export async function contains(page, field, value) {
+  await page.waitForFunction(
+    ([field, value]) =>
+      /** @type {HTMLInputElement | null} */ (document.querySelector(field))?.value === value,
+    /** @type {const} */ ([field, value]),
   );
 }
 

@@ -52,11 +52,11 @@ export const graphiql = {
     const page = await openGraphiql(browser);
     await changeTab(page, 'Artworks');
     await page.click('.graphiql-query-editor .view-lines');
-    const sent = page.waitForRequest(
-      (request) => request.postData()?.includes('query Artworks') ?? false,
-    );
-    await page.keyboard.press('Control+Enter');
-    assert.match((await sent).headers().authorization ?? '', /^Bearer ./);
+    const [sent] = await Promise.all([
+      page.waitForRequest((request) => request.postData()?.includes('query Artworks') ?? false),
+      page.keyboard.press('Control+Enter'),
+    ]);
+    assert.match(sent.headers().authorization ?? '', /^Bearer ./);
     await response(page, /"data": \{.*"artworks": \{.*"totalCount": \d+/);
   },
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 
-import { Classroom, fill, isLive, sequences, shows } from './classroom.mjs';
+import { Classroom, contains, fill, isLive, sequences, shows, summary } from './classroom.mjs';
+import { clickedAt, sees } from './moments.mjs';
 
 /** @typedef {import('./browser.mjs').Browser} Browser */
 /** @typedef {import('playwright-core').Page} Page */
@@ -93,11 +94,11 @@ export const points = (server) => ({
       ['DEDUCT_POINTS', 4, 6, 2],
     ])) {
       await fill(teacher, kind, amount, `the reason of ${kind}`);
-      const seen = shows(student, balance, count);
-      const started = performance.now();
-      await teacher.click(POST);
-      await seen;
-      slowest = Math.max(slowest, performance.now() - started);
+      const [seen, clicked] = await Promise.all([
+        sees(student, summary(balance, count)),
+        clickedAt(teacher, teacher.locator(POST)),
+      ]);
+      slowest = Math.max(slowest, seen - clicked);
       await said(teacher, 'booked');
       await shows(teacher, balance, count);
       for (const page of [student, teacher]) {
@@ -105,7 +106,7 @@ export const points = (server) => ({
         const reason = await page.textContent('.entry:first-child .entry-reason');
         assert.equal(reason, `the reason of ${kind}`);
       }
-      assert.equal(await teacher.inputValue('#posting-amount'), '', 'the form begins anew');
+      await contains(teacher, '#posting-amount', ''); // The form begins anew.
     }
     assert.ok(slowest < WITHIN_MS, `the other browser saw it after ${slowest} ms`);
     return `, seen by the other after at most ${Math.round(slowest)} ms`;
@@ -251,20 +252,51 @@ export const points = (server) => ({
     const answers = await hold(page, 'answer');
     await lookAgain(page);
     // Twice in a row the subscription tells of something newer before the answer is there.
-    for (const count of [26, 27]) {
+    let count = 25;
+    for (let overtaken = 0; overtaken < 2; overtaken++) {
       const release = await answers.next();
-      await room.book(['ADD_POINTS', 1, `no. ${count}`]);
-      await shows(page, count, count);
+      // Not of the first ones, if the server has not begun to listen for this page.
+      for (let tries = 1; ; tries++) {
+        await room.book(['ADD_POINTS', 1, `no. ${++count}`]);
+        const told = await shows(page, count, count).catch((error) => error);
+        if (told === undefined) break;
+        if (tries === 3) throw told;
+      }
       release();
     }
     (await answers.next())();
     answers.end();
     await room.book(['ADD_POINTS', 1, 'after']);
-    await shows(page, 28, 28);
-    await page.waitForSelector('.entry[data-sequence="28"]');
+    await shows(page, ++count, count);
+    await page.waitForSelector(`.entry[data-sequence="${count}"]`);
     assert.deepEqual(
       await sequences(page),
-      Array.from({ length: 28 }, (_, i) => 28 - i),
+      Array.from({ length: count }, (_, i) => count - i),
+    );
+  },
+
+  /** @param {Browser} browser */
+  async 'what the subscription told one by one is not read anew'(browser) {
+    const room = await Classroom.enter(server);
+    await room.book(...Array(25).fill(['ADD_POINTS', 1, 'before']));
+    const page = await room.openAsStudent(browser);
+    await page.click('[data-action="older"]');
+    await page.waitForSelector('.entry[data-sequence="1"]');
+    // More than a read catches up with.
+    for (let count = 26; count <= 76; count++) {
+      await room.book(['ADD_POINTS', 1, `no. ${count}`]);
+      await shows(page, count, count);
+    }
+    const answers = await hold(page, 'answer');
+    await lookAgain(page);
+    (await answers.next())();
+    answers.end();
+    await room.book(['ADD_POINTS', 1, 'after']);
+    await shows(page, 77, 77);
+    await page.waitForSelector('.entry[data-sequence="77"]');
+    assert.deepEqual(
+      await sequences(page),
+      Array.from({ length: 77 }, (_, i) => 77 - i),
     );
   },
 

@@ -6,6 +6,7 @@ import {
   forgetToken,
   openDemoSession,
   openSession,
+  remember,
   type Session,
 } from '../shared/session';
 import { t } from './preferences';
@@ -30,13 +31,19 @@ export function ensureSession(): Promise<void> {
   if (session.peek() !== undefined) return Promise.resolve();
   opening ??= openSession()
     .then((opened) => {
-      session.value = opened;
+      // Whoever signed in or out meanwhile has said who they are.
+      if (session.peek() === undefined) be(opened);
     })
     .catch(() => undefined)
     .finally(() => {
       opening = null;
     });
   return opening;
+}
+
+function be(known: Session | null): void {
+  if (known) remember(known);
+  session.value = known;
 }
 
 /**
@@ -56,7 +63,7 @@ export async function renewSession(rejected: string): Promise<void> {
 
 export async function signIn(pasted: string): Promise<boolean> {
   const adopted = await adoptToken(pasted);
-  if (adopted) session.value = adopted;
+  if (adopted) be(adopted);
   return adopted !== null;
 }
 
@@ -67,7 +74,7 @@ export function signOut(): void {
 
 export async function becomeAnotherDemoUser(role?: 'TEACHER'): Promise<void> {
   const opened = await openDemoSession(role);
-  if (opened) session.value = opened;
+  if (opened) be(opened);
 }
 
 /** A request as the viewer; once more with a new session if the old one has run out. */

@@ -64,7 +64,7 @@ function arrange(previous: readonly Row[], entries: readonly RankingEntry[], at:
 }
 
 /** What a mutation answered is newer than what the stream sent last. */
-export function mergeReactions(id: string, reactions: Reactions): void {
+export function mergeReactions(id: string, reactions: Partial<Reactions>): void {
   rows.value =
     rows
       .peek()

@@ -26,6 +26,8 @@ const STRAGGLERS_MS = 1500;
 
 const wanted = signal<ReadonlyMap<string, boolean>>(new Map());
 const inFlight = new Set<string>();
+/** What is wanted is forgotten when the stragglers are over; a new click begins anew. */
+const lettingGo = new Map<string, ReturnType<typeof setTimeout>>();
 
 export function reactionOf(content: Content, reaction: Reaction) {
   const { active, count } = fields[reaction];
@@ -48,6 +50,7 @@ async function send(id: string, reaction: Reaction): Promise<void> {
   const k = key(id, reaction);
   if (inFlight.has(k)) return;
   inFlight.add(k);
+  clearTimeout(lettingGo.get(k));
   try {
     let sent: boolean | undefined;
     for (;;) {
@@ -58,12 +61,13 @@ async function send(id: string, reaction: Reaction): Promise<void> {
       const { reaction: answer } = await requestAsViewer<Reacted>(reactionMutation(mutation), {
         id,
       });
-      const { id: _, ...reactions } = answer.content;
-      mergeReactions(id, reactions);
+      // Of the other button another request may have said something newer.
+      const { active, count } = fields[reaction];
+      const { content } = answer;
+      mergeReactions(id, { [active]: content[active], [count]: content[count] });
     }
-    setTimeout(() => {
-      if (!inFlight.has(k)) want(id, reaction, undefined);
-    }, STRAGGLERS_MS);
+    const letGo = () => want(id, reaction, undefined);
+    lettingGo.set(k, setTimeout(letGo, STRAGGLERS_MS));
   } catch (error) {
     want(id, reaction, undefined);
     toastError(error);

@@ -10,12 +10,13 @@ import { createRoot } from 'react-dom/client';
 import { GRAPHQL_PATH, subscriptionUrl } from '../shared/endpoint';
 import logo from '../shared/favicon.svg';
 import { authorization } from '../shared/graphql';
-import { openSession } from '../shared/session';
+import { openSession, remember } from '../shared/session';
 import { chosenTheme } from '../shared/theme';
 import { examples } from './examples';
 
 // GraphiQL is for looking at a server in any state: no session is no reason not to open.
 const session = await openSession().catch(() => null);
+if (session) remember(session);
 const auth = authorization(session?.token ?? null);
 const headers = Object.keys(auth).length > 0 ? JSON.stringify(auth, null, 2) : undefined;
 

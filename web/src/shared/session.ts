@@ -33,13 +33,13 @@ export async function openDemoSession(role?: 'TEACHER'): Promise<Session | null>
   if (response.status === 404) return null;
   if (!response.ok) throw new Error(`GET ${path} answered ${response.status}`);
   const { token, user } = (await response.json()) as { token: string; user: User };
-  return remember({ token, user, demo: true });
+  return { token, user, demo: true };
 }
 
-/** Asks the server whose token this is and keeps it; null when the server rejects it. */
+/** Asks the server whose token this is; null when the server rejects it. */
 export async function adoptToken(token: string, demo = false): Promise<Session | null> {
   const user = await owner(token);
-  return user && remember({ token, user, demo });
+  return user && { token, user, demo };
 }
 
 export function forgetToken(): void {
@@ -47,10 +47,10 @@ export function forgetToken(): void {
   perTab.write(DEMO_KEY, null);
 }
 
-function remember(session: Session): Session {
+/** Keeps it for this tab, the board as well as GraphiQL. */
+export function remember(session: Session): void {
   perTab.write(TOKEN_KEY, session.token);
   perTab.write(DEMO_KEY, session.demo ? 'yes' : null);
-  return session;
 }
 
 async function owner(token: string): Promise<User | null> {

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 
 import { requestAsViewer } from '../identity';
 import { moment, whose } from '../points/account';
@@ -50,18 +50,22 @@ export function BalanceAt() {
   const words = t.value.points;
   const [local, setLocal] = useState('');
   const [then, setThen] = useState<Then | null>(null);
+  const asked = useRef(0);
   const submit = async (event: Event) => {
     event.preventDefault();
     const time = moment(local);
     if (time === null) return;
+    const which = ++asked.current;
+    // Only the answer to the last question is one.
+    const answered = (answer: Then) => which === asked.current && setThen(answer);
     try {
       const { pointAccount } = await requestAsViewer<BalanceAtRead>(balanceAtQuery, {
         userId: whose.value,
         time,
       });
-      setThen({ balance: BigInt(pointAccount.balanceAt), at: time });
+      answered({ balance: BigInt(pointAccount.balanceAt), at: time });
     } catch (error) {
-      setThen({ error });
+      answered({ error });
     }
   };
   return (

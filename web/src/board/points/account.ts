@@ -84,6 +84,8 @@ interface Look {
   newest: string | null;
   reading: boolean;
   again: boolean;
+  /** The read after one that failed. */
+  retry: ReturnType<typeof setTimeout> | undefined;
 }
 let look: Look | null = null;
 /** Of the account: one subscription for all filters. */
@@ -149,7 +151,7 @@ function begin(userId: string): void {
     readingOlder.value = false;
     trouble.value = null;
   });
-  look = { userId, begun: false, newest: null, reading: false, again: false };
+  look = { userId, begun: false, newest: null, reading: false, again: false, retry: undefined };
   refresh();
 }
 
@@ -171,6 +173,7 @@ async function read(of: Look): Promise<void> {
     of.again = true;
     return;
   }
+  clearTimeout(of.retry);
   of.reading = true;
   of.again = false;
   const page = of.begun ? { last: CATCH_UP, before: of.newest } : { first: PAGE };
@@ -209,11 +212,18 @@ function take(of: Look, { me, pointAccount }: AccountRead, before: bigint): void
   if (!of.begun) {
     entries.value = nodes;
     older.value = pageInfo.hasNextPage ? pageInfo.endCursor : null;
-  } else if (pageInfo.hasPreviousPage) {
-    startOver(of);
-    return;
-  } else if (nodes.length > 0) {
-    entries.value = merged(nodes, entries.peek() ?? []);
+  } else {
+    const shown = entries.peek() ?? [];
+    const together = merged(nodes, shown);
+    if (pageInfo.hasPreviousPage) {
+      // There is more than one read catches up with, unless the subscription has told all of it.
+      if (together.length > shown.length) {
+        startOver(of);
+        return;
+      }
+      of.again = true;
+    }
+    entries.value = together;
   }
   of.begun = true;
   of.newest = pageInfo.startCursor ?? of.newest;
@@ -233,7 +243,8 @@ function failed(of: Look, error: unknown): void {
     if (roles.peek() === null) void learnRoles(of);
     return;
   }
-  setTimeout(() => {
+  of.again = false;
+  of.retry = setTimeout(() => {
     if (of === look) void read(of);
   }, RETRY_MS);
 }
