@@ -92,22 +92,26 @@ async fn a_large_deletion_lets_others_in_between(backend: Backend) {
         let rows = query(app, "SELECT count(*) AS n FROM behaviors".to_owned()).await;
         rows[0].try_get::<i64>("", "n").unwrap()
     };
-    // While the job runs somebody else likes, one content after the other.
+    // While the job runs somebody else likes, one content after the other. Every so often it is counted what
+    // the job removes meanwhile: a count of rows a thousand times, also in a soak.
+    let counted = many.div_ceil(1_000);
     let done = tokio_util::sync::CancellationToken::new();
     let others = async {
-        let (mut between, mut slowest) = (0, Duration::ZERO);
+        let (mut between, mut most) = (0, 0);
         for content in contents.iter().cycle() {
             if done.is_cancelled() {
                 break;
             }
+            let before = if between % counted == 0 { left().await } else { 0 };
             for on in [true, false] {
-                let began = Instant::now();
                 act(reader_id, *content, on).await.unwrap();
-                slowest = slowest.max(began.elapsed());
+            }
+            if before > 0 {
+                most = most.max(before - left().await);
             }
             between += 1;
         }
-        (between, slowest)
+        (between, most)
     };
     let job = async {
         let began = Instant::now();
@@ -118,16 +122,16 @@ async fn a_large_deletion_lets_others_in_between(backend: Backend) {
         done.cancel();
         began.elapsed()
     };
-    let ((between, slowest), took) = tokio::join!(others, job);
+    let ((between, most), took) = tokio::join!(others, job);
     app.settle().await;
     eprintln!(
-        "{backend:?}: {many} likes removed in {took:?}; of {between} others in between the slowest took {slowest:?}"
+        "{backend:?}: {many} likes removed in {took:?}, {between} pairs of others in between, at most {most} removed during one"
     );
     // Each waits for one batch of the job at most: twice as many batches as likes of others would be unfair.
     let batches = many / 100;
     assert!(between >= batches / 2, "{between} likes of others came in between {batches} chunks");
-    // Some hundred times what one takes, for machines that do much else: it finds who waits for the whole of it.
-    assert!(slowest < Duration::from_secs(5), "somebody waited for {slowest:?}");
+    // A batch or two before each of the two, and what goes on while it is counted; not the whole of it.
+    assert!(most <= 500, "{most} likes were removed while one like and one unlike waited");
     assert_eq!(traces(app, user).await, Vec::<String>::new());
     assert!(left().await <= many as i64, "only the reader's tombstones");
     world.app.finish().await;
