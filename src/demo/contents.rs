@@ -88,13 +88,15 @@ fn detail(n: u32, title: &str) -> Detail {
     }
 }
 
-/// Makes users and contents, and the first likes of new ones. Returns the ids of both.
+/// Makes users and contents, and the first likes of new ones. Returns the ids of the contents, and of the users that
+/// visitors may act as: all but the first, whose token the demo prints. What that one likes is the reader's to say.
 pub(super) async fn fill(demo: &Demo) -> Result<(Vec<Uuid>, Vec<Uuid>)> {
     let now = demo.engagement.now();
     let mut people = Vec::new();
     for n in 1..=demo.scale.users {
         people.push(demo.user(n).await?.0);
     }
+    let others = if people.len() > 1 { people[1..].to_vec() } else { people.clone() };
     let mut random = demo.random();
     let planned: Vec<_> = (1..=demo.scale.contents)
         .map(|n| (n, people[random.random_range(0..people.len())], random.random_range(0..PUBLISHED_WITHIN)))
@@ -132,7 +134,7 @@ pub(super) async fn fill(demo: &Demo) -> Result<(Vec<Uuid>, Vec<Uuid>)> {
             acts.push(Act {
                 content: info.id,
                 content_kind: info.kind,
-                user: people[random.random_range(0..people.len())],
+                user: others[random.random_range(0..others.len())],
                 kind: if random.next_u32().is_multiple_of(4) { BehaviorKind::Favorite } else { BehaviorKind::Like },
                 on: true,
                 at: Some(now.plus(-age)),
@@ -142,5 +144,5 @@ pub(super) async fn fill(demo: &Demo) -> Result<(Vec<Uuid>, Vec<Uuid>)> {
     let liked = stream::iter(acts).map(|act| demo.engagement.act(act)).buffer_unordered(AT_ONCE);
     liked.try_for_each(async |_| Ok(())).await?;
     tracing::info!(new = contents.len(), "demo content is there");
-    Ok((people, contents))
+    Ok((others, contents))
 }

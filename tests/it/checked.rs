@@ -10,6 +10,7 @@ use crate::harness::{Backend, TestDatabase, command, on_every_backend, run};
 
 on_every_backend!(
     a_clean_demo_tallies_until_somebody_writes_by_hand,
+    what_the_first_demo_user_likes_is_left_to_the_reader,
     an_item_that_there_is_not_is_an_error,
     a_database_that_is_not_there_is_an_error,
 );
@@ -31,6 +32,10 @@ async fn demo(database: &TestDatabase) {
         .expect("the demo starts");
     let filled = async {
         while check(&database.url, &["--check", "figures"]).await.1["checks"][0]["checked"] != json!(CONTENTS) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        // Likes come after the contents, some three each.
+        while database.number("SELECT count(*) FROM behaviors").await < CONTENTS {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
@@ -63,6 +68,22 @@ async fn a_clean_demo_tallies_until_somebody_writes_by_hand(backend: Backend) {
     let drifted = report["checks"].as_array().unwrap().iter().filter(|check| check["drifted"] != 0);
     let drifted: Vec<_> = drifted.map(|check| (&check["name"], &check["drifted"])).collect();
     assert_eq!(drifted, [(&json!("like-count"), &json!(CONTENTS))]);
+    database.remove().await;
+}
+
+/// The README's first like is with the token that the demo prints: it is to change something.
+async fn what_the_first_demo_user_likes_is_left_to_the_reader(backend: Backend) {
+    let database = TestDatabase::create(backend).await;
+    demo(&database).await;
+    let likes = async |which: &str| {
+        database
+            .number(&format!(
+                "SELECT count(*) FROM behaviors JOIN users ON users.id = behaviors.user_id WHERE subject {which} 'demo-1'"
+            ))
+            .await
+    };
+    assert_eq!(likes("=").await, 0);
+    assert!(likes("<>").await >= CONTENTS);
     database.remove().await;
 }
 

@@ -1,6 +1,6 @@
 //! A database a test.
 
-use sea_orm::{ConnectionTrait as _, Database};
+use sea_orm::{ConnectionTrait as _, Database, Statement};
 
 /// Where facts and figures are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,15 @@ impl TestDatabase {
     /// The same, on any database.
     pub(crate) async fn sql_on(url: &str, sql: &str) {
         execute(url, sql).await;
+    }
+
+    /// What a SELECT of one number says, asked behind the server's back.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        let connection = Database::connect(&self.url).await.expect("the database is there");
+        let statement = Statement::from_string(connection.get_database_backend(), sql);
+        let row = connection.query_one_raw(statement).await.expect("the statement runs").expect("a row");
+        connection.close().await.expect("the connection closes");
+        row.try_get_by_index(0).expect("a number")
     }
 
     pub(crate) async fn remove(self) {
