@@ -18,9 +18,6 @@ const SETTINGS: HeatSettings = HeatSettings {
 };
 const HOTNESS: Hotness = Hotness { heat: SETTINGS, thresholds: Thresholds { warm: 20.0, hot: 50.0, blazing: 100.0 } };
 
-/// The relative error that integers of 2^-24 points and 2^-32 half-lives leave, with room for the sums' own rounding.
-const ERROR: f64 = 4e-7;
-
 type Facts = Vec<(i64, i64)>;
 
 /// Weights in thousandths and moments, over about a year, before 1970 too.
@@ -46,6 +43,28 @@ fn ideal(facts: &[(i64, i64)], at: i64) -> f64 {
     facts.iter().map(|(weight, since)| *weight as f64 / 1000.0 * ((since - at) as f64 / half_life).exp2()).sum()
 }
 
+/// How far from the definition integers may lead, in points: half of 2^-24 points for each fact, which fades since its
+/// epoch began, and half of 2^-32 half-lives for their sum, with room for the rounding of the sums themselves.
+fn error(facts: &[(i64, i64)], at: i64) -> f64 {
+    let half_life = SETTINGS.half_life_ms as f64;
+    let begins = |since: &i64| SETTINGS.epoch_start(SETTINGS.epoch(Millis(*since))).0;
+    let masses: f64 = facts.iter().map(|(_, since)| ((begins(since) - at) as f64 / half_life - 25.0).exp2()).sum();
+    masses + 1e-10 * ideal(facts, at)
+}
+
+#[test]
+fn a_fact_of_next_to_nothing_counts_as_much_as_integers_hold() {
+    let epoch = SETTINGS.epoch_start(700).0;
+    for weight in 1..100 {
+        for into in (0..24).map(|day| day * Millis::DAY) {
+            let (facts, at) = ([(weight, epoch + into)], epoch + into);
+            let score = SETTINGS.score(SETTINGS.heat(1000, &masses(&facts)), Millis(at));
+            let ideal = ideal(&facts, at);
+            assert!((score - ideal).abs() <= error(&facts, at), "{score} instead of {ideal}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -53,8 +72,9 @@ proptest! {
     fn the_score_is_the_sum_of_what_has_faded(facts in facts(), later in 0..20 * Millis::DAY) {
         let newest = facts.iter().map(|(_, at)| *at).max().unwrap();
         let heat = SETTINGS.heat(1000, &masses(&facts));
-        let (score, ideal) = (SETTINGS.score(heat, Millis(newest + later)), ideal(&facts, newest + later));
-        prop_assert!((score / ideal - 1.0).abs() < ERROR, "{score} instead of {ideal}");
+        let at = newest + later;
+        let (score, ideal) = (SETTINGS.score(heat, Millis(at)), ideal(&facts, at));
+        prop_assert!((score - ideal).abs() <= error(&facts, at), "{score} instead of {ideal}");
     }
 
     #[test]
@@ -78,12 +98,13 @@ proptest! {
     fn order_by_heat_is_order_by_score_at_any_later_time(a in facts(), b in facts(), later in 0..60 * Millis::DAY) {
         let (heat_a, heat_b) = (SETTINGS.heat(1000, &masses(&a)).unwrap(), SETTINGS.heat(1000, &masses(&b)).unwrap());
         let newest = a.iter().chain(&b).map(|(_, at)| *at).max().unwrap();
-        let (score_a, score_b) = (ideal(&a, newest + later), ideal(&b, newest + later));
+        let at = newest + later;
+        let (score_a, score_b) = (ideal(&a, at), ideal(&b, at));
         // Scores that differ by less than the integers can hold may go either way.
-        if (score_a / score_b - 1.0).abs() > 2.0 * ERROR {
+        if (score_a - score_b).abs() > error(&a, at) + error(&b, at) {
             prop_assert_eq!(heat_a > heat_b, score_a > score_b);
         }
-        let (shown_a, shown_b) = (SETTINGS.score(Some(heat_a), Millis(newest + later)), SETTINGS.score(Some(heat_b), Millis(newest + later)));
+        let (shown_a, shown_b) = (SETTINGS.score(Some(heat_a), Millis(at)), SETTINGS.score(Some(heat_b), Millis(at)));
         let agrees = if heat_a >= heat_b { shown_a >= shown_b } else { shown_a <= shown_b };
         prop_assert!(agrees, "{} and {}", shown_a, shown_b);
     }
