@@ -137,6 +137,13 @@ export function sequences(page) {
 }
 
 /**
+ * So many numbers, from one of them down, as the newest come first.
+ * @param {number} from
+ * @param {number} count
+ */
+export const down = (from, count) => Array.from({ length: count }, (_, i) => from - i);
+
+/**
  * Fills the form in and leaves the last click to the test.
  * @param {Page} page
  * @param {string} kind

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { Classroom, contains, fill, isLive, sequences, shows } from './classroom.mjs';
+import { Classroom, contains, down, fill, isLive, sequences, shows } from './classroom.mjs';
 
 /** @typedef {import('./browser.mjs').Browser} Browser */
 /** @typedef {import('playwright-core').Page} Page */
@@ -52,8 +52,6 @@ export const pointsReads = (server) => ({
     await room.book(...Array(45).fill(['ADD_POINTS', 1, 'many']));
     await room.book(['DEDUCT_POINTS', 2, 'one'], ['REDEEM', 3, 'two']);
     const page = await room.openAsTeacher(browser);
-    const down = (/** @type {number} */ from, /** @type {number} */ count) =>
-      Array.from({ length: count }, (_, i) => from - i);
     await lists(page, down(47, 20));
     await page.click('[data-action="older"]');
     await lists(page, down(47, 40));

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 
-import { Classroom, contains, fill, isLive, sequences, shows, summary } from './classroom.mjs';
+import {
+  Classroom,
+  contains,
+  down,
+  fill,
+  isLive,
+  sequences,
+  shows,
+  summary,
+} from './classroom.mjs';
 import { clickedAt, sees } from './moments.mjs';
 
 /** @typedef {import('./browser.mjs').Browser} Browser */
@@ -74,6 +83,20 @@ async function hold(page, what) {
  */
 const lookAgain = (page) =>
   page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+
+/**
+ * An account of 25 transactions, more than a page of them, of which its owner sees all.
+ * @param {import('./server.mjs').Server} server
+ * @param {Browser} browser
+ */
+async function openTwoPages(server, browser) {
+  const room = await Classroom.enter(server);
+  await room.book(...Array(25).fill(['ADD_POINTS', 1, 'before']));
+  const page = await room.openAsStudent(browser);
+  await page.click('[data-action="older"]');
+  await page.waitForSelector('.entry[data-sequence="1"]');
+  return { room, page };
+}
 
 /**
  * The page of points where it changes something.
@@ -218,11 +241,7 @@ export const points = (server) => ({
         .catch(() => {});
     }
     await page.waitForSelector('.entry[data-sequence="1"]');
-    const all = await sequences(page);
-    assert.deepEqual(
-      all,
-      Array.from({ length: 63 }, (_, i) => 63 - i),
-    );
+    assert.deepEqual(await sequences(page), down(63, 63));
     // And it listens again.
     await room.book(['ADD_POINTS', 1, 'after']);
     await shows(page, 63, 64);
@@ -238,19 +257,12 @@ export const points = (server) => ({
     }
     await shows(page, 60, 30);
     await page.waitForFunction(() => document.querySelectorAll('.entry').length === 30);
-    assert.deepEqual(
-      await sequences(page),
-      Array.from({ length: 30 }, (_, i) => 30 - i),
-    );
+    assert.deepEqual(await sequences(page), down(30, 30));
   },
 
   /** @param {Browser} browser */
   async 'a read that is overtaken takes nothing from the list'(browser) {
-    const room = await Classroom.enter(server);
-    await room.book(...Array(25).fill(['ADD_POINTS', 1, 'before']));
-    const page = await room.openAsStudent(browser);
-    await page.click('[data-action="older"]');
-    await page.waitForSelector('.entry[data-sequence="1"]');
+    const { room, page } = await openTwoPages(server, browser);
     const answers = await hold(page, 'answer');
     await lookAgain(page);
     // Twice in a row the subscription tells of something newer before the answer is there.
@@ -271,19 +283,12 @@ export const points = (server) => ({
     await room.book(['ADD_POINTS', 1, 'after']);
     await shows(page, ++count, count);
     await page.waitForSelector(`.entry[data-sequence="${count}"]`);
-    assert.deepEqual(
-      await sequences(page),
-      Array.from({ length: count }, (_, i) => count - i),
-    );
+    assert.deepEqual(await sequences(page), down(count, count));
   },
 
   /** @param {Browser} browser */
   async 'what the subscription told one by one is not read anew'(browser) {
-    const room = await Classroom.enter(server);
-    await room.book(...Array(25).fill(['ADD_POINTS', 1, 'before']));
-    const page = await room.openAsStudent(browser);
-    await page.click('[data-action="older"]');
-    await page.waitForSelector('.entry[data-sequence="1"]');
+    const { room, page } = await openTwoPages(server, browser);
     await page.waitForTimeout(SETTLED_MS);
     const answers = await hold(page, 'answer');
     await lookAgain(page);
@@ -297,10 +302,7 @@ export const points = (server) => ({
     await room.book(['ADD_POINTS', 1, 'after']);
     await shows(page, 77, 77);
     await page.waitForSelector('.entry[data-sequence="77"]');
-    assert.deepEqual(
-      await sequences(page),
-      Array.from({ length: 77 }, (_, i) => 77 - i),
-    );
+    assert.deepEqual(await sequences(page), down(77, 77));
   },
 
   /** @param {Browser} browser */
@@ -316,10 +318,7 @@ export const points = (server) => ({
     requests.end();
     await shows(page, 45, 45);
     await page.waitForSelector('.entry[data-sequence="1"]');
-    assert.deepEqual(
-      await sequences(page),
-      Array.from({ length: 45 }, (_, i) => 45 - i),
-    );
+    assert.deepEqual(await sequences(page), down(45, 45));
     assert.equal(await page.locator('[data-action="older"]').count(), 0, 'there is no more');
   },
 
